@@ -1,0 +1,56 @@
+# Everything a contributor runs. Needs make and Python 3.11 or newer; another interpreter: make test PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format notebooks clean
+
+help:
+	@echo "make demo        run the demonstration into demo-output/"
+	@echo "make test        run the tests; more options: make test PYTEST_ARGS=\"-n 2 -m 'not slow'\""
+	@echo "make lint        ruff and pyright"
+	@echo "make format      apply ruff's fixes and formatting"
+	@echo "make notebooks   execute the notebooks on small settings"
+	@echo "make clean       remove the environment, caches and outputs"
+
+# The lock lists every package, so nothing is resolved; the build backend is locked too, so nothing is fetched twice.
+$(STAMP): pyproject.toml requirements/lock.txt
+	@$(PYTHON) -c '' || { \
+	  echo "error: $(PYTHON) does not run; install Python 3.11 or newer, or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: spectral_sim needs Python 3.11 or newer, $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+	       "name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "error: $(PYTHON) cannot create virtual environments: its venv module is missing;" \
+	       "install it (on Debian and Ubuntu: the package python3-venv)" >&2; exit 1; }
+	@echo "setting up $(VENV)"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r requirements/lock.txt
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/spectral-sim demo --output demo-output --force
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q $(PYTEST_ARGS) tests
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebooks: $(STAMP)
+	SPECTRAL_SIM_FAST=1 $(BIN)/python -m pytest -q --nbmake $(PYTEST_ARGS) notebooks/*.ipynb
+
+clean:
+	rm -rf $(VENV) demo-output build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
