@@ -1,0 +1,143 @@
+"""Host-side validation: every message names the argument, the offending value or index, and the fix.
+
+Checks of values run on concrete arrays only; under a trace they are skipped (statuses take over inside the loop).
+"""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._types import PerRefresh
+
+__all__ = [
+    "check_choice",
+    "check_finite",
+    "check_fraction",
+    "check_length",
+    "check_mass",
+    "check_ndim",
+    "check_non_negative",
+    "check_positive",
+    "check_times",
+    "first_index",
+    "is_concrete",
+    "nearest",
+]
+
+
+def is_concrete(*values: Any) -> bool:
+    """Whether none of `values` is being traced, so that its entries may be looked at."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.asarray(value.values if isinstance(value, PerRefresh) else value)
+
+
+def first_index(mask: np.ndarray) -> str:
+    """The first True position of `mask`, written as an index: `[3]` or `[3, 1]`; empty for a scalar."""
+    where = np.argwhere(mask)[0]
+    return f"[{', '.join(str(i) for i in where)}]" if where.size else ""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """The end of an error message: the nearest valid name, and all of them."""
+    valid = sorted(valid)
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{hint} Valid: {', '.join(valid)}."
+
+
+def check_choice(name: str, value: Any, valid: Iterable[str]) -> None:
+    """Raise unless `value` is one of `valid`."""
+    valid = list(valid)
+    if value not in valid:
+        raise ValueError(f"{name}={value!r} is not known.{nearest(str(value), valid)}")
+
+
+def check_ndim(name: str, value: Any, ndim: int, axes: str) -> None:
+    """Raise unless `value` has `ndim` axes; shapes are known under a trace too."""
+    if np.ndim(value) != ndim:
+        raise ValueError(f"{name} must have shape ({axes}), got shape {tuple(np.shape(value))}; reshape it.")
+
+
+def check_length(name: str, value: Any, length: int, reason: str) -> None:
+    """Raise unless the leading axis of `value` has `length` entries."""
+    if np.shape(value)[:1] != (length,):
+        raise ValueError(f"{name} has shape {tuple(np.shape(value))} but {reason} needs a leading axis of {length}.")
+
+
+def check_finite(name: str, value: Any, fix: str = "remove or impute it") -> None:
+    """Raise on the first NaN or infinity."""
+    if not is_concrete(value):
+        return
+    array = _array(value)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]}: every entry must be finite; {fix}.")
+
+
+def check_non_negative(name: str, value: Any, fix: str = "set it to zero or above") -> None:
+    """Raise on the first negative or non-finite entry."""
+    if not is_concrete(value):
+        return
+    check_finite(name, value)
+    array = _array(value)
+    bad = array < 0
+    if bad.any():
+        raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: it must not be negative; {fix}.")
+
+
+def check_positive(name: str, value: Any, fix: str = "give a positive number") -> None:
+    """Raise on the first entry that is not above zero."""
+    if not is_concrete(value):
+        return
+    check_finite(name, value, fix)
+    array = _array(value)
+    bad = array <= 0
+    if bad.any():
+        raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: it must be positive; {fix}.")
+
+
+def check_fraction(name: str, value: Any) -> None:
+    """Raise unless every entry lies in (0, 1]."""
+    if not is_concrete(value):
+        return
+    check_positive(name, value, "give a fraction in (0, 1]")
+    array = _array(value)
+    bad = array > 1
+    if bad.any():
+        raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: give a fraction in (0, 1].")
+
+
+def check_mass(name: str, value: Any) -> None:
+    """Raise unless `value` can be a probability mass: non-negative with a positive sum."""
+    if not is_concrete(value):
+        return
+    check_non_negative(name, value, "a probability mass has no negative entries")
+    total = float(np.sum(_array(value)))
+    if total <= 0:
+        raise ValueError(f"{name} sums to {total:.6g}: give at least one example positive mass.")
+
+
+def check_times(times: Any) -> None:
+    """Raise unless `times` is a refresh grid: one axis, at least two entries, starting at 0 and increasing."""
+    check_ndim("times", times, 1, "times")
+    if np.shape(times)[0] < 2:
+        raise ValueError(f"times has {np.shape(times)[0]} entry; give the start 0 and at least one later time.")
+    if not is_concrete(times):
+        return
+    check_finite("times", times)
+    array = np.asarray(times, dtype=np.float64)
+    if array[0] != 0:
+        raise ValueError(f"times[0] is {array[0]:.6g}: the grid starts at 0; prepend it, or use log_times().")
+    bad = np.diff(array) <= 0
+    if bad.any():
+        n = int(np.argmax(bad)) + 1
+        raise ValueError(
+            f"times[{n}] is {array[n]:.6g}, not above times[{n - 1}] = {array[n - 1]:.6g}: "
+            "times must increase; sort them and remove repeats."
+        )

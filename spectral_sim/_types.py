@@ -1,0 +1,51 @@
+"""Axis names, array aliases and the two conversions every public object shares.
+
+Axis names used throughout: `modes`, `examples`, `outputs`, `features`, `groups`, `times`, `schedules`.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray, PyTree
+
+__all__ = [
+    "Array",
+    "ArrayLike",
+    "Float",
+    "Int",
+    "PRNGKeyArray",
+    "PerRefresh",
+    "PyTree",
+    "as_inexact",
+    "cast_inexact",
+]
+
+
+class PerRefresh(eqx.Module):
+    """A hyperparameter that takes another value at every refresh.
+
+    The driver slices it inside the loop, so a stage sees an ordinary array and no (times x modes) array is built
+    beyond the one given here.
+
+    Arguments:
+        values: array with leading axis `times`; entry n is in force on [times[n], times[n+1]). The last entry is not
+            used, since no interval follows the last time.
+    """
+
+    values: Array = eqx.field(converter=jnp.asarray)
+
+
+def as_inexact(value: Any) -> Any:
+    """Convert a hyperparameter to an inexact array; `PerRefresh` and `None` pass through."""
+    if value is None or isinstance(value, PerRefresh):
+        return value
+    array = jnp.asarray(value)
+    dtype = array.dtype if jnp.issubdtype(array.dtype, jnp.inexact) else jnp.result_type(float)
+    return jax.lax.convert_element_type(array, dtype)  # also drops the weak type: one trace for floats and arrays
+
+
+def cast_inexact(tree: PyTree, dtype: Any) -> PyTree:
+    """Cast every inexact array leaf of `tree` to `dtype`."""
+    return jax.tree.map(lambda x: x.astype(dtype) if eqx.is_inexact_array(x) else x, tree)

@@ -1,0 +1,29 @@
+"""Numerical kernels: each does one thing, to rounding, with its derivative."""
+
+from ._guard import attempt
+from ._phi import integral_decay, phi1, phi1_eigh
+from ._projection import project_to_bounds
+from ._quadrature import ShellRule, shell_rule
+from ._scores import log_or_minus_inf, mean_one, relative_log
+from ._segmented import segment_length, segmented_scan
+from ._selection import mass_rank, top_mass
+from ._water_filling import capped_water_level, water_level
+
+__all__ = [
+    "ShellRule",
+    "attempt",
+    "capped_water_level",
+    "integral_decay",
+    "log_or_minus_inf",
+    "mass_rank",
+    "mean_one",
+    "phi1",
+    "phi1_eigh",
+    "project_to_bounds",
+    "relative_log",
+    "segment_length",
+    "segmented_scan",
+    "shell_rule",
+    "top_mass",
+    "water_level",
+]

@@ -1,0 +1,60 @@
+"""Attempts that may fail inside jit without spoiling anything around them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._types import PyTree
+
+__all__ = ["attempt"]
+
+
+def attempt(
+    function: Callable[[Any], tuple[PyTree, Any]], operands: PyTree, fallback: PyTree = None
+) -> tuple[PyTree, Any]:
+    """Call `function(operands) -> (result, code)`; where the code is not 0, stop derivatives and return `fallback`.
+
+    A plain `where` is not enough: the derivative of the branch not taken is multiplied by zero, and zero times NaN is
+    NaN, which a sum over a batch would spread to every member. Here tangents are masked on their way *into* the
+    function, so that the transposed program masks cotangents on their way out of it, in reverse and in forward mode.
+
+    Arguments:
+        function: must depend on traced values through `operands` alone.
+        operands: pytree; its inexact arrays are differentiated.
+        fallback: pytree like the result, constant under differentiation; None lets a failed result through, which
+            saves a pass over it.
+
+    Returns:
+        The result or the fallback, and the code.
+    """
+    moving, fixed = eqx.partition(operands, eqx.is_inexact_array)
+    fixed_arrays, static = eqx.partition(fixed, eqx.is_array)
+
+    def call(moving, fixed_arrays):
+        return function(eqx.combine(moving, fixed_arrays, static))
+
+    def choose(code, result, otherwise):
+        if otherwise is None:
+            return result
+        return jax.tree.map(lambda x, y: jnp.where(code == 0, x, y), result, otherwise)
+
+    @jax.custom_jvp
+    def run(moving, fixed_arrays, fallback):
+        result, code = call(moving, fixed_arrays)
+        return choose(code, result, fallback), code
+
+    @run.defjvp
+    def run_jvp(primals, tangents):
+        moving, fixed_arrays, fallback = primals
+        (result, code), derivative = jax.linearize(lambda x: call(x, fixed_arrays), moving)
+
+        def mask(tangent):
+            return tangent if tangent.dtype == jax.dtypes.float0 else jnp.where(code == 0, tangent, 0)
+
+        result_dot, code_dot = derivative(jax.tree.map(mask, tangents[0]))
+        return (choose(code, result, fallback), code), (jax.tree.map(mask, result_dot), code_dot)
+
+    return run(moving, fixed_arrays, fallback)
