@@ -1,0 +1,30 @@
+"""What is to be learnt: spectra, and data seen through features."""
+
+from ._base import AbstractProblem
+from ._kernel_problem import from_kernel
+from ._kernels import RBF as rbf
+from ._kernels import ArcCosine as arc_cosine
+from ._kernels import FeatureMap, feature_map
+from ._kernels import Linear as linear
+from ._law import PowerLaw
+from ._modal import ModalProblem
+from ._modal_view import modal_view
+from ._operator import OperatorProblem
+from ._power_law import power_law
+from ._torus import torus
+
+__all__ = [
+    "AbstractProblem",
+    "FeatureMap",
+    "ModalProblem",
+    "OperatorProblem",
+    "PowerLaw",
+    "arc_cosine",
+    "feature_map",
+    "from_kernel",
+    "linear",
+    "modal_view",
+    "power_law",
+    "rbf",
+    "torus",
+]

@@ -1,0 +1,107 @@
+"""Modal problems: weights act on each mode of the operator by itself."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_length, check_ndim, check_non_negative, check_positive, is_concrete
+from .._types import Array, ArrayLike, Float, as_inexact
+from ._base import AbstractProblem
+from ._law import PowerLaw
+
+
+class ModalProblem(AbstractProblem):
+    """A spectrum and the residual energy in each mode at the start.
+
+    Mode k decays as E_k(t) = E_k(0) exp(-2 u_k(t)) with progress u_k = int lam_k w_k ds; the loss is
+    1/2 sum_k m_k E_k.
+
+    Arguments:
+        eigenvalues: lam_k, shape (modes,), descending and non-negative, per unit of time.
+        energies: residual energies E_k(0) = e_k^2, shape (modes,), non-negative, not all zero.
+        multiplicity: m_k, shape (modes,), how many modes each entry stands for; ones if None.
+        index: mode number of each entry, shape (modes,), ascending; the middle of the modes that an entry stands for
+            if None (1, 2, ... for plain modes). Smooth bases and band limits are functions of it.
+        law: the power law that the entries were drawn from, if any; lets `quadrature_error` build a doubled rule.
+
+    Raises:
+        ValueError: mismatched shapes, unsorted or negative eigenvalues, negative energies, or nothing to learn.
+    """
+
+    eigenvalues: Float[Array, "modes"]
+    energies: Float[Array, "modes"]
+    multiplicity: Float[Array, "modes"]
+    index: Float[Array, "modes"]
+    law: PowerLaw | None
+
+    def __init__(
+        self,
+        eigenvalues: ArrayLike,
+        energies: ArrayLike,
+        multiplicity: ArrayLike | None = None,
+        *,
+        index: ArrayLike | None = None,
+        law: PowerLaw | None = None,
+    ):
+        check_ndim("eigenvalues", eigenvalues, 1, "modes")
+        check_ndim("energies", energies, 1, "modes")
+        num_modes = np.shape(eigenvalues)[0]
+        check_length("energies", energies, num_modes, f"eigenvalues with {num_modes} modes")
+        eigenvalues, energies = as_inexact(eigenvalues), as_inexact(energies)
+        dtype = jnp.result_type(eigenvalues, energies)
+        if multiplicity is None:
+            multiplicity = jnp.ones(num_modes, dtype)
+        check_ndim("multiplicity", multiplicity, 1, "modes")
+        check_length("multiplicity", multiplicity, num_modes, f"eigenvalues with {num_modes} modes")
+        _check_spectrum(eigenvalues, energies)
+        check_positive("multiplicity", multiplicity, "every entry stands for at least part of a mode")
+        multiplicity = as_inexact(multiplicity)
+        if index is None:
+            index = jnp.cumsum(multiplicity) - (multiplicity - 1) / 2
+        check_length("index", index, num_modes, f"eigenvalues with {num_modes} modes")
+        self.eigenvalues = eigenvalues.astype(dtype)
+        self.energies = energies.astype(dtype)
+        self.multiplicity = multiplicity.astype(dtype)
+        self.index = as_inexact(index).astype(dtype)
+        self.law = law
+
+    @property
+    def trace(self) -> Float[Array, ""]:
+        """kappa = sum_k m_k lam_k, the budget per unit of time."""
+        return jnp.sum(self.multiplicity * self.eigenvalues)
+
+    @property
+    def mass(self) -> Float[Array, "modes"]:
+        """pi_k = m_k lam_k / kappa."""
+        drive = self.multiplicity * self.eigenvalues
+        return drive / jnp.sum(drive)
+
+    @property
+    def dtype(self) -> Any:
+        return self.eigenvalues.dtype
+
+    def initial_loss(self) -> Float[Array, ""]:
+        return self.training_loss(self.energies)
+
+    def training_loss(self, energy: Float[Array, "modes"]) -> Float[Array, ""]:
+        return 0.5 * jnp.sum(self.multiplicity * energy)
+
+
+def _check_spectrum(eigenvalues: Array, energies: Array) -> None:
+    if not is_concrete(eigenvalues, energies):
+        return
+    check_non_negative("eigenvalues", eigenvalues, "a kernel operator is positive semidefinite")
+    values = np.asarray(eigenvalues)
+    rising = np.diff(values) > 0
+    if rising.any():
+        k = int(np.argmax(rising)) + 1
+        raise ValueError(
+            f"eigenvalues[{k}] = {values[k]:.6g} is above eigenvalues[{k - 1}] = {values[k - 1]:.6g}: "
+            "sort the modes by eigenvalue, largest first (and the energies with them)."
+        )
+    if values[:1].sum() <= 0:
+        raise ValueError("eigenvalues are all zero: nothing would ever be learnt; give at least one above zero.")
+    check_non_negative("energies", energies, "energies are squares of residual coefficients")
+    if np.asarray(energies).sum() <= 0:
+        raise ValueError("energies sum to 0: there is nothing to learn; give at least one mode residual energy.")

@@ -1,0 +1,173 @@
+"""Operator problems: weights act on examples (or groups of examples) of a data set seen through fixed features."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_finite, check_length, check_mass, check_ndim, is_concrete
+from .._types import Array, ArrayLike, Float, Int, as_inexact
+from ._base import AbstractProblem
+
+
+class OperatorProblem(AbstractProblem):
+    """Least squares on fixed features, trained by gradient flow on reweighted examples.
+
+    theta' = Phi^T P W (Y - Phi theta), W the weights on examples and P the base mass. The loss is
+    1/2 sum_i p_i |y_i - phi_i theta|^2 on the evaluation set, or on the training set where none is given. Targets need
+    not be realisable.
+
+    Arguments:
+        features: Phi, shape (examples, features).
+        targets: Y, shape (examples, outputs) or (examples,).
+        mass: base mass p, shape (examples,), scaled to sum to 1; equal if None.
+        eval_features: held-out features, shape (held_out, features).
+        eval_targets: held-out targets, shape (held_out, outputs) or (held_out,).
+        eval_mass: held-out base mass, shape (held_out,); equal if None.
+        groups: group number of each example, shape (examples,), whole numbers from 0. With it weights are per group.
+        initial_parameters: theta(0), shape (features, outputs); zero if None.
+
+    Raises:
+        ValueError: mismatched shapes, NaN or infinity, bad mass or groups, or a target that never varies.
+    """
+
+    features: Float[Array, "examples features"]
+    targets: Float[Array, "examples outputs"]
+    example_mass: Float[Array, "examples"]
+    eval_features: Float[Array, "held_out features"] | None
+    eval_targets: Float[Array, "held_out outputs"] | None
+    eval_mass: Float[Array, "held_out"] | None
+    groups: Int[Array, "examples"] | None
+    initial_parameters: Float[Array, "features outputs"]
+    num_groups: int | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        features: ArrayLike,
+        targets: ArrayLike,
+        *,
+        mass: ArrayLike | None = None,
+        eval_features: ArrayLike | None = None,
+        eval_targets: ArrayLike | None = None,
+        eval_mass: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        initial_parameters: ArrayLike | None = None,
+    ):
+        features, targets, mass = _check_set("", features, targets, mass)
+        _check_varies(targets)
+        dtype = jnp.result_type(features, targets)
+        if eval_features is None or eval_targets is None:
+            if eval_features is not None or eval_targets is not None or eval_mass is not None:
+                raise ValueError("eval_features and eval_targets go together: give both, or neither and no eval_mass.")
+        else:
+            eval_features, eval_targets, eval_mass = _check_set("eval_", eval_features, eval_targets, eval_mass)
+            check_length("eval_features.T", eval_features.T, features.shape[1], "features")
+            check_length("eval_targets.T", eval_targets.T, targets.shape[1], "targets")
+            eval_features, eval_targets = eval_features.astype(dtype), eval_targets.astype(dtype)
+            eval_mass = eval_mass.astype(dtype)
+        shape = (features.shape[1], targets.shape[1])
+        if initial_parameters is None:
+            initial_parameters = jnp.zeros(shape, dtype)
+        elif np.shape(initial_parameters) != shape:
+            raise ValueError(
+                f"initial_parameters has shape {np.shape(initial_parameters)}: (features, outputs) is {shape}."
+            )
+        check_finite("initial_parameters", initial_parameters)
+        self.features = features.astype(dtype)
+        self.targets = targets.astype(dtype)
+        self.example_mass = mass.astype(dtype)
+        self.eval_features, self.eval_targets, self.eval_mass = eval_features, eval_targets, eval_mass
+        self.groups, self.num_groups = _check_groups(groups, self.example_mass)
+        self.initial_parameters = as_inexact(initial_parameters).astype(dtype)
+
+    @property
+    def mass(self) -> Float[Array, "weights"]:
+        """Base mass of examples, or of groups where the problem has them."""
+        if self.groups is None:
+            return self.example_mass
+        return jax.ops.segment_sum(self.example_mass, self.groups, self.num_groups)
+
+    @property
+    def dtype(self) -> Any:
+        return self.features.dtype
+
+    @property
+    def evaluation(self) -> tuple[Array, Array, Array]:
+        """Features, targets and mass that the loss is measured on: the held-out set, else the training set."""
+        if self.eval_features is None or self.eval_targets is None or self.eval_mass is None:
+            return self.features, self.targets, self.example_mass
+        return self.eval_features, self.eval_targets, self.eval_mass
+
+    def per_example(self, weights: Float[Array, "weights"]) -> Float[Array, "examples"]:
+        """Spread weights on groups over their examples; weights on examples pass through."""
+        return weights if self.groups is None else weights[self.groups]
+
+    def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
+        """Average values on examples over each group under the base mass; without groups they pass through."""
+        if self.groups is None:
+            return values
+        return jax.ops.segment_sum(self.example_mass * values, self.groups, self.num_groups) / self.mass
+
+    def loss(self, parameters: Float[Array, "features outputs"]) -> Float[Array, ""]:
+        """Loss of `parameters` on the evaluation set."""
+        features, targets, mass = self.evaluation
+        return 0.5 * jnp.sum(mass * jnp.sum((targets - features @ parameters) ** 2, axis=1))
+
+    def initial_loss(self) -> Float[Array, ""]:
+        return self.loss(self.initial_parameters)
+
+    def training_loss(self, energy: Float[Array, "weights"]) -> Float[Array, ""]:
+        return 0.5 * jnp.sum(self.mass * energy)
+
+
+def _check_set(prefix: str, features: Any, targets: Any, mass: Any) -> tuple[Array, Array, Array]:
+    check_ndim(f"{prefix}features", features, 2, "examples, features")
+    check_finite(f"{prefix}features", features, "remove or impute the example")
+    check_finite(f"{prefix}targets", targets, "remove or impute the example")
+    features, targets = as_inexact(features), as_inexact(targets)
+    if targets.ndim == 1:
+        targets = targets[:, None]
+    check_ndim(f"{prefix}targets", targets, 2, "examples, outputs")
+    num_examples = features.shape[0]
+    if num_examples < 1 or features.shape[1] < 1:
+        raise ValueError(f"{prefix}features has shape {features.shape}: give at least one example and one feature.")
+    check_length(f"{prefix}targets", targets, num_examples, f"{prefix}features with {num_examples} examples")
+    if mass is None:
+        mass = jnp.full(num_examples, 1.0 / num_examples, features.dtype)
+    check_ndim(f"{prefix}mass", mass, 1, "examples")
+    check_length(f"{prefix}mass", mass, num_examples, f"{prefix}features with {num_examples} examples")
+    check_mass(f"{prefix}mass", mass)
+    mass = as_inexact(mass)
+    return features, targets, mass / jnp.sum(mass)
+
+
+def _check_varies(targets: Array) -> None:
+    if is_concrete(targets) and targets.shape[0] > 1:
+        values = np.asarray(targets)
+        if (values == values[0]).all():
+            raise ValueError(
+                f"targets are constant (every row is {values[0].tolist()}): there is nothing to tell examples apart "
+                "by; choose another target."
+            )
+
+
+def _check_groups(groups: Any, mass: Array) -> tuple[Array | None, int | None]:
+    if groups is None:
+        return None, None
+    if not is_concrete(groups):
+        raise ValueError("groups must be concrete: their number fixes array shapes; pass them as NumPy integers.")
+    values = np.asarray(groups)
+    check_ndim("groups", values, 1, "examples")
+    check_length("groups", values, mass.shape[0], f"features with {mass.shape[0]} examples")
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"groups has dtype {values.dtype}: number the groups with whole numbers from 0.")
+    present = np.unique(values)
+    if present[0] < 0 or not np.array_equal(present, np.arange(len(present))):
+        raise ValueError(f"groups holds the numbers {present[:8].tolist()}...: use 0 ... G-1, each at least once.")
+    if is_concrete(mass):
+        total = np.bincount(values, weights=np.asarray(mass, np.float64))
+        if (total <= 0).any():
+            raise ValueError(f"group {int(np.argmax(total <= 0))} has zero mass: merge or drop it.")
+    return jnp.asarray(values, jnp.int32), len(present)
