@@ -1,0 +1,88 @@
+"""Schedules: how sampling weights follow from what is known of the learner."""
+
+from ._allocate import Frontier as frontier
+from ._allocate import Greedy as greedy
+from ._allocate import Proportional as proportional
+from ._allocate import Softmax as softmax
+from ._allocate import TopFraction as top_fraction
+from ._allocate import WaterFilling as water_filling
+from ._base import AbstractStage, stage_name
+from ._chain import chain, stage_at
+from ._constrain import Clip as clip
+from ._constrain import Mix as mix
+from ._constrain import Smooth as smooth
+from ._curricula import Curriculum as curriculum
+from ._difficulty import difficulty, leverage
+from ._observe import BandLimit as band_limit
+from ._observe import Delay as delay
+from ._observe import Lag as lag
+from ._observe import Noise as noise
+from ._observe import ShellAverage as shell_average
+from ._observe import Stale as stale
+from ._observe import Subsample as subsample
+from ._static import HardPruning as hard_pruning
+from ._static import LeverageSampling as leverage_sampling
+from ._static import PowerTilt as power_tilt
+from ._static import RandomPruning as random_pruning
+from ._static import StaticWeights as static_weights
+from ._static import Uniform as uniform
+
+STAGES: dict[str, type[AbstractStage]] = {
+    "band_limit": band_limit,
+    "clip": clip,
+    "curriculum": curriculum,
+    "delay": delay,
+    "frontier": frontier,
+    "greedy": greedy,
+    "hard_pruning": hard_pruning,
+    "lag": lag,
+    "leverage_sampling": leverage_sampling,
+    "mix": mix,
+    "noise": noise,
+    "power_tilt": power_tilt,
+    "proportional": proportional,
+    "random_pruning": random_pruning,
+    "shell_average": shell_average,
+    "smooth": smooth,
+    "softmax": softmax,
+    "stale": stale,
+    "static_weights": static_weights,
+    "subsample": subsample,
+    "top_fraction": top_fraction,
+    "uniform": uniform,
+    "water_filling": water_filling,
+}
+"""The registry: every shipped stage by its public name."""
+
+__all__ = [
+    "AbstractStage",
+    "STAGES",
+    "band_limit",
+    "chain",
+    "clip",
+    "curriculum",
+    "delay",
+    "difficulty",
+    "frontier",
+    "greedy",
+    "hard_pruning",
+    "lag",
+    "leverage",
+    "leverage_sampling",
+    "mix",
+    "noise",
+    "power_tilt",
+    "proportional",
+    "random_pruning",
+    "shell_average",
+    "smooth",
+    "softmax",
+    "stage_at",
+    "stage_name",
+    "stale",
+    "static_weights",
+    "subsample",
+    "top_fraction",
+    "uniform",
+    "water_filling",
+]

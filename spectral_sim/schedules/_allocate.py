@@ -1,0 +1,136 @@
+"""Allocate stages: from what is seen of the residual to any non-negative score."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from .._checks import check_finite, check_fraction, check_positive
+from .._types import Array, Float, as_inexact
+from ..numerics import log_or_minus_inf, mean_one, relative_log, top_mass, water_level
+from ..problems import ModalProblem
+from ._base import AbstractStage, require_modal
+
+
+class Proportional(AbstractStage):
+    """Score signal^power: sampling in proportion to the residual.
+
+    Arguments:
+        power: 1 samples in proportion to residual energy, 0 uniformly.
+    """
+
+    power: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
+
+    def __check_init__(self):
+        check_finite("power", self.power, "give a finite power")
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        depth = relative_log(signal)
+        seen = jnp.isfinite(depth)  # what shows no residual gets no weight, at any power
+        return jnp.where(seen, jnp.exp(self.power * jnp.where(seen, depth, 0)), 0), state
+
+
+class Greedy(AbstractStage):
+    """Everything on the largest residual: the limit of water-filling for vanishing intervals, bad when held."""
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return jnp.where(signal == jnp.max(signal), 1.0, 0.0).astype(signal.dtype), state
+
+
+class Frontier(AbstractStage):
+    """Weight on what lies within `width` e-folds below the largest residual.
+
+    On modes this is water-filling down to a fixed depth instead of a fixed budget: it does not need the length of the
+    coming interval, and goes to `greedy` as the width goes to zero. Examples get the log excess itself.
+
+    Arguments:
+        width: depth in e-folds of residual energy, positive.
+    """
+
+    width: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
+
+    def __check_init__(self):
+        check_positive("width", self.width, "give a depth in e-folds")
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        excess = jnp.maximum(relative_log(signal) + self.width, 0)
+        if isinstance(observation.problem, ModalProblem):
+            excess = per_eigenvalue(excess, observation.problem)
+        return excess, state
+
+
+class WaterFilling(AbstractStage):
+    """The ideal oracle: over the coming interval, drain the largest residuals to one common level.
+
+    Optimal at every refresh at once, since allocations are nested in time; reads the coming interval's length. With
+    observe stages before it, optimal for what it is shown. Modal problems only.
+
+    Source:
+        Boyd and Vandenberghe, Convex Optimization (2004), example 5.2.
+    """
+
+    def init(self, problem):
+        require_modal(self, problem, "proportional() or top_fraction()")
+        return None
+
+    def __call__(self, signal, observation, state):
+        problem = observation.problem
+        depth = log_or_minus_inf(signal / jnp.maximum(jnp.max(signal), jnp.finfo(signal.dtype).tiny))
+        depth = jnp.where(jnp.max(signal) > 0, depth, 0)
+        level = water_level(depth, problem.multiplicity, problem.trace * observation.duration)
+        progress = jnp.maximum(depth - level, 0) / 2
+        return per_eigenvalue(progress / observation.duration, problem), state
+
+
+class TopFraction(AbstractStage):
+    """Equal score on the part of the mass with the largest signal, none on the rest.
+
+    Arguments:
+        fraction: mass kept, in (0, 1].
+    """
+
+    fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self):
+        check_fraction("fraction", self.fraction)
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return top_mass(signal, observation.mass, self.fraction), state
+
+
+class Softmax(AbstractStage):
+    """Score exp(signal / (temperature x mean signal)).
+
+    Arguments:
+        temperature: in units of the mean signal, so that it means the same at every stage of training; positive.
+    """
+
+    temperature: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
+
+    def __check_init__(self):
+        check_positive("temperature", self.temperature)
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        logits = mean_one(signal, observation.mass) / self.temperature
+        return jnp.exp(logits - jnp.max(logits)), state
+
+
+def per_eigenvalue(progress: Float[Array, "modes"], problem: ModalProblem) -> Float[Array, "modes"]:
+    """The weight that gives a rate of progress; modes of zero eigenvalue make none."""
+    learnable = problem.eigenvalues > 0
+    return jnp.where(learnable, progress / jnp.where(learnable, problem.eigenvalues, 1), 0)

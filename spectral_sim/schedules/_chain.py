@@ -1,0 +1,90 @@
+"""Several stages as one."""
+
+import jax
+
+from .._checks import nearest
+from .._observation import Observation
+from .._types import Array, Float, PyTree
+from ._base import AbstractStage, stage_name
+
+_ORDER = ("observe", "allocate", "constrain")
+
+
+class Chain(AbstractStage):
+    """Stages applied one after the other; see `chain`."""
+
+    stages: tuple[AbstractStage, ...]
+
+    @property
+    def kind(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.stages[-1].kind
+
+    @property
+    def closed_loop(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        # without an allocate stage the weights are the observed energies themselves
+        rules = [stage for stage in self.stages if stage.kind == "allocate"]
+        return not rules or any(stage.closed_loop for stage in self.stages)
+
+    @property
+    def static(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.stages[0].kind == "allocate" and all(stage.static for stage in self.stages)
+
+    @property
+    def needs_key(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return any(stage.needs_key for stage in self.stages)
+
+    def init(self, problem) -> PyTree:
+        return tuple(stage.init(problem) for stage in self.stages)
+
+    def __call__(self, signal: Float[Array, "weights"], observation: Observation, state: PyTree):
+        new_state = []
+        for position, (stage, own) in enumerate(zip(self.stages, state, strict=True)):
+            seen = observation
+            if observation.key is not None:
+                seen = observation.replace(key=jax.random.fold_in(observation.key, position))
+            signal, own = stage(signal, seen, own)
+            new_state.append(own)
+        return signal, tuple(new_state)
+
+
+def chain(*stages: AbstractStage) -> AbstractStage:
+    """Apply stages one after the other: observe ..., allocate ..., constrain ...
+
+    Arguments:
+        stages: at least one; chains among them are flattened.
+
+    Returns:
+        A schedule; its stages are reached by name, as in "clip.high".
+
+    Raises:
+        TypeError: something that is not a stage.
+        ValueError: no stages, or an order in which a later stage would undo what an earlier one ensured.
+    """
+    flat: list[AbstractStage] = []
+    for position, stage in enumerate(stages):
+        if not isinstance(stage, AbstractStage):
+            raise TypeError(f"chain() argument {position} is {stage!r}: give stages, such as proportional(1.0).")
+        flat.extend(stage.stages if isinstance(stage, Chain) else [stage])
+    if not flat:
+        raise ValueError("chain() needs at least one stage; uniform() is the schedule that changes nothing.")
+    for before, after in zip(flat, flat[1:], strict=False):
+        if _ORDER.index(after.kind) < _ORDER.index(before.kind):
+            raise ValueError(
+                f"{stage_name(after)} ({after.kind}) stands after {stage_name(before)} ({before.kind}), whose effect it "
+                "would undo: put stages in the order observe, allocate, constrain."
+            )
+    return flat[0] if len(flat) == 1 else Chain(tuple(flat))
+
+
+def stage_at(schedule: AbstractStage, name: str) -> AbstractStage:
+    """The stage of a schedule by its name.
+
+    Raises:
+        KeyError: no stage of that name, or several.
+    """
+    stages = schedule.stages if isinstance(schedule, Chain) else (schedule,)
+    found = [stage for stage in stages if stage_name(stage) == name]
+    if len(found) != 1:
+        count = "no stage" if not found else f"{len(found)} stages"
+        raise KeyError(f"the schedule has {count} named {name!r}.{nearest(name, map(stage_name, stages))}")
+    return found[0]

@@ -1,0 +1,91 @@
+"""Constrain stages: what can be delivered. Each takes any score and returns weights of mean one."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_non_negative, check_positive, is_concrete
+from .._types import Array, Float, as_inexact
+from ..numerics import mean_one, project_to_bounds
+from ._base import AbstractStage
+from ._observe import follow
+
+
+class Clip(AbstractStage):
+    """Project onto density ratios between two bounds: clip(c s, low, high) with c such that the mean is one.
+
+    Not clip-then-normalise, which breaks the cap. Entries of zero score share what the cap leaves over.
+
+    Arguments:
+        low: lower bound, in [0, 1].
+        high: upper bound, at least 1.
+    """
+
+    kind: ClassVar = "constrain"
+    closed_loop: ClassVar[bool] = False
+    static: ClassVar[bool] = True
+    low: Float[Array, ""] = eqx.field(converter=as_inexact)
+    high: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self):
+        check_non_negative("low", self.low)
+        check_positive("high", self.high)
+        if is_concrete(self.low, self.high) and not isinstance(self.low, eqx.Module):
+            low, high = np.max(np.asarray(self.low)), np.min(np.asarray(self.high))
+            if low > 1 or high < 1:
+                raise ValueError(
+                    f"clip(low={low:.6g}, high={high:.6g}) admits no weights of mean one: choose low <= 1 <= high."
+                )
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return project_to_bounds(signal, observation.mass, self.low, self.high), state
+
+
+class Mix(AbstractStage):
+    """A uniform share: (1 - eps) s + eps, s of mean one.
+
+    Arguments:
+        eps: share of uniform sampling, in [0, 1]; also the smallest weight.
+    """
+
+    kind: ClassVar = "constrain"
+    closed_loop: ClassVar[bool] = False
+    static: ClassVar[bool] = True
+    eps: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self):
+        check_non_negative("eps", self.eps)
+        if is_concrete(self.eps) and np.max(np.asarray(self.eps)) > 1:
+            raise ValueError(f"eps is {np.max(np.asarray(self.eps)):.6g}: give a share between 0 and 1.")
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return (1 - self.eps) * mean_one(signal, observation.mass) + self.eps, state
+
+
+class Smooth(AbstractStage):
+    """Weights that move slowly: a first-order lag on weights of mean one.
+
+    Arguments:
+        tau: time constant, in units of time; 0 passes weights through.
+    """
+
+    kind: ClassVar = "constrain"
+    closed_loop: ClassVar[bool] = False
+    tau: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self):
+        check_non_negative("tau", self.tau, "give a time constant in units of time")
+
+    def init(self, problem):
+        return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
+
+    def __call__(self, signal, observation, state):
+        return follow(mean_one(signal, observation.mass), observation, state, self.tau)

@@ -1,0 +1,218 @@
+"""Observe stages: what a practical curator can see of the residual."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._checks import check_fraction, check_non_negative, check_positive
+from .._types import Array, Float, as_inexact
+from ._base import AbstractStage, require_modal, stage_name
+
+
+class Lag(AbstractStage):
+    """A first-order lag: s += (1 - exp(-h / tau)) (signal - s), h the time since the last refresh.
+
+    Arguments:
+        tau: time constant, in units of time; 0 sees the present.
+    """
+
+    kind: ClassVar = "observe"
+    tau: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self):
+        check_non_negative("tau", self.tau, "give a time constant in units of time")
+
+    def init(self, problem):
+        return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
+
+    def __call__(self, signal, observation, state):
+        return follow(signal, observation, state, self.tau)
+
+
+class Stale(AbstractStage):
+    """The residual is scored once per period and remembered in between.
+
+    Arguments:
+        period: time between scorings, in units of time; 0 scores at every refresh.
+    """
+
+    kind: ClassVar = "observe"
+    period: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self):
+        check_non_negative("period", self.period, "give a period in units of time")
+
+    def init(self, problem):
+        return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
+
+    def __call__(self, signal, observation, state):
+        scored_at, memory = state
+        slack = 1 - 4 * jnp.finfo(signal.dtype).eps  # times are rounded; a period that fits a grid must not slip
+        due = (observation.index == 0) | (observation.time - scored_at >= self.period * slack)
+        memory = jnp.where(due, signal, memory)
+        return memory, (jnp.where(due, observation.time, scored_at), memory)
+
+
+class Delay(AbstractStage):
+    """The residual as it was `tau` ago; before that, as it was at the start.
+
+    A ring keeps snapshots at least tau / slots apart; between snapshots log energies are interpolated linearly in time.
+
+    Arguments:
+        tau: delay, in units of time.
+        slots: number of snapshots that span the delay.
+    """
+
+    kind: ClassVar = "observe"
+    tau: Float[Array, ""] = eqx.field(converter=as_inexact)
+    slots: int = eqx.field(static=True, default=8)
+
+    def __check_init__(self):
+        check_non_negative("tau", self.tau, "give a delay in units of time")
+        check_positive("slots", self.slots, "keep at least one snapshot")
+
+    def init(self, problem):
+        # two beyond the span: the snapshot at or before the delayed time, and the present
+        ring = (self.slots + 2,)
+        return jnp.zeros(ring, problem.dtype), jnp.zeros(ring + problem.mass.shape, problem.dtype)
+
+    def __call__(self, signal, observation, state):
+        taken_at, snapshots = state
+        floor = jnp.finfo(signal.dtype).tiny
+        present = jnp.log(jnp.maximum(signal, floor))
+        first = observation.index == 0
+        taken_at = jnp.where(first, observation.time, taken_at)
+        snapshots = jnp.where(first, present, snapshots)
+        # the last slot is the present; it becomes a snapshot when the one before it is old enough
+        spacing = self.tau / self.slots
+        advance = ~first & (taken_at[-1] - taken_at[-2] >= spacing * (1 - 4 * jnp.finfo(signal.dtype).eps))
+        taken_at = jnp.where(advance, jnp.roll(taken_at, -1), taken_at).at[-1].set(observation.time)
+        snapshots = jnp.where(advance, jnp.roll(snapshots, -1, axis=0), snapshots).at[-1].set(present)
+
+        wanted = jnp.maximum(observation.time - self.tau, taken_at[0])
+        after = jnp.clip(jnp.searchsorted(taken_at, wanted), 1, taken_at.size - 1)
+        gap = taken_at[after] - taken_at[after - 1]
+        part = jnp.where(gap > 0, (wanted - taken_at[after - 1]) / jnp.where(gap > 0, gap, 1), 1)
+        seen = jnp.exp(snapshots[after - 1] + part * (snapshots[after] - snapshots[after - 1]))
+        return jnp.where(seen > 2 * floor, seen, 0), (taken_at, snapshots)
+
+
+class Noise(AbstractStage):
+    """Multiplicative log-normal noise of mean one, drawn afresh at every refresh.
+
+    Arguments:
+        sigma: standard deviation of the logarithm.
+    """
+
+    kind: ClassVar = "observe"
+    needs_key: ClassVar[bool] = True
+    sigma: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self):
+        check_non_negative("sigma", self.sigma, "give the standard deviation of the log")
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        normal = jax.random.normal(key_of(self, observation), signal.shape, signal.dtype)
+        return signal * jnp.exp(self.sigma * normal - self.sigma**2 / 2), state
+
+
+class ShellAverage(AbstractStage):
+    """Residuals are known as averages over shells only.
+
+    Modes are put into shells of equal width in the logarithm of their number. Examples (or groups) are put into shells
+    of equal mass by their current signal, as a curator with coarse score buckets would.
+
+    Arguments:
+        num_shells: number of shells.
+    """
+
+    kind: ClassVar = "observe"
+    num_shells: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        check_positive("num_shells", self.num_shells, "give at least one shell")
+
+    def init(self, problem):
+        if not hasattr(problem, "index"):
+            return None
+        position = jnp.log(problem.index) / jnp.log(problem.index[-1] + 0.5)
+        return jnp.clip(jnp.floor(position * self.num_shells), 0, self.num_shells - 1).astype(jnp.int32)
+
+    def __call__(self, signal, observation, state):
+        if state is None:
+            mass = observation.mass
+            order = jnp.argsort(signal, stable=True)
+            middle = jnp.zeros_like(mass).at[order].set(jnp.cumsum(mass[order]) - mass[order] / 2)
+            shell = jnp.clip(jnp.floor(middle * self.num_shells), 0, self.num_shells - 1).astype(jnp.int32)
+            count = mass
+        else:
+            shell, count = state, observation.problem.multiplicity
+        total = jax.ops.segment_sum(count * signal, shell, self.num_shells)
+        size = jax.ops.segment_sum(count, shell, self.num_shells)
+        return (total / jnp.where(size > 0, size, 1))[shell], state
+
+
+class BandLimit(AbstractStage):
+    """Only modes up to a number are seen; the others show no residual. Modal problems only.
+
+    Arguments:
+        k_max: largest mode number seen.
+    """
+
+    kind: ClassVar = "observe"
+    k_max: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self):
+        check_positive("k_max", self.k_max, "give a mode number")
+
+    def init(self, problem):
+        require_modal(self, problem, "subsample()")
+        return None
+
+    def __call__(self, signal, observation, state):
+        return jnp.where(observation.problem.index <= self.k_max, signal, 0), state
+
+
+class Subsample(AbstractStage):
+    """A random part is scored at each refresh; the others keep their last score (that of the start, if none yet).
+
+    Arguments:
+        fraction: probability of being scored, in (0, 1].
+    """
+
+    kind: ClassVar = "observe"
+    needs_key: ClassVar[bool] = True
+    fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
+
+    def __check_init__(self):
+        check_fraction("fraction", self.fraction)
+
+    def init(self, problem):
+        return jnp.zeros_like(problem.mass)
+
+    def __call__(self, signal, observation, state):
+        drawn = jax.random.uniform(key_of(self, observation), signal.shape, signal.dtype)
+        seen = jnp.where((drawn < self.fraction) | (observation.index == 0), signal, state)
+        return seen, seen
+
+
+def follow(signal, observation, state, tau):
+    """One step of a first-order lag; the state is the time of the last refresh and the lagged signal."""
+    last, memory = state
+    elapsed = observation.time - last
+    instant = tau <= 0
+    gain = jnp.where(instant, 1, -jnp.expm1(-elapsed / jnp.where(instant, 1, tau)))
+    memory = jnp.where(observation.index == 0, signal, memory + gain * (signal - memory))
+    return memory, (observation.time, memory)
+
+
+def key_of(stage, observation):
+    """The key of this refresh, or an error that says where to give one."""
+    if observation.key is None:
+        raise ValueError(f"{stage_name(stage)} draws random numbers: pass simulate(key=jax.random.key(0)).")
+    return observation.key

@@ -1,0 +1,161 @@
+"""Static curation: the same weights at every refresh."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_choice, check_finite, check_fraction, check_positive
+from .._types import Array, Float, Int, as_inexact
+from ..numerics import mass_rank
+from ..problems import AbstractProblem
+from ._base import AbstractStage, require_modal, require_operator
+from ._difficulty import difficulty, leverage
+
+
+class Uniform(AbstractStage):
+    """No curation: w = 1."""
+
+    closed_loop: ClassVar[bool] = False
+    static: ClassVar[bool] = True
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return jnp.ones_like(signal), state
+
+
+class StaticWeights(AbstractStage):
+    """Weights given by hand, scaled to mean one.
+
+    Arguments:
+        values: shape (weights,): one for each mode, example or group of the problem; non-negative.
+
+    Raises:
+        ValueError: at the start of a run, if the problem has another number of weights.
+    """
+
+    closed_loop: ClassVar[bool] = False
+    static: ClassVar[bool] = True
+    values: Float[Array, "weights"] = eqx.field(converter=as_inexact)
+
+    def init(self, problem):
+        if self.values.shape != problem.mass.shape:
+            raise ValueError(
+                f"static_weights has values of shape {self.values.shape}, but the problem is reweighted by "
+                f"{problem.mass.shape[0]} weights: give one for each."
+            )
+        return None
+
+    def __call__(self, signal, observation, state):
+        return self.values, state
+
+
+class PowerTilt(AbstractStage):
+    """Weights lam_k^-exponent: towards the tail for a positive exponent. Modal problems only.
+
+    Arguments:
+        exponent: s, scalar.
+        cutoff: mode number from which on the weight stays what it is there; none if None. Bounds the largest weight.
+    """
+
+    closed_loop: ClassVar[bool] = False
+    static: ClassVar[bool] = True
+    exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
+    cutoff: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
+
+    def __check_init__(self):
+        check_finite("exponent", self.exponent, "give a finite tilt")
+        if self.cutoff is not None:
+            check_positive("cutoff", self.cutoff, "give a mode number")
+
+    def init(self, problem):
+        require_modal(self, problem, "leverage_sampling()")
+        return None
+
+    def __call__(self, signal, observation, state):
+        problem = observation.problem
+        learnable = problem.eigenvalues > 0  # the others get the weight of the last that is: they carry no mass
+        smallest = jnp.min(jnp.where(learnable, problem.eigenvalues, jnp.inf))
+        log_eigenvalue = jnp.log(jnp.where(learnable, problem.eigenvalues, smallest))
+        if self.cutoff is not None:
+            log_eigenvalue = jnp.interp(jnp.minimum(problem.index, self.cutoff), problem.index, log_eigenvalue)
+        score = -self.exponent * log_eigenvalue
+        return jnp.exp(score - jnp.max(score)), state
+
+
+class RandomPruning(AbstractStage):
+    """A random part of the mass is kept, at equal weight.
+
+    Arguments:
+        fraction: mass kept, in (0, 1].
+        seed: whole number that fixes the draw.
+    """
+
+    closed_loop: ClassVar[bool] = False
+    static: ClassVar[bool] = True
+    fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
+    seed: Int[Array, ""] = eqx.field(converter=jnp.asarray, default=0)
+
+    def __check_init__(self):
+        check_fraction("fraction", self.fraction)
+
+    def init(self, problem):
+        drawn = jax.random.uniform(jax.random.key(self.seed), problem.mass.shape, problem.dtype)
+        return mass_rank(drawn, problem.mass)
+
+    def __call__(self, signal, observation, state):
+        return keep_lowest(state, self.fraction), state
+
+
+class HardPruning(AbstractStage):
+    """The easiest or the hardest part of the mass is kept, at equal weight; the rest is never sampled.
+
+    Arguments:
+        fraction: mass kept, in (0, 1].
+        keep: "easy" or "hard", by `difficulty` of the problem.
+    """
+
+    closed_loop: ClassVar[bool] = False
+    static: ClassVar[bool] = True
+    fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
+    keep: str = eqx.field(static=True, default="hard")
+
+    def __check_init__(self):
+        check_fraction("fraction", self.fraction)
+        check_choice("keep", self.keep, ("easy", "hard"))
+
+    def init(self, problem):
+        return difficulty_rank(problem, hardest_first=self.keep == "hard")
+
+    def __call__(self, signal, observation, state):
+        return keep_lowest(state, self.fraction), state
+
+
+class LeverageSampling(AbstractStage):
+    """Examples in proportion to their ridge leverage. Data problems only."""
+
+    closed_loop: ClassVar[bool] = False
+    static: ClassVar[bool] = True
+
+    def init(self, problem):
+        require_operator(self, problem, "power_tilt()")
+        return leverage(problem)
+
+    def __call__(self, signal, observation, state):
+        return state, state
+
+
+def difficulty_rank(problem: AbstractProblem, *, hardest_first: bool) -> Float[Array, "weights"]:
+    """Mass up to and including each entry, going through them by difficulty."""
+    score = difficulty(problem)
+    return mass_rank(-score if hardest_first else score, problem.mass)
+
+
+def keep_lowest(rank: Float[Array, "weights"], fraction: Float[Array, ""]) -> Float[Array, "weights"]:
+    """1 on the entries whose rank is within `fraction`, 0 elsewhere; at least the first is kept."""
+    slack = 1 + 8 * np.finfo(rank.dtype).eps * np.sqrt(rank.size)  # a rank is a running sum of masses
+    return jnp.where(rank <= jnp.maximum(fraction * slack, jnp.min(rank)), 1.0, 0.0).astype(rank.dtype)
