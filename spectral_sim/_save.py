@@ -1,0 +1,29 @@
+"""What to keep of a run: functions of the observation and the weights at each refresh."""
+
+import jax.numpy as jnp
+
+from ._observation import Observation
+from ._types import Array, Float, PyTree
+
+
+def save_loss(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
+    """Nothing beyond the loss, which is always recorded."""
+    return None
+
+
+def save_weights(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
+    """The weights in force from each refresh on, shape (times, weights); the last entry repeats the one before."""
+    return weights
+
+
+def save_summary(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
+    """Scalars for each refresh.
+
+    `train_loss` (under the base mass), `max_weight`, and `effective_sample_size`: the fraction 1 / E[w^2] of the base
+    sample that draws with these weights are worth.
+    """
+    return {
+        "train_loss": observation.problem.training_loss(observation.energy),
+        "max_weight": jnp.max(weights),
+        "effective_sample_size": 1 / jnp.sum(observation.mass * weights**2),
+    }

@@ -1,0 +1,25 @@
+"""Refresh grids."""
+
+import numpy as np
+
+from ._checks import check_positive
+
+
+def log_times(first: float, last: float, num: int) -> np.ndarray:
+    """A refresh grid: 0, then num - 1 times equally spaced in the logarithm.
+
+    Arguments:
+        first: first refresh after the start, in units of time.
+        last: end of the run.
+        num: length of the grid, the start included; at least 3.
+
+    Returns:
+        Shape (num,), float64 whatever JAX's precision, so that interval lengths keep their digits.
+    """
+    check_positive("first", first)
+    check_positive("last", last)
+    if last <= first:
+        raise ValueError(f"last={last:.6g} is not above first={first:.6g}: give an increasing range.")
+    if num < 3:
+        raise ValueError(f"num={num}: give at least 3 times (the start, the first and the last).")
+    return np.concatenate([[0.0], np.geomspace(first, last, num - 1)])
