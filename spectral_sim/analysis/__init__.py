@@ -1,0 +1,19 @@
+"""Numbers read off loss curves: exponents, times to a loss, speed-ups, frontiers. Host-side, NumPy float64."""
+
+from ._exponent import ExponentFit, NoPowerLawError, fit_exponent, local_exponent
+from ._frontier import CrossoverTime, crossover_time, frontier
+from ._speedup import Speedup, speedup
+from ._time_to_loss import time_to_loss
+
+__all__ = [
+    "CrossoverTime",
+    "ExponentFit",
+    "NoPowerLawError",
+    "Speedup",
+    "crossover_time",
+    "fit_exponent",
+    "frontier",
+    "local_exponent",
+    "speedup",
+    "time_to_loss",
+]

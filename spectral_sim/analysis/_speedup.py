@@ -1,0 +1,169 @@
+"""How many times sooner a schedule reaches the losses of a reference."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import ArrayLike, Float
+
+from .._checks import check_finite, check_non_negative
+from ._curve import as_curve, as_window
+from ._time_to_loss import first_crossing
+
+__all__ = ["Speedup", "speedup"]
+
+_HORIZONS = 129  # of an anytime speed-up; the ratio is smooth between refreshes
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """A speed-up over a reference, with all that its number depends on; `str()` reads "2.3x (anytime 1e0-1e4, net)".
+
+    Arguments:
+        value: time of the reference over time of the schedule; above 1 the schedule is faster.
+        kind: "one horizon" (the loss that the reference has at one time) or "anytime" (geometric mean over a window of
+            times). A schedule tuned to a horizon can win there and lose everywhere else.
+        net: whether the cost of curating was added to the schedule's time; a gross speed-up is false here.
+        horizon: the one time, or None.
+        window: first and last time of an anytime speed-up, or None.
+        bound: "=" for a number, "<=" where the schedule had not got there by the end of its times, ">=" where it was
+            there before the first of them.
+    """
+
+    value: float
+    kind: Literal["one horizon", "anytime"]
+    net: bool
+    horizon: float | None
+    window: tuple[float, float] | None
+    bound: Literal["=", "<=", ">="]
+
+    def __str__(self) -> str:
+        edges = (self.horizon,) if self.horizon is not None else self.window or ()
+        where = "-".join(_short(edge) for edge in edges)
+        bound = "" if self.bound == "=" else self.bound
+        return f"{bound}{self.value:.3g}x ({self.kind} {where}, {'net' if self.net else 'gross'})"
+
+
+def speedup(
+    times: ArrayLike,
+    loss: ArrayLike,
+    reference: ArrayLike,
+    *,
+    horizon: float | None = None,
+    window: tuple[float, float] | None = None,
+    cost_per_refresh: float = 0.0,
+    fixed_cost: float = 0.0,
+) -> Speedup:
+    """How many times sooner a schedule reaches the loss of a reference.
+
+    At a horizon H the target is the best loss that the reference has had by then. The speed-up is t_r / t_s, with t_r
+    and t_s the first times at which reference and schedule reach it. Where the reference still falls at H, t_r = H;
+    where it has stalled, H itself would reward a schedule for the reference's idle time. By default this is done for
+    *one horizon*, the last time; with `window` it is the *anytime* speed-up, the geometric mean over horizons spaced
+    evenly in log time.
+
+    The speed-up is *gross* unless a cost is given. A *net* one adds to t_s the `fixed_cost` and `cost_per_refresh` for
+    every refresh before t_s, one at the start of each interval; the reference is charged nothing.
+
+    Arguments:
+        times: refresh grid of both curves, shape (times,), increasing, in units of time.
+        loss: the schedule's loss, shape (times,); NaN from where it failed.
+        reference: the loss to compare with, shape (times,), finite, and positive up to the last horizon.
+        horizon: the one time H to compare at, after times[0]; the last time if None.
+        window: (t0, t1) for an anytime speed-up instead.
+        cost_per_refresh: cost of scoring the data once, in units of time.
+        fixed_cost: cost paid once (a teacher's training), in units of time.
+
+    Returns:
+        The speed-up, its kind, and whether it is a bound: a schedule that never reaches a target counts as reaching it
+        at its last time ("<="), one that starts below it as reaching it at times[0] > 0 (">=").
+
+    Raises:
+        ValueError: bad curves, horizon, window or costs (see the message), a reference that has not fallen by a
+            horizon, a schedule that starts below a target at time 0, or a window censored at both ends.
+    """
+    grid, values, baseline = as_curve(times, loss=loss, reference=reference)
+    check_finite("reference", baseline, "compare with a run that did not fail")
+    if np.isnan(values[1:]).all():
+        raise ValueError(
+            "loss is NaN at every time after times[0]: the schedule failed at once and has no speed-up; drop it."
+        )
+    for name, cost in (("cost_per_refresh", cost_per_refresh), ("fixed_cost", fixed_cost)):
+        check_non_negative(name, cost, "give the cost in units of time")
+    if cost_per_refresh and grid[0] > 0:
+        raise ValueError(f"times[0] is {grid[0]:.6g}: cost_per_refresh counts refreshes, so prepend the start, time 0.")
+    if window is not None:
+        if horizon is not None:
+            raise ValueError(f"horizon={horizon:.6g} and window={window} are both given: a speed-up has one; drop one.")
+        window = as_window("window", window, grid)
+        horizons = np.minimum(np.geomspace(*window, _HORIZONS), grid[-1])
+    else:
+        horizon = float(grid[-1] if horizon is None else horizon)
+        horizons = np.array([horizon])
+    if not np.all((horizons > grid[0]) & (horizons <= grid[-1])):
+        name, bad = ("horizon", horizons[0]) if window is None else ("window", horizons.min())
+        raise ValueError(
+            f"{name} asks for the speed-up at time {bad:.6g}, but times run from {grid[0]:.6g} to {grid[-1]:.6g}: "
+            "choose a time after the first and up to the last."
+        )
+    target = _best_loss(grid, baseline, horizons)
+    slow = first_crossing(grid, baseline, target)
+    fast = first_crossing(grid, values, target)
+    never, before = np.isinf(fast), fast == 0
+    _check_comparable(grid, values, target, before, never)
+    last_known = grid[np.flatnonzero(~np.isnan(values))[-1]]
+    fast = np.where(never, last_known, np.where(before, grid[0], fast))
+    # The refresh at times[n] serves what comes after it, so reaching a loss at times[n] took those at times[0..n-1].
+    spent = fast + cost_per_refresh * np.searchsorted(grid, fast) + fixed_cost
+    return Speedup(
+        value=float(np.exp(np.mean(np.log(slow / spent)))),
+        kind="one horizon" if window is None else "anytime",
+        net=bool(cost_per_refresh or fixed_cost),
+        horizon=horizon,
+        window=window,
+        bound="<=" if never.any() else ">=" if before.any() else "=",
+    )
+
+
+def _best_loss(times: np.ndarray, reference: np.ndarray, horizons: np.ndarray) -> Float[np.ndarray, "horizons"]:
+    """Smallest loss of the reference up to each horizon, on the curve that `first_crossing` assumes."""
+    end = np.searchsorted(times, horizons)  # the horizon lies in (times[end - 1], times[end]]
+    used = reference[: end.max() + 1]
+    if (used <= 0).any():
+        n = int(np.argmax(used <= 0))
+        raise ValueError(
+            f"reference[{n}] is {used[n]:.6g}: a target lies above zero; end the horizon or window earlier."
+        )
+    start, stop = times[end - 1], times[end]
+    with np.errstate(divide="ignore"):  # an interval that starts at 0 is infinitely long in log time
+        part = np.where(start > 0, np.log(stop / horizons) / np.log(stop / start), 1 - horizons / stop)
+    at_horizon = reference[end] * (reference[end - 1] / reference[end]) ** part
+    best = np.minimum(np.minimum.accumulate(reference)[end - 1], at_horizon)
+    stuck = best >= reference[0]
+    if stuck.any():
+        raise ValueError(
+            f"reference has not fallen below its first loss {reference[0]:.6g} by time {horizons[stuck][-1]:.6g}: "
+            "choose a later horizon or window."
+        )
+    return best
+
+
+def _check_comparable(
+    times: np.ndarray, loss: np.ndarray, target: np.ndarray, before: np.ndarray, never: np.ndarray
+) -> None:
+    if before.any() and times[0] == 0:
+        raise ValueError(
+            f"loss[0] is {loss[0]:.6g}, at or below the target {target[before][0]:.6g} before any training: compare "
+            "curves of the same problem from the same start."
+        )
+    if before.any() and never.any():
+        raise ValueError(
+            "window holds targets that loss meets before times[0] and targets it never reaches, so that the mean is no "
+            "bound; narrow the window."
+        )
+
+
+def _short(time: float) -> str:
+    """1e0, 2.5e3: a time in as few characters as tell it."""
+    mantissa, exponent = f"{time:.2e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"

@@ -1,0 +1,19 @@
+"""What no schedule can beat."""
+
+from ._ideal import IdealOracle, ideal_oracle
+from ._quadrature import quadrature_error
+from ._speed_limit import SpeedLimit, speed_limit
+from ._static import Sandwich, SpectralBounds, spectral_bounds, static_sandwich, uniform_loss
+
+__all__ = [
+    "IdealOracle",
+    "Sandwich",
+    "SpectralBounds",
+    "SpeedLimit",
+    "ideal_oracle",
+    "quadrature_error",
+    "spectral_bounds",
+    "speed_limit",
+    "static_sandwich",
+    "uniform_loss",
+]
