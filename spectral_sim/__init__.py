@@ -1,17 +1,193 @@
 """A differentiable simulator of how a model learns while its training data is curated."""
 
-from ._observation import Observation as Observation
-from ._save import save_loss as save_loss
-from ._save import save_summary as save_summary
-from ._save import save_weights as save_weights
-from ._simulate import simulate as simulate
-from ._times import log_times as log_times
-from ._trajectory import SimulationError as SimulationError
-from ._trajectory import Status as Status
-from ._trajectory import Trajectory as Trajectory
-from ._types import PerRefresh as PerRefresh
-from .dynamics import *  # noqa: F403
-from .problems import *  # noqa: F403
-from .schedules import *  # noqa: F403
-from .bounds import *  # noqa: F403
-from .analysis import *  # noqa: F403
+from . import analysis, bounds, dynamics, learning, problems, schedules
+from ._observation import Observation
+from ._save import save_loss, save_summary, save_weights
+from ._simulate import simulate
+from ._times import log_times
+from ._trajectory import SimulationError, Status, Trajectory
+from ._types import PerRefresh
+from .analysis import (
+    CrossoverTime,
+    ExponentFit,
+    NoPowerLawError,
+    Speedup,
+    crossover_time,
+    fit_exponent,
+    local_exponent,
+    speedup,
+    time_to_loss,
+)
+from .bounds import (
+    IdealOracle,
+    Sandwich,
+    SpectralBounds,
+    SpeedLimit,
+    ideal_oracle,
+    quadrature_error,
+    spectral_bounds,
+    speed_limit,
+    static_sandwich,
+)
+from .dynamics import (
+    AbstractDynamics,
+    ModalFlow,
+    OperatorFlow,
+)
+from .learning import (
+    AbstractObjective,
+    Gap,
+    Learned,
+    anytime_log_loss,
+    learn,
+    measure_gap,
+    penalised,
+    save_costs,
+    soft_time_to_target,
+    terminal_log_loss,
+)
+from .problems import (
+    AbstractProblem,
+    ModalProblem,
+    OperatorProblem,
+    arc_cosine,
+    doubled_rule,
+    feature_map,
+    from_kernel,
+    linear,
+    modal_view,
+    power_law,
+    rbf,
+    torus,
+)
+from .schedules import (
+    STAGES,
+    AbstractStage,
+    PolicySchedule,
+    TableSchedule,
+    band_limit,
+    chain,
+    clip,
+    curriculum,
+    delay,
+    difficulty,
+    frontier,
+    greedy,
+    hard_pruning,
+    lag,
+    leverage,
+    leverage_sampling,
+    mix,
+    noise,
+    power_tilt,
+    proportional,
+    random_pruning,
+    shell_average,
+    smooth,
+    softmax,
+    stage_at,
+    stages_of,
+    stale,
+    static_weights,
+    subsample,
+    top_fraction,
+    uniform,
+    water_filling,
+)
+
+__version__ = "0.1.0"
+
+# `frontier` is the allocate stage; the resolution frontier of a trajectory is `analysis.frontier`.
+__all__ = [
+    "AbstractDynamics",
+    "AbstractObjective",
+    "AbstractProblem",
+    "AbstractStage",
+    "analysis",
+    "anytime_log_loss",
+    "arc_cosine",
+    "band_limit",
+    "bounds",
+    "chain",
+    "clip",
+    "crossover_time",
+    "CrossoverTime",
+    "curriculum",
+    "delay",
+    "difficulty",
+    "doubled_rule",
+    "dynamics",
+    "ExponentFit",
+    "feature_map",
+    "fit_exponent",
+    "from_kernel",
+    "frontier",
+    "Gap",
+    "greedy",
+    "hard_pruning",
+    "ideal_oracle",
+    "IdealOracle",
+    "lag",
+    "learn",
+    "Learned",
+    "learning",
+    "leverage",
+    "leverage_sampling",
+    "linear",
+    "local_exponent",
+    "log_times",
+    "measure_gap",
+    "mix",
+    "modal_view",
+    "ModalFlow",
+    "ModalProblem",
+    "noise",
+    "NoPowerLawError",
+    "Observation",
+    "OperatorFlow",
+    "OperatorProblem",
+    "penalised",
+    "PerRefresh",
+    "PolicySchedule",
+    "power_law",
+    "power_tilt",
+    "problems",
+    "proportional",
+    "quadrature_error",
+    "random_pruning",
+    "rbf",
+    "Sandwich",
+    "save_costs",
+    "save_loss",
+    "save_summary",
+    "save_weights",
+    "schedules",
+    "shell_average",
+    "simulate",
+    "SimulationError",
+    "smooth",
+    "soft_time_to_target",
+    "softmax",
+    "spectral_bounds",
+    "SpectralBounds",
+    "speed_limit",
+    "SpeedLimit",
+    "Speedup",
+    "speedup",
+    "stage_at",
+    "STAGES",
+    "stages_of",
+    "stale",
+    "static_sandwich",
+    "static_weights",
+    "Status",
+    "subsample",
+    "TableSchedule",
+    "terminal_log_loss",
+    "time_to_loss",
+    "top_fraction",
+    "torus",
+    "Trajectory",
+    "uniform",
+    "water_filling",
+]

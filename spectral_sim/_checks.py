@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from ._types import PerRefresh
 
@@ -30,7 +31,7 @@ __all__ = [
 
 def is_concrete(*values: Any) -> bool:
     """Whether none of `values` is being traced, so that its entries may be looked at."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
 def _array(value: Any) -> np.ndarray:

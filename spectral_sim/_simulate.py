@@ -64,7 +64,8 @@ def simulate(
     if not isinstance(schedule, AbstractStage):
         raise TypeError(f"schedule is {schedule!r}: give a stage or a chain of stages, such as uniform().")
     check_times(times)
-    check_choice("adjoint", adjoint, (None, *ADJOINTS))
+    if adjoint is not None:
+        check_choice("adjoint", adjoint, ADJOINTS)
     if schedule.needs_key and key is None:
         raise ValueError("the schedule draws random numbers: pass simulate(key=jax.random.key(0)).")
     if dynamics is None:
@@ -72,7 +73,9 @@ def simulate(
     # differences are taken in float64 where possible: on a long grid float32 times lose an interval's digits
     grid = np.asarray(times, np.float64) if is_concrete(times) else jnp.asarray(times)
     durations = jnp.asarray(np.diff(grid) if is_concrete(times) else jnp.diff(grid), problem.dtype)
-    trajectory = _run(problem, schedule, jnp.asarray(grid, problem.dtype), durations, dynamics, save, adjoint or dynamics.adjoint, key)
+    trajectory = _run(
+        problem, schedule, jnp.asarray(grid, problem.dtype), durations, dynamics, save, adjoint or dynamics.adjoint, key
+    )
     if throw:
         trajectory.raise_if_failed()
     return trajectory
@@ -132,7 +135,7 @@ def _run(problem, schedule, times, durations, dynamics, save, adjoint, key) -> T
         return (observed, stage_state, weights, status, failed_at), record
 
     carry = observed, stage_state, jnp.ones_like(mass), code, jnp.zeros((), jnp.int32)
-    again = lambda x: jnp.concatenate([x, x[-1:]])  # noqa: E731  what the recording entry is given is not used
+    again = lambda x: jnp.concatenate([x, x[-1:]])
     xs = index, again(durations), again(times[1:]), jax.tree.map(again, tables)
     (*_, status, failed_at), (loss, saved) = _scan(adjoint, refresh, carry, xs)
 
@@ -203,12 +206,13 @@ def _split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
     tables, rest = eqx.partition(tree, _is_table, is_leaf=_is_table)
 
     def cut(table):
-        if table.values.shape[:1] not in ((intervals,), (intervals + 1,)):
+        values = table.by_refresh()
+        if values.shape[:1] not in ((intervals,), (intervals + 1,)):
             raise ValueError(
-                f"a PerRefresh table has shape {table.values.shape}: its leading axis needs one entry for each of the "
+                f"a PerRefresh table has shape {values.shape}: its leading axis needs one entry for each of the "
                 f"{intervals + 1} times."
             )
-        return table.values[:intervals]
+        return values[:intervals]
 
     return jax.tree.map(cut, tables, is_leaf=_is_table), rest
 
@@ -220,7 +224,9 @@ def _constant(times: PyTree) -> PyTree:
 
 def _refuse_tangent(primals, tangents):
     if any(not isinstance(t, jax.custom_derivatives.SymbolicZero) for t in jax.tree.leaves(tangents)):
-        raise TypeError("times are constants of a run and cannot be differentiated; differentiate leaves of the schedule.")
+        raise TypeError(
+            "times are constants of a run and cannot be differentiated; differentiate leaves of the schedule."
+        )
     return primals[0], jax.tree.map(jnp.zeros_like, primals[0])
 
 

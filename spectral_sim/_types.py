@@ -32,9 +32,16 @@ class PerRefresh(eqx.Module):
     Arguments:
         values: array with leading axis `times`; entry n is in force on [times[n], times[n+1]). The last entry is not
             used, since no interval follows the last time.
+        rows: entry values[rows[n]] is in force at refresh n, shape (times,), whole numbers; n itself if None. Lets
+            refreshes share an entry.
     """
 
     values: Array = eqx.field(converter=jnp.asarray)
+    rows: Int[Array, "times"] | None = None
+
+    def by_refresh(self) -> Array:
+        """One entry for each refresh."""
+        return self.values if self.rows is None else self.values[self.rows]
 
 
 def as_inexact(value: Any) -> Any:

@@ -5,12 +5,11 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .._checks import check_ndim, check_non_negative, check_positive
+from .._checks import check_ndim, check_non_negative, check_positive, is_concrete
 from .._types import Array, ArrayLike, Float
 from ..numerics import capped_water_level, log_or_minus_inf, water_level
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem, modal_view, power_law
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem, doubled_rule, modal_view
 
 
 class IdealOracle(eqx.Module):
@@ -36,7 +35,7 @@ class IdealOracle(eqx.Module):
     is_bound: bool = eqx.field(static=True)
 
 
-def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: ArrayLike | None = None) -> IdealOracle:
+def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: Any = None) -> IdealOracle:
     """Minimise the loss at each time over all progress that the budget allows.
 
     u_k = 1/2 log(E_k(0) / mu)_+ with sum_k m_k u_k = kappa t, exact by one sort. Allocations are nested in time, so one
@@ -46,7 +45,7 @@ def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: ArrayLike | No
     Arguments:
         problem: modal, or a data problem (its modal view; then the curve is a reference and not a bound).
         times: shape (times,), not negative.
-        cap: largest weight, at least 1; none if None.
+        cap: largest weight, scalar, at least 1; none if None.
 
     Returns:
         An `IdealOracle`.
@@ -61,7 +60,7 @@ def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: ArrayLike | No
     check_non_negative("times", times)
     if cap is not None:
         check_positive("cap", cap)
-        if np.ndim(cap) == 0 and not isinstance(cap, jax.core.Tracer) and float(cap) < 1:
+        if is_concrete(cap) and cap < 1:
             raise ValueError(f"cap is {float(cap):.6g}: weights of mean one need a cap of at least 1.")
     floor = jnp.zeros((), problem.dtype)
     modal: Any = problem
@@ -70,9 +69,8 @@ def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: ArrayLike | No
     times = jnp.asarray(times, problem.dtype)
     loss, frontier, log_weights = _water_fill(modal, times, cap)
     error = jnp.zeros_like(loss)
-    if modal.law is not None and modal.law.nodes is not None:
-        law = modal.law
-        finer = power_law(law.alpha, law.beta, max_mode=law.max_mode, nodes=2 * law.nodes)
+    finer = doubled_rule(modal)
+    if finer is not None:
         error = jnp.abs(_water_fill(finer, times, cap)[0] / loss - 1)
     return IdealOracle(times, loss + floor, frontier, log_weights, error, floor, isinstance(problem, ModalProblem))
 

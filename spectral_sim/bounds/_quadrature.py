@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from .._simulate import simulate
 from .._types import Array, ArrayLike, Float
-from ..problems import AbstractProblem, ModalProblem, power_law
+from ..problems import AbstractProblem, ModalProblem, doubled_rule
 from ..schedules import AbstractStage
 
 
@@ -31,10 +31,9 @@ def quadrature_error(
         ValueError: a modal problem whose multiplicities did not come from `power_law`, so that no finer rule is known.
     """
     coarse = simulate(problem, schedule, times, **options).loss
-    if not isinstance(problem, ModalProblem) or problem.law is None or problem.law.nodes is None:
+    finer = doubled_rule(problem) if isinstance(problem, ModalProblem) else None
+    if finer is None:
         if isinstance(problem, ModalProblem) and problem.law is None and bool(jnp.any(problem.multiplicity != 1)):
-            raise ValueError("problem.law is None with multiplicities other than 1: build the problem with power_law().")
+            raise ValueError("problem.law is None with multiplicities other than 1: build the problem by power_law().")
         return jnp.zeros_like(coarse)
-    law = problem.law
-    finer = power_law(law.alpha, law.beta, max_mode=law.max_mode, nodes=2 * law.nodes)
     return jnp.abs(simulate(finer, schedule, times, **options).loss / coarse - 1)

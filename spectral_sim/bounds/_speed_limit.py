@@ -32,10 +32,10 @@ def speed_limit(problem: OperatorProblem, times: ArrayLike) -> SpeedLimit:
 
     Let theta* be any parameters, a = theta* - theta, and eps_i = y_i - phi_i theta* what they miss. From
     d/dt 1/2 |a|^2 = -E_q[|r|^2] + E_q[eps . r] and |r| = residual, S = int E_q[|r|^2] obeys
-    S <= 1/2 |a(0)|^2 + max|eps| sqrt(t S), so sqrt(S) <= (m sqrt(t) + sqrt(m^2 t + 2 |a(0)|^2)) / 2 with m = max|eps|. A
-    direction v moves by |v . (theta(t) - theta(0))| <= B_v sqrt(t S), B_v = max_x |v . phi(x)|. Along the eigenvectors
-    of the evaluation loss, and along sets of them, this keeps the loss up. Realisable targets (m = 0) give
-    B_v |a(0)| sqrt(t / 2). The best over ridge solutions theta* of many penalties is returned.
+    S <= 1/2 |a(0)|^2 + max|eps| sqrt(t S), so sqrt(S) <= (m sqrt(t) + sqrt(m^2 t + 2 |a(0)|^2)) / 2 with
+    m = max|eps|. A direction v moves by |v . (theta(t) - theta(0))| <= B_v sqrt(t S), B_v = max_x |v . phi(x)|. Along
+    the eigenvectors of the evaluation loss, and along sets of them, this keeps the loss up. Realisable targets (m = 0)
+    give B_v |a(0)| sqrt(t / 2). The best over ridge solutions theta* of many penalties is returned.
 
     Arguments:
         problem: a data problem; targets need not be realisable.

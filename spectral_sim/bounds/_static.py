@@ -72,7 +72,9 @@ def static_sandwich(problem: ModalProblem, times: ArrayLike, low: float, high: f
         ValueError: bounds that admit no weights of mean one.
     """
     if not isinstance(problem, ModalProblem):
-        raise TypeError(f"static_sandwich holds for modal problems, not for a {type(problem).__name__}: try speed_limit.")
+        raise TypeError(
+            f"static_sandwich holds for modal problems, not for a {type(problem).__name__}: try speed_limit."
+        )
     check_non_negative("low", low)
     check_positive("high", high)
     if low > 1 or high < 1:
@@ -114,7 +116,9 @@ def spectral_bounds(
         window = (int(np.ceil(np.exp(depth / 4))), int(np.floor(np.exp(3 * depth / 4))))
     inside = (index >= window[0]) & (index <= window[1]) & solid & (weighted > 0)
     if inside.sum() < 3:
-        raise ValueError(f"window={window} holds {int(inside.sum())} positive eigenvalues of {int(solid.sum())}: widen it.")
+        raise ValueError(
+            f"window={window} holds {int(inside.sum())} positive eigenvalues of {int(solid.sum())}: widen it."
+        )
     compared = weighted[solid] / eigenvalues[solid]
     exponent, exponent_stderr = _slope(index[inside], eigenvalues[inside])
     weighted_exponent, weighted_stderr = _slope(index[inside], weighted[inside])
@@ -143,10 +147,12 @@ def _spectra(problem: ModalProblem | OperatorProblem, ratio: np.ndarray) -> tupl
         weighted, multiplicity = (eigenvalues * ratio)[order], multiplicity[order]
         if multiplicity.max() == 1:
             return index, eigenvalues, weighted
-        moved = np.cumsum(multiplicity) - (multiplicity - 1) / 2  # sorting moved the shells; read off at the same numbers
+        moved = (
+            np.cumsum(multiplicity) - (multiplicity - 1) / 2
+        )  # sorting moved the shells; read off at the same numbers
         floor = np.log(np.maximum(weighted, np.finfo(np.float64).tiny))
         return index, eigenvalues, np.exp(np.interp(np.log(index), np.log(moved), floor))
-    per_example = np.asarray(problem.per_example(ratio), np.float64)
+    per_example = np.asarray(problem.per_example(jnp.asarray(ratio)), np.float64)
     scaled = np.asarray(problem.features, np.float64) * np.sqrt(np.asarray(problem.example_mass, np.float64))[:, None]
     eigenvalues = np.linalg.svd(scaled, compute_uv=False) ** 2
     weighted = np.linalg.svd(scaled * np.sqrt(per_example)[:, None], compute_uv=False) ** 2

@@ -1,13 +1,12 @@
 """What the loop asks of a dynamics."""
 
 import abc
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 
 from .._observation import Observation
 from .._types import Array, Float, PRNGKeyArray, PyTree
-from ..problems import AbstractProblem
 
 
 class AbstractDynamics(eqx.Module):
@@ -20,13 +19,13 @@ class AbstractDynamics(eqx.Module):
     adjoint: ClassVar[str] = "checkpointed"
 
     @abc.abstractmethod
-    def init(self, problem: AbstractProblem) -> PyTree:
+    def init(self, problem: Any) -> PyTree:
         """State at time 0, a pytree of arrays; raises TypeError for a problem of another kind."""
 
     @abc.abstractmethod
     def advance(
         self,
-        problem: AbstractProblem,
+        problem: Any,
         state: PyTree,
         weights: Float[Array, "weights"],
         duration: Float[Array, ""],
@@ -35,14 +34,14 @@ class AbstractDynamics(eqx.Module):
         """State after `duration` under constant `weights` of mean one."""
 
     @abc.abstractmethod
-    def observe(self, problem: AbstractProblem, state: PyTree, time: Float[Array, ""]) -> Observation:
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         """Energies, loss and time of a state; the loop fills in the rest."""
 
 
-def require(problem: AbstractProblem, kind: type, dynamics: AbstractDynamics) -> None:
+def require(problem: Any, kind: type, dynamics: AbstractDynamics) -> None:
     """Raise unless `problem` is of the kind that `dynamics` advances."""
     if not isinstance(problem, kind):
         raise TypeError(
-            f"{type(dynamics).__name__} advances a {kind.__name__}, not a {type(problem).__name__}: leave dynamics=None "
-            "for the default of the problem."
+            f"{type(dynamics).__name__} advances a {kind.__name__}, not a {type(problem).__name__}: leave "
+            "dynamics=None for the default of the problem."
         )

@@ -14,7 +14,7 @@ from ._base import AbstractDynamics, require
 
 
 class OperatorState(eqx.Module):
-    """Parameters, shape (features, outputs), and the residual Y - Phi theta on the training set, (examples, outputs)."""
+    """Parameters (features, outputs), and the residual Y - Phi theta on the training set (examples, outputs)."""
 
     parameters: Float[Array, "features outputs"]
     residual: Float[Array, "examples outputs"]

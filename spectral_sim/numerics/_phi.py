@@ -75,7 +75,9 @@ def _divided_differences(values: Array, duration: Array) -> Array:
     large = jnp.maximum(values[:, None], values[None, :])
     small = jnp.minimum(values[:, None], values[None, :])
     far = duration * large >= 1
-    quotient = duration * jnp.exp(-duration * small) * phi1(-duration * (large - small)) - integral_decay(small, duration)
+    quotient = duration * jnp.exp(-duration * small) * phi1(-duration * (large - small)) - integral_decay(
+        small, duration
+    )
     quotient = quotient / jnp.where(far, large, 1)
     a, b = jnp.where(far, 0, duration * large), jnp.where(far, 0, duration * small)
     coefficient, power, homogeneous = -0.5, jnp.ones_like(b), jnp.ones_like(a)

@@ -36,14 +36,14 @@ def segmented_scan(
     """
     steps = jax.tree.leaves(xs)[0].shape[0]
     segments = -(-steps // length)
-    padded = jax.tree.map(lambda x: _pad(x, segments * length).reshape((segments, length) + x.shape[1:]), xs)
+    padded = jax.tree.map(lambda x: _pad(x, segments * length).reshape((segments, length, *x.shape[1:])), xs)
 
     def segment(carry, xs):
         return jax.lax.scan(step, carry, xs)
 
     # inside a scan nothing can be merged with the first computation, so no barrier against it is needed
     carry, records = jax.lax.scan(jax.checkpoint(segment, prevent_cse=False), carry, padded)
-    return carry, jax.tree.map(lambda x: x.reshape((segments * length,) + x.shape[2:])[:steps], records)
+    return carry, jax.tree.map(lambda x: x.reshape((segments * length, *x.shape[2:]))[:steps], records)
 
 
 def _pad(values: jax.Array, size: int) -> jax.Array:

@@ -10,7 +10,7 @@ from ._law import PowerLaw
 from ._modal import ModalProblem
 from ._modal_view import modal_view
 from ._operator import OperatorProblem
-from ._power_law import power_law
+from ._power_law import doubled_rule, power_law
 from ._torus import torus
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "OperatorProblem",
     "PowerLaw",
     "arc_cosine",
+    "doubled_rule",
     "feature_map",
     "from_kernel",
     "linear",

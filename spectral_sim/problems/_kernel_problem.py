@@ -7,7 +7,7 @@ import numpy as np
 
 from .._checks import check_finite, check_ndim
 from .._types import ArrayLike
-from ._kernels import feature_map
+from ._kernels import AbstractKernel, feature_map
 from ._operator import OperatorProblem
 
 
@@ -43,7 +43,7 @@ def from_kernel(
     Raises:
         ValueError: a matrix that is not square, symmetric or positive semidefinite, or arguments of the other form.
     """
-    if callable(kernel):
+    if isinstance(kernel, AbstractKernel):
         if inputs is None or eval_kernel is not None:
             raise ValueError("a kernel function takes inputs= (and eval_inputs=), not eval_kernel=.")
         features = feature_map(kernel, inputs, method=method, num_features=num_features, key=key)
@@ -57,7 +57,9 @@ def from_kernel(
         check_ndim("eval_kernel", eval_kernel, 2, "held_out, examples")
         check_finite("eval_kernel", eval_kernel)
         if np.shape(eval_kernel)[1] != len(vectors):
-            raise ValueError(f"eval_kernel has shape {np.shape(eval_kernel)}: its columns are the {len(vectors)} examples.")
+            raise ValueError(
+                f"eval_kernel has shape {np.shape(eval_kernel)}: its columns are the {len(vectors)} examples."
+            )
         held_out = jnp.asarray(np.asarray(eval_kernel) @ vectors / np.sqrt(values))
     return OperatorProblem(jnp.asarray(vectors * np.sqrt(values)), targets, eval_features=held_out, **problem)
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive, is_concrete
-from .._types import Array, ArrayLike, Float, as_inexact
+from .._types import Array, ArrayLike, Float, as_inexact, cast_inexact
 from ._base import AbstractProblem
 from ._law import PowerLaw
 
@@ -48,21 +48,19 @@ class ModalProblem(AbstractProblem):
         check_ndim("energies", energies, 1, "modes")
         num_modes = np.shape(eigenvalues)[0]
         check_length("energies", energies, num_modes, f"eigenvalues with {num_modes} modes")
-        eigenvalues, energies = as_inexact(eigenvalues), as_inexact(energies)
-        dtype = jnp.result_type(eigenvalues, energies)
+        check_spectrum(eigenvalues, energies)
+        spectrum = as_inexact(eigenvalues), as_inexact(energies)
+        dtype = jnp.result_type(*spectrum)
+        self.eigenvalues, self.energies = cast_inexact(spectrum, dtype)
         if multiplicity is None:
             multiplicity = jnp.ones(num_modes, dtype)
         check_ndim("multiplicity", multiplicity, 1, "modes")
         check_length("multiplicity", multiplicity, num_modes, f"eigenvalues with {num_modes} modes")
-        _check_spectrum(eigenvalues, energies)
         check_positive("multiplicity", multiplicity, "every entry stands for at least part of a mode")
-        multiplicity = as_inexact(multiplicity)
+        self.multiplicity = as_inexact(multiplicity).astype(dtype)
         if index is None:
-            index = jnp.cumsum(multiplicity) - (multiplicity - 1) / 2
+            index = jnp.cumsum(self.multiplicity) - (self.multiplicity - 1) / 2
         check_length("index", index, num_modes, f"eigenvalues with {num_modes} modes")
-        self.eigenvalues = eigenvalues.astype(dtype)
-        self.energies = energies.astype(dtype)
-        self.multiplicity = multiplicity.astype(dtype)
         self.index = as_inexact(index).astype(dtype)
         self.law = law
 
@@ -88,7 +86,8 @@ class ModalProblem(AbstractProblem):
         return 0.5 * jnp.sum(self.multiplicity * energy)
 
 
-def _check_spectrum(eigenvalues: Array, energies: Array) -> None:
+def check_spectrum(eigenvalues: ArrayLike, energies: ArrayLike) -> None:
+    """Raise unless eigenvalues descend to zero at the least, and some energy is left to learn."""
     if not is_concrete(eigenvalues, energies):
         return
     check_non_negative("eigenvalues", eigenvalues, "a kernel operator is positive semidefinite")

@@ -1,16 +1,18 @@
 """A data problem whose spectrum is known: power-law kernels on a grid of points."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_choice
-from .._types import ArrayLike, as_inexact
+from .._types import as_inexact
 from ._operator import OperatorProblem
 
 
 def torus(
-    alpha: ArrayLike,
-    beta: ArrayLike,
+    alpha: Any,
+    beta: Any,
     num_examples: int,
     basis: str = "fourier",
     *,
@@ -62,7 +64,9 @@ def _fourier(size: int, rng: np.random.Generator) -> np.ndarray:
 def _haar(size: int, rng: np.random.Generator) -> np.ndarray:
     """Haar wavelets on size points, coarse scales first."""
     if size & (size - 1):
-        raise ValueError(f"num_examples is {size}: the Haar basis needs a power of two, such as {2 ** size.bit_length()}.")
+        raise ValueError(
+            f"num_examples is {size}: the Haar basis needs a power of two, such as {2 ** size.bit_length()}."
+        )
     functions = np.ones((1, 1))
     while functions.shape[0] < size:
         coarse = np.kron(functions, [[1.0], [1.0]])

@@ -7,7 +7,7 @@ from ._allocate import Softmax as softmax
 from ._allocate import TopFraction as top_fraction
 from ._allocate import WaterFilling as water_filling
 from ._base import AbstractStage, stage_name
-from ._chain import chain, stage_at
+from ._chain import chain, stage_at, stages_of
 from ._constrain import Clip as clip
 from ._constrain import Mix as mix
 from ._constrain import Smooth as smooth
@@ -20,12 +20,14 @@ from ._observe import Noise as noise
 from ._observe import ShellAverage as shell_average
 from ._observe import Stale as stale
 from ._observe import Subsample as subsample
+from ._policy import PolicySchedule
 from ._static import HardPruning as hard_pruning
 from ._static import LeverageSampling as leverage_sampling
 from ._static import PowerTilt as power_tilt
 from ._static import RandomPruning as random_pruning
 from ._static import StaticWeights as static_weights
 from ._static import Uniform as uniform
+from ._table import TableSchedule
 
 STAGES: dict[str, type[AbstractStage]] = {
     "band_limit": band_limit,
@@ -56,6 +58,8 @@ STAGES: dict[str, type[AbstractStage]] = {
 
 __all__ = [
     "AbstractStage",
+    "PolicySchedule",
+    "TableSchedule",
     "STAGES",
     "band_limit",
     "chain",
@@ -80,6 +84,7 @@ __all__ = [
     "stage_at",
     "stage_name",
     "stale",
+    "stages_of",
     "static_weights",
     "subsample",
     "top_fraction",

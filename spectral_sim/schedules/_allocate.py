@@ -1,7 +1,5 @@
 """Allocate stages: from what is seen of the residual to any non-negative score."""
 
-from typing import ClassVar
-
 import equinox as eqx
 import jax.numpy as jnp
 

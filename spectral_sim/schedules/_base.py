@@ -32,7 +32,7 @@ class AbstractStage(eqx.Module):
     needs_key: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def init(self, problem: AbstractProblem) -> PyTree:
+    def init(self, problem: Any) -> PyTree:
         """State before the first refresh, a pytree of arrays (None for none). Unsuited problems are refused here."""
 
     @abc.abstractmethod

@@ -1,5 +1,7 @@
 """Several stages as one."""
 
+import itertools
+
 import jax
 
 from .._checks import nearest
@@ -67,13 +69,18 @@ def chain(*stages: AbstractStage) -> AbstractStage:
         flat.extend(stage.stages if isinstance(stage, Chain) else [stage])
     if not flat:
         raise ValueError("chain() needs at least one stage; uniform() is the schedule that changes nothing.")
-    for before, after in zip(flat, flat[1:], strict=False):
+    for before, after in itertools.pairwise(flat):
         if _ORDER.index(after.kind) < _ORDER.index(before.kind):
             raise ValueError(
-                f"{stage_name(after)} ({after.kind}) stands after {stage_name(before)} ({before.kind}), whose effect it "
-                "would undo: put stages in the order observe, allocate, constrain."
+                f"{stage_name(after)} ({after.kind}) stands after {stage_name(before)} ({before.kind}), whose effect "
+                "it would undo: put stages in the order observe, allocate, constrain."
             )
     return flat[0] if len(flat) == 1 else Chain(tuple(flat))
+
+
+def stages_of(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
+    """The stages of a schedule, in order; a single stage is its own schedule."""
+    return schedule.stages if isinstance(schedule, Chain) else (schedule,)
 
 
 def stage_at(schedule: AbstractStage, name: str) -> AbstractStage:
@@ -82,7 +89,7 @@ def stage_at(schedule: AbstractStage, name: str) -> AbstractStage:
     Raises:
         KeyError: no stage of that name, or several.
     """
-    stages = schedule.stages if isinstance(schedule, Chain) else (schedule,)
+    stages = stages_of(schedule)
     found = [stage for stage in stages if stage_name(stage) == name]
     if len(found) != 1:
         count = "no stage" if not found else f"{len(found)} stages"

@@ -24,8 +24,8 @@ class Curriculum(AbstractStage):
         steps: number of equal increases for "step".
 
     Source:
-        Bengio et al., Curriculum Learning (2009); root pacing from Platanios et al. (2019); anti-curricula from Wu, Dyer
-        and Neyshabur, When Do Curricula Work? (2021).
+        Bengio et al., Curriculum Learning (2009); root pacing from Platanios et al. (2019); anti-curricula from Wu,
+        Dyer and Neyshabur, When Do Curricula Work? (2021).
     """
 
     closed_loop: ClassVar[bool] = False

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._types import Array, Float, as_inexact
+from ..problems import ModalProblem
 from ._base import AbstractStage, require_modal, stage_name
 
 
@@ -138,7 +139,7 @@ class ShellAverage(AbstractStage):
         check_positive("num_shells", self.num_shells, "give at least one shell")
 
     def init(self, problem):
-        if not hasattr(problem, "index"):
+        if not isinstance(problem, ModalProblem):
             return None
         position = jnp.log(problem.index) / jnp.log(problem.index[-1] + 0.5)
         return jnp.clip(jnp.floor(position * self.num_shells), 0, self.num_shells - 1).astype(jnp.int32)

@@ -64,7 +64,9 @@ def test_diabetes_is_standardised_on_the_training_part():
     np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-13)
     np.testing.assert_allclose(train.std(axis=0), 1, rtol=1e-13)
     assert np.abs(held_out.mean(axis=0)).max() > 0.02
-    both = np.concatenate([train, held_out])  # one increasing affine map of each raw column, so sorting commutes with it
+    both = np.concatenate(
+        [train, held_out]
+    )  # one increasing affine map of each raw column, so sorting commutes with it
     for ours, theirs in zip(np.sort(both, axis=0).T, np.sort(raw, axis=0).T, strict=True):
         slope, offset = np.polyfit(theirs, ours, 1)
         assert slope > 0
@@ -116,7 +118,7 @@ def test_training_and_held_out_patches_share_no_pixel(monkeypatch):
     surrounds, centres = np.array(surrounds), np.array(centres)
     unit = surrounds / np.linalg.norm(surrounds, axis=1, keepdims=True)
 
-    def pixels(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    def pixels(inputs: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, list[float]]:
         match = (inputs / np.linalg.norm(inputs, axis=1, keepdims=True)) @ unit.T
         found = match.argmax(axis=1)
         assert match.max(axis=1).min() > 1 - 1e-12
@@ -128,10 +130,11 @@ def test_training_and_held_out_patches_share_no_pixel(monkeypatch):
         seen = np.zeros((2, 24, 64), bool)
         for photograph, row, column in (places[i] for i in found):
             seen[photograph, row : row + 6, column : column + 6] = True
-        return seen
+        return seen, [input_scale[0], target_scale[0, 0]]
 
-    train = pixels(data.inputs, data.targets)
-    held_out = pixels(data.eval_inputs, data.eval_targets)
+    train, scales = pixels(data.inputs, data.targets)
+    held_out, held_out_scales = pixels(data.eval_inputs, data.eval_targets)
+    np.testing.assert_allclose(scales, held_out_scales)
     assert not (train & held_out).any()
     assert train.any(axis=(1, 2)).all()
     assert held_out.any(axis=(1, 2)).all()  # both photographs in both parts
@@ -158,8 +161,14 @@ def test_image_patches_of_other_sizes():
         (lambda: image_patches(centre=8), "centre=8 is not possible: give a whole number from 1 to 7"),
         (lambda: image_patches(centre=3), "centre=3 cannot lie in the middle of patch=8: give centre=4"),
         (lambda: image_patches(num_train=7), "num_train=7 is not possible: give a whole number from 8 to"),
-        (lambda: image_patches(num_train=10**6), f"num_train=1000000 is not possible: give a whole number from 8 to {4 * 420 * 233}"),
-        (lambda: image_patches(num_eval=10**6), f"num_eval=1000000 is not possible: give a whole number from 1 to {4 * 420 * 73}"),
+        (
+            lambda: image_patches(num_train=10**6),
+            f"num_train=1000000 is not possible: give a whole number from 8 to {4 * 420 * 233}",
+        ),
+        (
+            lambda: image_patches(num_eval=10**6),
+            f"num_eval=1000000 is not possible: give a whole number from 1 to {4 * 420 * 73}",
+        ),
         (lambda: image_patches(num_eval=-1), "num_eval=-1 is not possible"),
     ],
 )
@@ -171,7 +180,9 @@ def test_errors(call, message):
 @pytest.mark.parametrize("call", [digits, diabetes, image_patches])
 def test_a_missing_scikit_learn_is_named(call, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(ImportError, match=re.escape(f"{call.__name__}() needs sklearn: pip install 'spectral_sim[data]'")):
+    with pytest.raises(
+        ImportError, match=re.escape(f"{call.__name__}() needs sklearn: pip install 'spectral_sim[data]'")
+    ):
         call()
 
 

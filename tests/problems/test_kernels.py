@@ -82,7 +82,9 @@ def test_deep_arc_cosine_repeats_the_integral_on_the_layer_below(order):
 def test_arc_cosine_diagonal_and_zero_vector(dtype, depth):
     x = data(50, 64, 7, dtype)
     np.testing.assert_array_equal(np.diagonal(ArcCosine(0, depth)(x, x)), 1)  # 5e-5 off at depth 2 without care
-    np.testing.assert_allclose(np.diagonal(ArcCosine(1, depth)(x, x)), np.sum(x**2, axis=1), rtol=20 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(
+        np.diagonal(ArcCosine(1, depth)(x, x)), np.sum(x**2, axis=1), rtol=20 * np.finfo(dtype).eps
+    )
     zero = np.zeros((1, 64), dtype)
     np.testing.assert_array_equal(ArcCosine(1, depth)(zero, x), 0)
     if depth == 1:
@@ -229,14 +231,20 @@ KEY = jax.random.key(0)
         (lambda: ArcCosine(1)(data(3, 2), data(3, 4)), "x has 2 columns and y has 4"),
         (lambda: Linear()(data(3, 2)[0], data(3, 2)), "x must have shape (examples, dimensions)"),
         (lambda: feature_map(RBF, data(3, 2)), "is not a kernel"),
-        (lambda: feature_map(RBF(), data(3, 2), method="nystrm"), "method='nystrm' is not known. Did you mean 'nystrom'?"),
+        (
+            lambda: feature_map(RBF(), data(3, 2), method="nystrm"),
+            "method='nystrm' is not known. Did you mean 'nystrom'?",
+        ),
         (lambda: feature_map(RBF(), holed()), "inputs[4, 1] is nan"),
         (lambda: feature_map(RBF(), data(3, 2)[0]), "inputs must have shape (examples, dimensions)"),
         (lambda: feature_map(RBF(), np.ones((0, 2))), "inputs has shape (0, 2): give at least one example"),
         (lambda: feature_map(RBF(), data(9, 2), num_features=3), "num_features=3 is for 'nystrom' and 'random'"),
         (lambda: feature_map(RBF(), data(9, 2), method="random", key=KEY), "num_features is None"),
         (lambda: feature_map(RBF(), data(9, 2), method="random", num_features=0, key=KEY), "num_features=0 must be"),
-        (lambda: feature_map(RBF(), data(9, 2), method="random", num_features=2.0, key=KEY), "num_features=2.0 must be"),
+        (
+            lambda: feature_map(RBF(), data(9, 2), method="random", num_features=2.0, key=KEY),
+            "num_features=2.0 must be",
+        ),
         (
             lambda: feature_map(RBF(), data(9, 2), method="random", num_features=7, key=KEY),
             "num_features=7 is odd: random features of rbf() are cosine-sine pairs; give 8",

@@ -1,0 +1,126 @@
+"""How near to the optimum a learned schedule is, and how that is known."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._simulate import simulate
+from .._trajectory import Trajectory
+from ..bounds import ideal_oracle, speed_limit
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ..schedules import (
+    AbstractStage,
+    TableSchedule,
+    chain,
+    clip,
+    frontier,
+    hard_pruning,
+    leverage_sampling,
+    mix,
+    proportional,
+    softmax,
+    stages_of,
+    top_fraction,
+    uniform,
+)
+from ._objectives import AbstractObjective, Penalised
+
+
+class Gap(eqx.Module):
+    """The objective of a learned schedule beside what bounds it and what it has to beat.
+
+    Arguments:
+        value: the objective reached, without penalties.
+        optimum: no schedule has a smaller objective.
+        kind: how that is known: "water-filling" (attained by a schedule), "capped envelope" (attained at one horizon),
+            or "speed limit" (a certificate, loose).
+        valid_until: time up to which the bound says anything; infinite for the first two.
+        uniform: the objective of no curation.
+        best_by_hand: name of the best schedule written by hand.
+        best_by_hand_value: its objective.
+    """
+
+    value: float
+    optimum: float
+    kind: str
+    valid_until: float
+    uniform: float
+    best_by_hand: str
+    best_by_hand_value: float
+
+    @property
+    def gap(self) -> float:
+        """value - optimum, in units of the objective (e-folds of loss for log losses)."""
+        return self.value - self.optimum
+
+
+def lower_bound(
+    problem: AbstractProblem, schedule: AbstractStage, objective: AbstractObjective, times: np.ndarray
+) -> tuple[float, str, float]:
+    """The least objective that any schedule (with the same cap, on modes) can have; how it is known; until when."""
+    if isinstance(problem, OperatorProblem):
+        bound = speed_limit(problem, times)
+        return _evaluate(objective, times, bound.loss), "speed limit", float(bound.vacuous_from)
+    cap = cap_of(schedule)
+    curve = ideal_oracle(problem, times, cap=cap)
+    return _evaluate(objective, times, curve.loss), "water-filling" if cap is None else "capped envelope", float("inf")
+
+
+def reachable_floor(problem: AbstractProblem) -> float:
+    """The least loss of any parameters that training can reach."""
+    return 0.0 if isinstance(problem, ModalProblem) else float(speed_limit(problem, np.zeros(1)).floor)
+
+
+def measure_gap(
+    problem: AbstractProblem, schedule: AbstractStage, objective: AbstractObjective, times: np.ndarray, **options: Any
+) -> Gap:
+    """Compare a schedule with its bound, with no curation and with the best hand-written schedule."""
+    optimum, kind, valid_until = lower_bound(problem, schedule, objective, times)
+    plain = _plain(objective)
+
+    def value(candidate):
+        return float(plain(simulate(problem, candidate, times, throw=False, **options)))
+
+    cap = cap_of(schedule)
+    by_hand = {name: value(candidate) for name, candidate in hand_written(problem, cap).items()}
+    best = min(by_hand, key=lambda name: by_hand[name] if np.isfinite(by_hand[name]) else np.inf)
+    return Gap(value(schedule), optimum, kind, valid_until, by_hand["uniform"], best, by_hand[best])
+
+
+def hand_written(problem: AbstractProblem, cap: Any = None) -> dict[str, AbstractStage]:
+    """Practical schedules that need no search, under the same cap; the ideal oracle is not among them."""
+    rules: dict[str, AbstractStage] = {
+        "loss-proportional": proportional(1.0),
+        "root of loss": proportional(0.5),
+        "top half by loss": top_fraction(0.5),
+        "softmax of loss": softmax(1.0),
+        "loss-proportional, quarter uniform": chain(proportional(1.0), mix(0.25)),
+        "keep the hard half": hard_pruning(0.5),
+        "keep the easy half": hard_pruning(0.5, keep="easy"),
+    }
+    if isinstance(problem, ModalProblem):
+        rules["frontier, one e-fold"] = frontier(1.0)
+    else:
+        rules["leverage"] = leverage_sampling()
+    if cap is not None:
+        rules = {name: chain(rule, clip(0.0, cap)) for name, rule in rules.items() if rule.kind != "constrain"}
+    return {"uniform": uniform(), **rules}
+
+
+def cap_of(schedule: AbstractStage) -> Any:
+    """The largest weight that a schedule allows by construction, None if it does not."""
+    caps = [stage.cap[1] for stage in stages_of(schedule) if isinstance(stage, TableSchedule) and stage.cap]
+    caps += [stage.high for stage in stages_of(schedule) if isinstance(stage, clip)]
+    return min(caps, default=None)
+
+
+def _plain(objective: AbstractObjective) -> AbstractObjective:
+    return objective.objective if isinstance(objective, Penalised) else objective
+
+
+def _evaluate(objective: AbstractObjective, times: np.ndarray, loss: jax.Array) -> float:
+    zero = jnp.zeros((), jnp.int32)
+    return float(_plain(objective)(Trajectory(jnp.asarray(times, loss.dtype), loss, None, zero, zero - 1)))

@@ -1,0 +1,183 @@
+"""Search for a schedule by gradients through the whole run."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from .._checks import check_positive, check_times
+from .._save import save_loss
+from .._simulate import simulate
+from .._types import ArrayLike, PRNGKeyArray
+from ..problems import AbstractProblem
+from ..schedules import AbstractStage
+from ._checkpoint import Checkpoint
+from ._gap import Gap, lower_bound, measure_gap, reachable_floor
+from ._objectives import AbstractObjective, save_costs
+
+
+class Learned(eqx.Module):
+    """The outcome of a search.
+
+    Arguments:
+        schedule: the best schedule found.
+        value: its objective (on several problems, the worst).
+        history: objective of every start before each step, shape (steps, starts); NaN once a start has failed.
+        failed_at: step at which a start's gradient became non-finite, -1 for the others, shape (starts,).
+        best_start: which start the schedule came from.
+        gap: how far from the optimum, or what certifies it; see `Gap`. One for each problem.
+        steps: how many steps were done.
+    """
+
+    schedule: AbstractStage
+    value: float
+    history: np.ndarray
+    failed_at: np.ndarray
+    best_start: int
+    gap: tuple[Gap, ...]
+    steps: int
+
+
+def learn(
+    problem: AbstractProblem | Sequence[AbstractProblem],
+    schedule: AbstractStage,
+    times: ArrayLike,
+    *,
+    objective: AbstractObjective,
+    optimizer: optax.GradientTransformation | None = None,
+    steps: int = 500,
+    num_starts: int = 1,
+    spread: float = 0.3,
+    key: PRNGKeyArray | None = None,
+    patience: int | None = None,
+    checkpoint: Any = None,
+    report: Callable[[int, float, float], None] | None = None,
+    report_every: int = 50,
+    **options: Any,
+) -> Learned:
+    """Minimise an objective over every inexact array leaf of a schedule.
+
+    All starts advance together in one compiled program. The best iterate of each start is kept, whatever comes after.
+    A start whose gradient becomes non-finite stops there and is marked; the others go on.
+
+    Arguments:
+        problem: one problem, or several: then the worst objective among them is minimised.
+        schedule: where the search begins: a `TableSchedule`, a `PolicySchedule`, or any chain.
+        times: refresh grid, shape (times,).
+        objective: what to minimise, such as `anytime_log_loss()`.
+        optimizer: optax optimiser; Adam with a cosine decay from 0.1 if None.
+        steps: number of gradient steps.
+        num_starts: number of starts; the first is `schedule` itself, the others add noise to its leaves.
+        spread: standard deviation of that noise.
+        key: PRNG key of the starts, and of schedules with random stages (the same draws at every step).
+        patience: stop once the best objective has not improved by 1e-6 for this many steps; never if None.
+        checkpoint: path of a file that holds the state of the search, written every `report_every` steps. A search that
+            finds one of its own resumes from it, to the same result bit for bit.
+        report: called with the step, the best objective and its distance to the bound on it.
+        report_every: steps between reports and checkpoints.
+        **options: passed on to `simulate` (`dynamics`, `adjoint`).
+
+    Returns:
+        A `Learned`.
+
+    Raises:
+        ValueError: an objective that these times or problems cannot meet, a missing key, a checkpoint of another search.
+        RuntimeError: every start failed.
+    """
+    problems = (problem,) if isinstance(problem, AbstractProblem) else tuple(problem)
+    check_times(times)
+    for name, number in (("steps", steps), ("num_starts", num_starts), ("report_every", report_every)):
+        check_positive(name, number, "give a whole number, at least 1")
+    if not problems:
+        raise ValueError("problem is an empty sequence: give at least one problem.")
+    grid = np.asarray(times, np.float64)
+    for each in problems:
+        objective.check(grid, reachable_floor(each))
+    trainable, constant = eqx.partition(schedule, eqx.is_inexact_array)
+    if not jax.tree.leaves(trainable):
+        raise ValueError(
+            "the schedule has no inexact array leaf: there is nothing to learn; try TableSchedule.create()."
+        )
+    if key is None and (num_starts > 1 or schedule.needs_key):
+        raise ValueError("several starts and random stages draw random numbers: pass learn(key=jax.random.key(0)).")
+    start_key, run_key = (None, None) if key is None else jax.random.split(key)
+    if optimizer is None:
+        optimizer = optax.adam(optax.cosine_decay_schedule(0.1, steps))
+    save = save_costs if objective.needs_weights else save_loss
+
+    def value_of(trainable):
+        built = eqx.combine(trainable, constant)
+        run_key_ = run_key if built.needs_key else None
+        runs = [simulate(p, built, grid, save=save, key=run_key_, throw=False, **options) for p in problems]
+        return jnp.max(jnp.stack([objective(run) for run in runs]))
+
+    def step(carry, _):
+        params, opt_state, best, best_params, failed_at, count = carry
+        value, gradient = jax.value_and_grad(value_of)(params)
+        finite = jnp.isfinite(value) & jnp.all(jnp.stack([jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(gradient)]))
+        failed_at = jnp.where((failed_at < 0) & ~finite, count, failed_at)
+        better = jnp.isfinite(value) & (value < best) & (failed_at < 0)
+        best, best_params = _choose(better, (value, params), (best, best_params))
+        updates, new_state = optimizer.update(gradient, opt_state, params)
+        moved = optax.apply_updates(params, updates)
+        params, opt_state = _choose(failed_at < 0, (moved, new_state), (params, opt_state))
+        return (params, opt_state, best, best_params, failed_at, count + 1), jnp.where(failed_at < 0, value, jnp.nan)
+
+    @eqx.filter_jit
+    def advance(carry, length):
+        return jax.vmap(lambda c: jax.lax.scan(step, c, None, length=length))(carry)
+
+    def begin(noise):
+        params = jax.tree.map(lambda x, y: x + y, trainable, noise)
+        dtype = jnp.result_type(*jax.tree.leaves(trainable))
+        nothing = jnp.asarray(jnp.inf, dtype), params, jnp.asarray(-1, jnp.int32), jnp.asarray(0, jnp.int32)
+        return params, optimizer.init(params), *nothing
+
+    carry = jax.vmap(begin)(_noise(trainable, num_starts, spread, start_key))
+    optimum = max(lower_bound(p, schedule, objective, grid)[0] for p in problems)
+    store = Checkpoint.open(checkpoint, carry, (schedule, problems, grid, objective, num_starts, spread))
+    carry, history, done = store.restore(carry)
+    best_seen, since = np.inf, done
+    while done < steps:
+        length = min(report_every, steps - done)
+        carry, values = advance(carry, length)
+        history = np.concatenate([history, np.asarray(values).T])
+        done += length
+        store.write(carry, history, done)
+        best = float(np.min(np.asarray(carry[2])))
+        if report is not None:
+            report(done, best, best - optimum)
+        if best < best_seen - 1e-6:
+            best_seen, since = best, done
+        if (patience is not None and done - since >= patience) or np.all(np.asarray(carry[4]) >= 0):
+            break
+    best = np.asarray(carry[2])
+    if not np.isfinite(best).any():
+        raise RuntimeError(
+            f"every start failed, the first at step {int(np.asarray(carry[4]).min())}: lower the learning rate."
+        )
+    winner = int(np.argmin(best))
+    found = eqx.combine(jax.tree.map(lambda x: x[winner], carry[3]), constant)
+    gaps = tuple(measure_gap(p, found, objective, grid, key=run_key, **options) for p in problems)
+    return Learned(found, float(best[winner]), history, np.asarray(carry[4]), winner, gaps, done)
+
+
+def _choose(condition, chosen, otherwise):
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), chosen, otherwise)
+
+
+def _noise(trainable, num_starts, spread, key):
+    """Noise on each leaf, none for the first start."""
+    leaves, structure = jax.tree.flatten(trainable)
+    if num_starts == 1:
+        return jax.tree.unflatten(structure, [jnp.zeros((1, *x.shape), x.dtype) for x in leaves])
+    keys = jax.random.split(key, len(leaves))
+    noise = [
+        (spread * jax.random.normal(k, (num_starts, *x.shape), x.dtype)).at[0].set(0)
+        for k, x in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, noise)

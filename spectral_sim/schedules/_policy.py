@@ -1,0 +1,71 @@
+"""A closed-loop schedule to be learned: one small network for every mode or example."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._checks import check_positive
+from .._types import PRNGKeyArray
+from ..numerics import relative_log
+from ..problems import ModalProblem
+from ._base import AbstractStage
+from ._difficulty import leverage
+
+_NUM_INPUTS = 5
+
+
+class PolicySchedule(AbstractStage):
+    """Log weights from a network applied to each mode, example or group by itself.
+
+    Its inputs are scale-free, so one trained policy runs on a problem of any size: the log of the residual energy over
+    the largest one, the log of it over its start, the log eigenvalue (modes) or log leverage (examples, over their
+    mean), the log of time in units of 1 / kappa, and the recent slope d log E / d log t.
+
+    Arguments:
+        network: maps five numbers to one log weight.
+    """
+
+    network: eqx.nn.MLP
+
+    @classmethod
+    def create(cls, key: PRNGKeyArray, *, width: int = 32, depth: int = 2) -> "PolicySchedule":
+        """A random policy that starts close to sampling in proportion to the residual.
+
+        Arguments:
+            key: PRNG key of the initial parameters.
+            width: units in each hidden layer.
+            depth: number of hidden layers.
+        """
+        check_positive("width", width)
+        check_positive("depth", depth)
+        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=jax.nn.tanh, key=key))
+
+    def init(self, problem: Any) -> Any:
+        if isinstance(problem, ModalProblem):
+            drive, trace = relative_log(problem.eigenvalues), problem.trace
+        else:
+            score = leverage(problem)
+            drive = jnp.log(score / jnp.sum(problem.mass * score))
+            trace = jnp.sum(problem.example_mass * jnp.sum(problem.features**2, axis=1))
+        return _bounded(drive), jnp.log(trace), jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
+
+    def __call__(self, signal, observation, state):
+        drive, log_trace, last_log_time, last_log = state
+        now = _bounded(jnp.log(jnp.maximum(signal, jnp.finfo(signal.dtype).tiny)))
+        log_time = jnp.log1p(observation.time * jnp.exp(log_trace))
+        elapsed = log_time - last_log_time
+        slope = jnp.where(elapsed > 0, (now - last_log) / jnp.where(elapsed > 0, elapsed, 1), 0)
+        slope = jnp.where(observation.index == 0, 0, slope)
+        start = _bounded(jnp.log(jnp.maximum(observation.initial_energy, jnp.finfo(signal.dtype).tiny)))
+        depth = _bounded(relative_log(signal))
+        inputs = jnp.stack([depth, now - start, drive, jnp.full_like(now, log_time), jnp.tanh(slope)], axis=-1)
+        scale = jnp.asarray([0.25, 0.25, 0.25, 0.25, 1.0], now.dtype)
+        log_weight = depth + jax.vmap(self.network)(inputs * scale)
+        return jnp.exp(log_weight - jnp.max(log_weight)), (drive, log_trace, log_time, now)
+
+
+def _bounded(log_value):
+    """Logs of numbers that underflowed would swamp a network."""
+    return jnp.maximum(log_value, -80.0)

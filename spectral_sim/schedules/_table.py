@@ -1,0 +1,113 @@
+"""An open-loop schedule to be learned: log weights on refreshes x a basis."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_non_negative, check_positive, check_times
+from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray
+from ..numerics import project_to_bounds
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ._base import AbstractStage
+from ._static import difficulty_rank
+
+
+class TableSchedule(AbstractStage):
+    """Log weights from a table with one row for each refresh; make one with `TableSchedule.create`.
+
+    On modes a row holds the values of log w at knots equally spaced in the logarithm of the mode number, with straight
+    lines between. Groups, and examples where there is a column for each, have entries of their own; otherwise a row
+    holds values at quantiles of `difficulty`.
+
+    Arguments:
+        log_weights: the table, `PerRefresh` of shape (rows, columns); only differences within a row matter.
+        cap: bounds (low, high) on the weights, constants; None for none.
+    """
+
+    closed_loop: ClassVar[bool] = False
+    log_weights: PerRefresh
+    cap: tuple[float, float] | None = eqx.field(static=True, default=None)
+
+    @classmethod
+    def create(
+        cls,
+        problem: AbstractProblem,
+        times: ArrayLike,
+        *,
+        num_basis: int | None = None,
+        cap: tuple[float, float] | None = None,
+        min_spacing: float = 0.0,
+        scale: float = 0.0,
+        key: PRNGKeyArray | None = None,
+    ) -> "TableSchedule":
+        """A table for a problem and a refresh grid, uniform or random.
+
+        Arguments:
+            problem: the problem to be curated.
+            times: refresh grid, shape (times,).
+            num_basis: number of columns; 32 for modes and one for each group or example if None.
+            cap: bounds (low, high) on the weights, low <= 1 <= high; none if None.
+            min_spacing: least time between changes of the weights, in units of time; refreshes closer than it share a
+                row.
+            scale: standard deviation of random log weights; 0 starts from uniform weights.
+            key: PRNG key, needed for a positive scale.
+
+        Raises:
+            ValueError: a cap that admits no weights of mean one, or a missing key.
+        """
+        check_times(times)
+        check_non_negative("min_spacing", min_spacing)
+        check_non_negative("scale", scale)
+        if cap is not None and not 0 <= cap[0] <= 1 <= cap[1]:
+            raise ValueError(f"cap={cap} admits no weights of mean one: choose low <= 1 <= high, low not negative.")
+        if num_basis is None:
+            num_basis = 32 if isinstance(problem, ModalProblem) else problem.mass.shape[0]
+        check_positive("num_basis", num_basis)
+        rows = _rows(np.asarray(times, np.float64), float(min_spacing))
+        values = jnp.zeros((int(rows[-1]) + 1, num_basis), problem.dtype)
+        if scale > 0:
+            if key is None:
+                raise ValueError(f"scale={scale} draws random numbers: pass create(key=jax.random.key(0)).")
+            values = scale * jax.random.normal(key, values.shape, values.dtype)
+        shared = None if len(values) == len(rows) else jnp.asarray(rows, jnp.int32)
+        return cls(PerRefresh(values, shared), cap)
+
+    def init(self, problem: Any) -> Array | None:
+        columns = (
+            self.log_weights.values.shape[-1] if isinstance(self.log_weights, PerRefresh) else len(self.log_weights)
+        )
+        if isinstance(problem, ModalProblem):
+            return hats(jnp.log(problem.index) / jnp.log(problem.index[-1]), columns)
+        if columns == problem.mass.shape[0]:
+            return None
+        if isinstance(problem, OperatorProblem) and problem.groups is not None:
+            raise ValueError(f"the table has {columns} columns for {problem.mass.shape[0]} groups: give one for each.")
+        return hats(difficulty_rank(problem, hardest_first=False), columns)
+
+    def __call__(self, signal, observation, state):
+        row: Any = self.log_weights  # the driver has put the row of this refresh in place of the table
+        log_weight = row if state is None else row @ state
+        score = jnp.exp(log_weight - jnp.max(log_weight))
+        if self.cap is None:
+            return score, state
+        low, high = (jnp.asarray(bound, score.dtype) for bound in self.cap)
+        return project_to_bounds(score, observation.mass, low, high), state
+
+
+def hats(position: Float[Array, "weights"], count: int) -> Float[Array, "basis weights"]:
+    """Piecewise linear functions, one at each of `count` knots equally spaced on [0, 1]; they sum to one."""
+    knots = jnp.linspace(0, 1, count, dtype=position.dtype)
+    return jnp.maximum(1 - jnp.abs(position - knots[:, None]) * (count - 1), 0)
+
+
+def _rows(times: np.ndarray, spacing: float) -> np.ndarray:
+    """The row in force at each refresh: a new one whenever `spacing` has passed since the last new one."""
+    rows, last, row = np.zeros(len(times), int), times[0], 0
+    for n, time in enumerate(times[1:], start=1):
+        if time - last >= spacing * (1 - 1e-12):
+            last, row = time, row + 1
+        rows[n] = row
+    return rows
