@@ -1,6 +1,8 @@
 """What is to be learnt: spectra, and data seen through features."""
 
 from ._base import AbstractProblem
+from ._datasets import Dataset, diabetes, digits, image_patches
+from ._files import load_table
 from ._kernel_problem import from_kernel
 from ._kernels import RBF as rbf
 from ._kernels import ArcCosine as arc_cosine
@@ -14,6 +16,11 @@ from ._power_law import doubled_rule, power_law
 from ._torus import torus
 
 __all__ = [
+    "Dataset",
+    "diabetes",
+    "digits",
+    "image_patches",
+    "load_table",
     "AbstractProblem",
     "FeatureMap",
     "ModalProblem",

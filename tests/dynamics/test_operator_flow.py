@@ -1,0 +1,162 @@
+"""OperatorFlow against independent solvers: SciPy's matrix exponential and an adaptive ODE solver."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+
+import spectral_sim as ss
+from spectral_sim import PerRefresh
+
+TIMES = np.array([0.0, 0.3, 1.0, 4.0, 20.0, 300.0])
+
+
+class Given(ss.AbstractStage):
+    """Weights read from a table."""
+
+    closed_loop = False
+    values: PerRefresh
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return self.values, state
+
+
+def data(rng, examples=12, features=5, outputs=3):
+    """Random features and targets that no parameters fit."""
+    return rng.standard_normal((examples, features)), rng.standard_normal((examples, outputs))
+
+
+def weight_table(rng, mass, zeros=True):
+    """Weights of mean one at each refresh, some of them exactly zero."""
+    table = rng.exponential(size=(len(TIMES), len(mass)))
+    if zeros:
+        table[:, ::3] = 0
+    return table / (table @ mass)[:, None]
+
+
+def by_expm(features, targets, mass, table, start):
+    """Parameters at each time: the exponential of the augmented linear system, interval by interval."""
+    theta, path = start, [start]
+    size, outputs = start.shape
+    for weights, duration in zip(table, np.diff(TIMES), strict=False):
+        weighted = features.T * (mass * weights)
+        augmented = np.zeros((size + outputs, size + outputs))
+        augmented[:size, :size], augmented[:size, size:] = -weighted @ features, weighted @ targets
+        flow = scipy.linalg.expm(duration * augmented)
+        theta = flow[:size, :size] @ theta + flow[:size, size:]
+        path.append(theta)
+    return np.stack(path)
+
+
+def saved_parameters(observation, weights):
+    return observation.state.parameters
+
+
+@pytest.mark.parametrize("examples", [12, 3], ids=["more examples than features", "fewer"])
+@pytest.mark.parametrize("given_mass", [False, True])
+def test_against_matrix_exponential(examples, given_mass):
+    rng = np.random.default_rng(examples)
+    features, targets = data(rng, examples)
+    mass = rng.uniform(0.5, 2, examples) if given_mass else np.ones(examples)
+    mass /= mass.sum()
+    start = rng.standard_normal((5, 3))
+    table = weight_table(rng, mass)
+    problem = ss.OperatorProblem(features, targets, mass=mass if given_mass else None, initial_parameters=start)
+    run = ss.simulate(problem, Given(PerRefresh(table)), TIMES, save=saved_parameters)
+    exact = by_expm(features, targets, mass, table, start)
+    np.testing.assert_allclose(run.saved, exact, rtol=1e-10, atol=1e-10)
+    losses = [0.5 * np.sum(mass[:, None] * (targets - features @ theta) ** 2) for theta in exact]
+    np.testing.assert_allclose(run.loss, losses, rtol=1e-10)
+
+
+def test_against_an_adaptive_solver():
+    diffrax = pytest.importorskip("diffrax")
+    rng = np.random.default_rng(5)
+    features, targets = data(rng)
+    mass = np.full(12, 1 / 12)
+    table = weight_table(rng, mass)
+    theta = jnp.zeros((5, 3))
+    for weights, duration in zip(table, np.diff(TIMES), strict=False):
+
+        def field(t, y, weighted):
+            return weighted @ (targets - features @ y)
+
+        theta = diffrax.diffeqsolve(
+            diffrax.ODETerm(field),
+            diffrax.Tsit5(),
+            0.0,
+            duration,
+            None,
+            theta,
+            jnp.asarray(features.T * (mass * weights)),
+            stepsize_controller=diffrax.PIDController(rtol=1e-10, atol=1e-12),
+            max_steps=100_000,
+        ).ys[0]
+    run = ss.simulate(ss.OperatorProblem(features, targets), Given(PerRefresh(table)), TIMES, save=saved_parameters)
+    np.testing.assert_allclose(run.saved[-1], theta, rtol=1e-7, atol=1e-8)
+
+
+def test_long_times_reach_weighted_least_squares():
+    """Targets are not realisable, so weights move the fixed point."""
+    rng = np.random.default_rng(6)
+    features, targets = data(rng)
+    weights = rng.uniform(0.2, 3, 12)
+    problem = ss.OperatorProblem(features, targets)
+    run = ss.simulate(problem, ss.static_weights(weights), [0.0, 1e3, 1e6], save=saved_parameters)
+    root = np.sqrt(weights)[:, None]
+    fixed_point = np.linalg.lstsq(root * features, root * targets, rcond=None)[0]
+    np.testing.assert_allclose(run.saved[-1], fixed_point, rtol=1e-9)
+    plain = np.linalg.lstsq(features, targets, rcond=None)[0]
+    assert np.abs(fixed_point - plain).max() > 0.01
+
+
+def test_group_weights_are_example_weights():
+    rng = np.random.default_rng(7)
+    features, targets = data(rng)
+    groups = np.arange(12) % 3
+    mass = rng.uniform(0.5, 2, 12)
+    mass /= mass.sum()
+    by_group = np.array([0.2, 1.7, 0.6])
+    grouped = ss.OperatorProblem(features, targets, mass=mass, groups=groups)
+    plain = ss.OperatorProblem(features, targets, mass=mass)
+    np.testing.assert_allclose(grouped.mass, np.bincount(groups, mass), rtol=1e-14)
+    first = ss.simulate(grouped, ss.static_weights(by_group), TIMES, save=lambda o, w: o.energy)
+    second = ss.simulate(plain, ss.static_weights(by_group[groups]), TIMES, save=lambda o, w: o.energy)
+    np.testing.assert_allclose(first.loss, second.loss, rtol=1e-12)
+    mean = np.stack([np.bincount(groups, mass * e) for e in np.asarray(second.saved)]) / np.bincount(groups, mass)
+    np.testing.assert_allclose(first.saved, mean, rtol=1e-12)
+
+
+def test_held_out_and_training_losses_are_both_observed():
+    rng = np.random.default_rng(8)
+    features, targets = data(rng)
+    held_out, wanted = data(rng, examples=7)
+    eval_mass = rng.uniform(1, 2, 7)
+    problem = ss.OperatorProblem(features, targets, eval_features=held_out, eval_targets=wanted, eval_mass=eval_mass)
+    run = ss.simulate(
+        problem, ss.uniform(), TIMES, save=lambda o, w: (o.state.parameters, ss.save_summary(o, w)["train_loss"])
+    )
+    for n, theta in enumerate(np.asarray(run.saved[0])):
+        share = eval_mass / eval_mass.sum()
+        assert run.loss[n] == pytest.approx(0.5 * np.sum(share[:, None] * (wanted - held_out @ theta) ** 2), rel=1e-12)
+        assert run.saved[1][n] == pytest.approx(0.5 * np.mean(np.sum((targets - features @ theta) ** 2, 1)), rel=1e-12)
+    assert run.loss[0] == problem.initial_loss()
+
+
+def test_float32_follows_its_inputs():
+    rng = np.random.default_rng(9)
+    features, targets = (x.astype(np.float32) for x in data(rng))
+    single = ss.simulate(ss.OperatorProblem(features, targets), ss.proportional(1.0), TIMES)
+    double = ss.simulate(ss.OperatorProblem(features.astype(float), targets.astype(float)), ss.proportional(1.0), TIMES)
+    assert single.loss.dtype == np.float32
+    np.testing.assert_allclose(single.loss, double.loss, rtol=1e-4)
+
+
+def test_another_kind_of_problem_or_method_is_refused():
+    with pytest.raises(TypeError, match="OperatorFlow advances a OperatorProblem, not a ModalProblem"):
+        ss.simulate(ss.power_law(2.0, 2.0, num_modes=4), ss.uniform(), [0.0, 1.0], dynamics=ss.OperatorFlow())
+    with pytest.raises(ValueError, match=r"method='eig' is not known\. Did you mean 'eigh'"):
+        ss.OperatorFlow(method="eig")
