@@ -117,13 +117,18 @@ def _run(problem, schedule, times, durations, dynamics, save, adjoint, key) -> T
     if schedule.static and not jax.tree.leaves(tables[0]):
         (held, _), code = decide(first_schedule, observed, stage_state, index[0], durations[0])
 
+    passed_on = _passed_on(first_schedule, shown(observed, index[0], durations[0]), stage_state)
+    constants, memory = eqx.partition(stage_state, passed_on)
+
     def refresh(carry, xs):
-        observed, stage_state, last_weights, status, failed_at = carry
+        observed, memory, last_weights, status, failed_at = carry
         index, duration, next_time, sliced = xs
         live = index < intervals  # the last entry only records, and so do any that pad a segment
         schedule_now, dynamics_now = eqx.combine(sliced, (schedule, dynamics))
         if held is None:
+            stage_state = eqx.combine(memory, constants)
             (weights, stage_state), code = decide(schedule_now, observed, stage_state, index, duration)
+            memory = eqx.filter(stage_state, passed_on, inverse=True)
             first = live & (status == Status.OK) & (code != Status.OK)
             status, failed_at = jnp.where(first, code, status), jnp.where(first, index, failed_at)
             weights = jnp.where(status == Status.OK, weights, 1)
@@ -132,9 +137,9 @@ def _run(problem, schedule, times, durations, dynamics, save, adjoint, key) -> T
         record = observed.loss, save(shown(observed, index, duration), jnp.where(live, weights, last_weights))
         operands = dynamics_now, problem, observed.state, weights, duration, next_time, key, index
         observed, _ = attempt(_advance, operands)
-        return (observed, stage_state, weights, status, failed_at), record
+        return (observed, memory, weights, status, failed_at), record
 
-    carry = observed, stage_state, jnp.ones_like(mass), code, jnp.zeros((), jnp.int32)
+    carry = observed, memory, jnp.ones_like(mass), code, jnp.zeros((), jnp.int32)
     again = lambda x: jnp.concatenate([x, x[-1:]])
     xs = index, again(durations), again(times[1:]), jax.tree.map(again, tables)
     (*_, status, failed_at), (loss, saved) = _scan(adjoint, refresh, carry, xs)
@@ -174,6 +179,21 @@ def _weights(operands):
     settled = jnp.abs(mean - 1) <= 64 * jnp.finfo(mass.dtype).eps
     weights = signal / jnp.where(settled | (mean == 0), 1, mean)
     return (weights, cast_inexact(new_state, mass.dtype)), code.astype(jnp.int32)
+
+
+def _passed_on(schedule, observation, stage_state):
+    """Which leaves of the stage state a schedule hands back untouched: constants, which the loop need not carry.
+
+    Carried, a constant would look as if it depended on what came before, and its derivative would be computed.
+    """
+    leaves, structure = jax.tree.flatten(stage_state)
+
+    def new_leaves(leaves):
+        return jax.tree.leaves(schedule(observation.energy, observation, jax.tree.unflatten(structure, leaves))[1])
+
+    program = jax.make_jaxpr(new_leaves)(leaves).jaxpr
+    same = [new is old for new, old in zip(program.outvars, program.invars, strict=True)]
+    return jax.tree.unflatten(structure, same)
 
 
 def _advance(operands):

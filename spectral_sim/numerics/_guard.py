@@ -46,15 +46,18 @@ def attempt(
         result, code = call(moving, fixed_arrays)
         return choose(code, result, fallback), code
 
-    @run.defjvp
     def run_jvp(primals, tangents):
         moving, fixed_arrays, fallback = primals
-        (result, code), derivative = jax.linearize(lambda x: call(x, fixed_arrays), moving)
+        # what is not being differentiated stays out of the derivative: a constant basis costs it nothing
+        touched = jax.tree.map(lambda t: not isinstance(t, jax.custom_derivatives.SymbolicZero), tangents[0])
+        moved, still = eqx.partition(moving, touched)
+        (result, code), derivative = jax.linearize(lambda x: call(eqx.combine(x, still), fixed_arrays), moved)
 
         def mask(tangent):
             return tangent if tangent.dtype == jax.dtypes.float0 else jnp.where(code == 0, tangent, 0)
 
-        result_dot, code_dot = derivative(jax.tree.map(mask, tangents[0]))
+        result_dot, code_dot = derivative(jax.tree.map(mask, eqx.filter(tangents[0], touched)))
         return (choose(code, result, fallback), code), (jax.tree.map(mask, result_dot), code_dot)
 
+    run.defjvp(run_jvp, symbolic_zeros=True)
     return run(moving, fixed_arrays, fallback)

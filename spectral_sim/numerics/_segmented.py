@@ -23,9 +23,10 @@ def segmented_scan(
 ) -> tuple[PyTree, PyTree]:
     """`jax.lax.scan(step, carry, xs)` in segments of `length` steps.
 
-    In reverse mode the carry is kept, exactly, at the borders of segments, and the inside of one segment at a time is
-    computed again: memory grows as steps / length + length, and nothing is ever rebuilt backwards. Works in forward
-    mode too.
+    In reverse mode the carry is kept, exactly, at the borders of segments; one segment at a time is run again, keeping
+    the carry at each of its steps, and the inside of a step is computed a third time: memory grows as
+    steps / length + length carries, traffic stays small, and nothing is ever rebuilt backwards. Works in forward mode
+    too.
 
     The last segment is padded by repeating the last entry of `xs`; the returned carry is that after the padding, so use
     what the steps return.
@@ -39,7 +40,7 @@ def segmented_scan(
     padded = jax.tree.map(lambda x: _pad(x, segments * length).reshape((segments, length, *x.shape[1:])), xs)
 
     def segment(carry, xs):
-        return jax.lax.scan(step, carry, xs)
+        return jax.lax.scan(jax.checkpoint(step, prevent_cse=False) if length > 1 else step, carry, xs)
 
     # inside a scan nothing can be merged with the first computation, so no barrier against it is needed
     carry, records = jax.lax.scan(jax.checkpoint(segment, prevent_cse=False), carry, padded)
