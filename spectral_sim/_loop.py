@@ -1,0 +1,177 @@
+"""The compiled loop: ask the schedule, hold its weights, look at the learner, record."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ._observation import Observation
+from ._trajectory import Status, Trajectory
+from ._types import Array, PerRefresh, PyTree, cast_inexact
+from .numerics import attempt, segment_length, segmented_scan
+
+
+@eqx.filter_jit
+def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) -> Trajectory:
+    """What `simulate` does once its arguments have been checked; statuses instead of exceptions."""
+    times, durations = _constant((times, durations))
+    intervals = durations.shape[0]
+    schedule, dynamics = cast_inexact((schedule, dynamics), problem.dtype)
+    tables, (schedule, dynamics) = _split_tables((schedule, dynamics), intervals)
+    mass = problem.mass
+
+    first_schedule, first_dynamics = eqx.combine(jax.tree.map(lambda x: x[0], tables), (schedule, dynamics))
+    observed = _strip(first_dynamics.observe(problem, first_dynamics.init(problem), times[0]))
+    initial_energy = observed.energy
+
+    def shown(observed, index, duration):
+        refresh_key = None if key is None else jax.random.fold_in(key, index)
+        return observed.replace(
+            initial_energy=initial_energy, duration=duration, index=index, key=refresh_key, mass=mass, problem=problem
+        )
+
+    def decide(schedule, observed, stage_state, index, duration):
+        operands = schedule, shown(observed, index, duration), stage_state
+        return attempt(_weights, operands, (jnp.ones_like(mass), stage_state))
+
+    stage_state = cast_inexact(first_schedule.init(problem), problem.dtype)
+    index = jnp.arange(intervals + 1, dtype=jnp.int32)
+    held, code = None, jnp.zeros((), jnp.int32)
+    if schedule.static and not jax.tree.leaves(tables[0]):
+        (held, _), code = decide(first_schedule, observed, stage_state, index[0], durations[0])
+
+    passed_on = _passed_on(first_schedule, shown(observed, index[0], durations[0]), stage_state)
+    constants, memory = eqx.partition(stage_state, passed_on)
+
+    def refresh(carry, xs):
+        observed, memory, last_weights, status, failed_at = carry
+        index, duration, next_time, sliced = xs
+        live = index < intervals  # the last entry only records, and so do any that pad a segment
+        schedule_now, dynamics_now = eqx.combine(sliced, (schedule, dynamics))
+        if held is None:
+            stage_state = eqx.combine(memory, constants)
+            (weights, stage_state), code = decide(schedule_now, observed, stage_state, index, duration)
+            memory = eqx.filter(stage_state, passed_on, inverse=True)
+            first = live & (status == Status.OK) & (code != Status.OK)
+            status, failed_at = jnp.where(first, code, status), jnp.where(first, index, failed_at)
+            weights = jnp.where(status == Status.OK, weights, 1)
+        else:  # a static schedule was asked once, before the loop; where that failed its weights are 1 already
+            weights = held
+        record = observed.loss, save(shown(observed, index, duration), jnp.where(live, weights, last_weights))
+        operands = dynamics_now, problem, observed.state, weights, duration, next_time, key, index
+        observed, _ = attempt(_advance, operands)
+        return (observed, memory, weights, status, failed_at), record
+
+    carry = observed, memory, jnp.ones_like(mass), code, jnp.zeros((), jnp.int32)
+    again = lambda x: jnp.concatenate([x, x[-1:]])
+    xs = index, again(durations), again(times[1:]), jax.tree.map(again, tables)
+    (*_, status, failed_at), (loss, saved) = _scan(adjoint, refresh, carry, xs)
+
+    # a state that is not finite shows in the recorded loss, which costs the loop nothing
+    failed_at = jnp.where(status == Status.OK, intervals + 1, failed_at)
+    lost_at = jnp.min(jnp.where(jnp.isfinite(loss), intervals + 1, index))
+    status = jnp.where(lost_at < failed_at, Status.NON_FINITE_STATE, status).astype(jnp.int32)
+    failed_at = jnp.minimum(failed_at, lost_at)
+    loss, saved = jax.tree.map(lambda x: _blank(x, index < failed_at), (loss, saved))
+    return Trajectory(times, loss, saved, status, jnp.where(status == Status.OK, -1, failed_at))
+
+
+def _scan(adjoint, step, carry, xs):
+    if adjoint == "direct":
+        return jax.lax.scan(step, carry, xs)
+    length = 1 if adjoint == "stored" else segment_length(xs[0].shape[0])
+    return segmented_scan(step, carry, xs, length)
+
+
+def _weights(operands):
+    """Ask the schedule; normalise, as a guard; say what is wrong with the answer, if anything."""
+    schedule, observation, stage_state = operands
+    mass = observation.mass
+    signal, new_state = schedule(observation.energy, observation, stage_state)
+    if jnp.shape(signal) != mass.shape:
+        raise ValueError(
+            f"the schedule returned weights of shape {jnp.shape(signal)}, but the problem is reweighted by "
+            f"{mass.shape[0]} weights: return one for each."
+        )
+    signal = jnp.asarray(signal, mass.dtype)
+    mean = jnp.sum(mass * signal)
+    code = jnp.where(mean > 0, Status.OK, Status.ZERO_WEIGHTS)
+    code = jnp.where(jnp.min(signal) < 0, Status.NEGATIVE_WEIGHTS, code)
+    code = jnp.where(jnp.isfinite(mean), code, Status.NON_FINITE_WEIGHTS)
+    # weights that a constrain stage has made mean one are left alone: dividing by 1 + rounding could exceed a cap
+    settled = jnp.abs(mean - 1) <= 64 * jnp.finfo(mass.dtype).eps
+    weights = signal / jnp.where(settled | (mean == 0), 1, mean)
+    return (weights, cast_inexact(new_state, mass.dtype)), code.astype(jnp.int32)
+
+
+def _passed_on(schedule, observation, stage_state):
+    """Which leaves of the stage state a schedule hands back untouched: constants, which the loop need not carry.
+
+    Carried, a constant would look as if it depended on what came before, and its derivative would be computed.
+    """
+    leaves, structure = jax.tree.flatten(stage_state)
+
+    def new_leaves(leaves):
+        return jax.tree.leaves(schedule(observation.energy, observation, jax.tree.unflatten(structure, leaves))[1])
+
+    program = jax.make_jaxpr(new_leaves)(leaves).jaxpr
+    same = [new is old for new, old in zip(program.outvars, program.invars, strict=True)]
+    return jax.tree.unflatten(structure, same)
+
+
+def _advance(operands):
+    """Hold the weights over the interval and look at the learner after it."""
+    dynamics, problem, state, weights, duration, time, key, index = operands
+    key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
+    observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, duration, key), time))
+    code = jnp.where(jnp.isfinite(observed.loss), Status.OK, Status.NON_FINITE_STATE)
+    return observed, code.astype(jnp.int32)
+
+
+def _blank(values: Array, valid: Array) -> Array:
+    """NaN in place of what was recorded after a failure."""
+    if not jnp.issubdtype(values.dtype, jnp.inexact):
+        return values
+    return jnp.where(valid.reshape((-1,) + (1,) * (values.ndim - 1)), values, jnp.nan)
+
+
+def _strip(observation: Observation) -> Observation:
+    """Only what changes from refresh to refresh: the part that the loop carries."""
+    return observation.replace(initial_energy=None, duration=None, index=None, key=None, mass=None, problem=None)
+
+
+def _is_table(node: Any) -> bool:
+    return isinstance(node, PerRefresh)
+
+
+def _split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
+    """Take the `PerRefresh` tables out of a tree, cut to one entry for each interval."""
+    tables, rest = eqx.partition(tree, _is_table, is_leaf=_is_table)
+
+    def cut(table):
+        values = table.by_refresh()
+        if values.shape[:1] not in ((intervals,), (intervals + 1,)):
+            raise ValueError(
+                f"a PerRefresh table has shape {values.shape}: its leading axis needs one entry for each of the "
+                f"{intervals + 1} times."
+            )
+        return values[:intervals]
+
+    return jax.tree.map(cut, tables, is_leaf=_is_table), rest
+
+
+@jax.custom_jvp
+def _constant(times: PyTree) -> PyTree:
+    return times
+
+
+def _refuse_tangent(primals, tangents):
+    if any(not isinstance(t, jax.custom_derivatives.SymbolicZero) for t in jax.tree.leaves(tangents)):
+        raise TypeError(
+            "times are constants of a run and cannot be differentiated; differentiate leaves of the schedule."
+        )
+    return primals[0], jax.tree.map(jnp.zeros_like, primals[0])
+
+
+_constant.defjvp(_refuse_tangent, symbolic_zeros=True)
