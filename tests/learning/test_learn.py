@@ -1,0 +1,172 @@
+"""The search: how near it comes to a known optimum, and what it does when things go wrong."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import spectral_sim as ss
+
+
+def adam(peak, steps):
+    return optax.adam(optax.cosine_decay_schedule(peak, steps))
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(1.25, 1.3), (2.0, 2.0), (3.0, 1.3)])
+def test_anytime_learning_comes_within_a_hundredth_of_water_filling(alpha, beta):
+    problem = ss.power_law(alpha, beta, max_mode=1e7)
+    times = ss.log_times(1.0, 1e4, 65)
+    found = ss.learn(
+        problem,
+        ss.TableSchedule.create(problem, times),
+        times,
+        objective=ss.anytime_log_loss(),
+        optimizer=adam(0.3, 500),
+        steps=500,
+        num_starts=2,
+        key=jax.random.key(0),
+    )
+    gap = found.gap[0]
+    assert gap.kind == "water-filling"
+    assert 0 < gap.gap < 0.01 < gap.uniform - gap.optimum
+    assert np.isfinite(found.history).all()
+    assert found.history.shape == (500, 2)
+    ideal = np.log(ss.ideal_oracle(problem, times).loss[1:])
+    reached = np.log(ss.simulate(problem, found.schedule, times).loss[1:])
+    assert np.trapezoid(reached - ideal, np.log(times[1:])) / np.log(1e4) == pytest.approx(gap.gap, abs=1e-9)
+
+
+@pytest.mark.parametrize("cap", [3.0, 30.0])
+def test_terminal_learning_under_a_cap_reaches_the_envelope(cap):
+    problem = ss.power_law(2.0, 2.0, max_mode=1e6)
+    times = ss.log_times(1.0, 1e3, 33)
+    table = ss.TableSchedule.create(problem, times, cap=(0.0, cap))
+    found = ss.learn(problem, table, times, objective=ss.terminal_log_loss(), optimizer=adam(0.3, 400), steps=400)
+    run = ss.simulate(problem, found.schedule, times, save=ss.save_summary)
+    assert run.saved["max_weight"].max() <= cap
+    assert found.gap[0].kind == "capped envelope"
+    assert 0 <= found.gap[0].gap < 0.01
+
+
+def test_data_schedules_stay_above_the_speed_limit_and_beat_uniform():
+    problem = ss.torus(2.0, 2.0, 32)
+    times = ss.log_times(1.0, 300.0, 17)
+    table = ss.TableSchedule.create(problem, times)
+    found = ss.learn(problem, table, times, objective=ss.anytime_log_loss(), optimizer=adam(0.1, 60), steps=60)
+    gap = found.gap[0]
+    assert gap.kind == "speed limit"
+    assert gap.optimum < gap.value < gap.uniform - 0.1
+    assert gap.value < gap.best_by_hand_value
+    assert (ss.simulate(problem, found.schedule, times).loss >= ss.speed_limit(problem, times).loss * (1 - 1e-12)).all()
+
+
+def test_hyperparameters_of_a_practical_chain_are_learned():
+    problem = ss.power_law(2.0, 2.0, max_mode=1e5)
+    times = ss.log_times(1.0, 1e3, 33)
+    start = ss.chain(ss.proportional(0.3), ss.mix(0.5))
+    found = ss.learn(problem, start, times, objective=ss.anytime_log_loss(), optimizer=adam(0.02, 60), steps=60)
+    assert found.value < float(found.history[0, 0]) - 0.05
+    assert ss.stage_at(found.schedule, "mix").eps < 0.5
+
+
+def test_several_problems_are_judged_by_the_worst():
+    family = [ss.power_law(alpha, 2.0, max_mode=1e5, nodes=64) for alpha in (1.5, 2.5)]
+    times = ss.log_times(1.0, 1e3, 17)
+    policy = ss.PolicySchedule.create(jax.random.key(0), width=8, depth=1)
+    found = ss.learn(family, policy, times, objective=ss.anytime_log_loss(), optimizer=adam(0.01, 30), steps=30)
+    assert len(found.gap) == 2
+    assert found.value == pytest.approx(max(gap.value for gap in found.gap), rel=1e-9)
+    other = ss.torus(2.0, 2.0, 16)  # the same policy runs on data
+    assert np.isfinite(ss.simulate(other, found.schedule, times).loss).all()
+
+
+def small_search(**options):
+    problem = ss.power_law(2.0, 2.0, num_modes=50)
+    times = ss.log_times(1.0, 100.0, 9)
+    table = ss.TableSchedule.create(problem, times, num_basis=4)
+    settings = {
+        "objective": ss.anytime_log_loss(),
+        "steps": 20,
+        "num_starts": 3,
+        "key": jax.random.key(3),
+        "report_every": 5,
+    }
+    return ss.learn(problem, table, times, **{**settings, **options})
+
+
+def test_a_killed_search_resumes_to_the_same_result_bit_for_bit(tmp_path):
+    whole = small_search()
+    path = tmp_path / "search.npz"
+
+    def kill(step, best, gap):
+        if step == 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        small_search(checkpoint=path, report=kill)
+    resumed = small_search(checkpoint=path)
+    np.testing.assert_array_equal(resumed.history, whole.history)
+    np.testing.assert_array_equal(resumed.schedule.log_weights.values, whole.schedule.log_weights.values)
+    assert resumed.value == whole.value
+    with pytest.raises(ValueError, match="written by another search"):
+        small_search(checkpoint=path, spread=0.7)
+    path.write_bytes(b"not an archive")
+    with pytest.raises(ValueError, match="cannot be read"):
+        small_search(checkpoint=path)
+
+
+class Fragile(ss.AbstractStage):
+    """Weights whose gradient is infinite below zero."""
+
+    closed_loop = False
+    power: jax.Array
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return observation.problem.eigenvalues ** jnp.sqrt(self.power), state
+
+
+def test_a_failed_start_is_marked_and_the_others_go_on():
+    problem = ss.power_law(2.0, 2.0, num_modes=50)
+    found = ss.learn(
+        problem,
+        Fragile(jnp.array(0.05)),
+        ss.log_times(1.0, 100.0, 9),
+        objective=ss.anytime_log_loss(),
+        steps=5,
+        num_starts=8,
+        spread=1.0,
+        optimizer=optax.sgd(1e-3),
+        key=jax.random.key(0),
+    )
+    failed = found.failed_at >= 0
+    assert 0 < failed.sum() < 8
+    assert not failed[found.best_start]
+    assert np.isfinite(found.history[:, ~failed]).all()
+    assert np.isnan(found.history[:, failed]).any(axis=0).all()
+
+
+def test_patience_stops_a_search_that_no_longer_improves():
+    assert small_search(steps=400, patience=10, optimizer=optax.sgd(0.0)).steps < 30
+
+
+def test_bad_arguments_are_named():
+    problem = ss.power_law(2.0, 2.0, num_modes=20)
+    times = ss.log_times(1.0, 100.0, 9)
+    table = ss.TableSchedule.create(problem, times)
+    with pytest.raises(ValueError, match=r"window=\(0\.1, 10\.0\) is not within the times 1 to 100"):
+        ss.learn(problem, table, times, objective=ss.anytime_log_loss((0.1, 10.0)))
+    with pytest.raises(ValueError, match=r"target is -1.*must be positive"):
+        ss.soft_time_to_target(-1.0)
+    data = ss.OperatorProblem(np.eye(3)[:, :1], np.array([1.0, 2.0, 3.0]))
+    with pytest.raises(ValueError, match="the least loss that any parameters reach"):
+        ss.learn(data, ss.TableSchedule.create(data, times), times, objective=ss.soft_time_to_target(0.1))
+    with pytest.raises(ValueError, match="no inexact array leaf"):
+        ss.learn(problem, ss.uniform(), times, objective=ss.terminal_log_loss())
+    with pytest.raises(ValueError, match=r"pass learn\(key="):
+        ss.learn(problem, table, times, objective=ss.terminal_log_loss(), num_starts=2)
+    with pytest.raises(ValueError, match=r"cap=\(0.0, 0.5\) admits no weights of mean one"):
+        ss.TableSchedule.create(problem, times, cap=(0.0, 0.5))
