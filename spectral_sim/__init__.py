@@ -66,9 +66,9 @@ from .problems import (
     torus,
 )
 from .schedules import (
+    STAGES,
     AbstractStage,
     PolicySchedule,
-    STAGES,
     TableSchedule,
     band_limit,
     chain,

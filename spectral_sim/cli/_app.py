@@ -1,0 +1,190 @@
+"""The commands of `spectral-sim`: demo, assess, simulate."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import typer
+from rich.console import Console
+
+from .._times import log_times
+from ..problems import load_table
+from ..report import REFRESHES_PER_DECADE, default_entries, default_times, require
+from ._build import build_part
+from ._data import Features, learning_task
+from ._demo import PARTS, demo_parts
+from ._errors import UserError, explained
+from ._job import Part, run_job
+from ._output import OutputFolder
+from ._read_config import read_config
+
+__all__ = ["app"]
+
+_PIPED_WIDTH = 160
+
+app = typer.Typer(
+    help="How much faster would a model learn if its training data were curated?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Precision(StrEnum):
+    """Floating-point type of a run."""
+
+    float64 = "float64"
+    float32 = "float32"
+
+
+class Kernel(StrEnum):
+    """Kernel on the inputs of a data set."""
+
+    rbf = "rbf"
+    linear = "linear"
+    arc_cosine = "arc_cosine"
+
+
+class Method(StrEnum):
+    """How a kernel becomes features."""
+
+    nystrom = "nystrom"
+    random = "random"
+    exact = "exact"
+
+
+Force = Annotated[bool, typer.Option("--force", help="Replace earlier results in the output folder.")]
+PrecisionOption = Annotated[Precision, typer.Option(help="Floating-point type.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Examples per training step, for the price of scoring.")]
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo-output"),
+    force: Force = False,
+    fast: Annotated[bool, typer.Option("--fast", help="A small version that takes seconds.")] = False,
+    precision: PrecisionOption = Precision.float64,
+    batch_size: BatchSize = 64,
+) -> None:
+    """Compare a dozen schedules on two real data sets: handwritten digits and image patches."""
+    with _running() as (console, progress):
+        with explained("demo"):
+            for module in ("sklearn", "PIL"):
+                require(module, "the demo")
+        folder = OutputFolder(output, PARTS, force)
+        parts = demo_parts(fast, precision.value, batch_size)
+        run_job(parts, folder, "Does curation pay? Digits and image patches", console, progress)
+
+
+@app.command()
+def assess(
+    data: Annotated[Path, typer.Argument(help="Your data: .csv, .parquet, .npz or .npy.", show_default=False)],
+    target: Annotated[
+        list[str], typer.Option(help="Column (or array) to predict; repeat it for several.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)],
+    group: Annotated[str | None, typer.Option(help="Column with the group of each example.")] = None,
+    by_group: Annotated[bool, typer.Option("--by-group", help="Weights on groups, not on examples.")] = False,
+    kernel: Annotated[Kernel, typer.Option(help="Kernel on the inputs.")] = Kernel.rbf,
+    features: Annotated[int | None, typer.Option(min=1, help="Number of features; 128, or one per example.")] = None,
+    method: Annotated[
+        Method | None, typer.Option(help="How the kernel becomes features; exact if linear, else nystrom.")
+    ] = None,
+    eval_fraction: Annotated[float, typer.Option(help="Part of the examples to hold out, 0 for none.")] = 0.25,
+    horizon: Annotated[float | None, typer.Option(help="Last time; chosen by the spectrum.")] = None,
+    times: Annotated[
+        tuple[float, float, int] | None,
+        typer.Option(metavar="FIRST LAST NUM", help="Refresh grid: 0, then NUM - 1 times evenly in the logarithm."),
+    ] = None,
+    batch_size: BatchSize = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the split, the features and random stages.")] = 0,
+    precision: PrecisionOption = Precision.float64,
+    force: Force = False,
+) -> None:
+    """Compare a dozen schedules on your own data."""
+    with _running() as (console, progress):
+        folder = OutputFolder(output, force=force)
+        if horizon is not None and times is not None:
+            raise UserError("--horizon and --times are both given: --times sets the last time too; drop one.")
+        if horizon is not None and not 0 < horizon < float("inf"):
+            raise UserError(f"--horizon {horizon:g} is not possible: give a positive time.")
+        if by_group and group is None:
+            raise UserError("--by-group needs --group: name the column that holds the groups.")
+        with explained(f"assess {data}"):
+            progress.print(f"reading {data}", highlight=False, markup=False)
+            one_or_more = target[0] if len(target) == 1 else target
+            dataset = load_table(data, one_or_more, group=group, eval_fraction=eval_fraction, seed=seed)
+            task = learning_task(
+                dataset,
+                Features(kernel.value, None if method is None else method.value, features),
+                precision=precision.value,
+                batch_size=batch_size,
+                seed=seed,
+                by_group=by_group,
+            )
+            if times is None:
+                grid = default_times(task.modal, REFRESHES_PER_DECADE, horizon)
+            else:
+                grid = log_times(*times)
+        part = Part(
+            name=data.stem,
+            problem=task.problem,
+            entries=default_entries(task.problem, grid, groups=None if by_group else task.groups, epoch=task.epoch),
+            times=grid,
+            title=f"{data.name}: {', '.join(target)}",
+            subject=data.name,
+            description=task.description,
+            cost=task.charge,
+            seed=seed,
+            settings={**task.settings, "file": str(data)},
+            group_names=task.group_names if by_group else (),
+        )
+        run_job([(part.name, lambda: part)], folder, f"Would curation pay on {data.name}?", console, progress)
+
+
+@app.command()
+def simulate(
+    config: Annotated[Path | None, typer.Argument(help="Configuration (TOML).", show_default=False)] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the results; CONFIG-output.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Overrides that of the file.")] = None,
+    force: Force = False,
+    example: Annotated[bool, typer.Option("--example", help="Print an example configuration and stop.")] = False,
+) -> None:
+    """Run the problem and the schedules of a configuration file."""
+    if example:
+        typer.echo(resources.files(__package__ or "").joinpath("_example.toml").read_text(encoding="utf-8"), nl=False)
+        return
+    with _running() as (console, progress):
+        if config is None:
+            raise UserError("CONFIG is missing: name a TOML file; --example prints one.")
+        folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force)
+        settings = read_config(config)
+        part = build_part(settings, config, settings.precision if precision is None else precision.value)
+        run_job([(part.name, lambda: part)], folder, part.title, console, progress)
+
+
+@contextmanager
+def _running() -> Iterator[tuple[Console, Console]]:
+    """Consoles for results and for progress; user errors end in one line and exit code 2."""
+    # a pipe or a file has no width of its own
+    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    progress = Console(stderr=True)
+    # float32 runs set the type of their arrays; this only makes float64 possible
+    jax.config.update("jax_enable_x64", True)
+    try:
+        with explained(""):
+            for module in ("scipy", "xarray", "matplotlib", "plotly"):
+                require(module, "the report")
+        yield console, progress
+    except UserError as error:
+        progress.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt as error:
+        progress.print("interrupted", style="red")
+        raise typer.Exit(130) from error

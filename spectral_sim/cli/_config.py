@@ -1,0 +1,145 @@
+"""The configuration of `spectral-sim simulate`, as pydantic models: what may stand in the TOML file."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+
+__all__ = [
+    "PROBLEMS",
+    "TIMES_TAGS",
+    "Config",
+    "DataProblem",
+    "DatasetProblem",
+    "ModalFile",
+    "PowerLawProblem",
+    "ScheduleConfig",
+    "TimesConfig",
+    "TorusProblem",
+]
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+AboveOne = Annotated[float, Field(gt=1, allow_inf_nan=False)]
+Names = Annotated[
+    list[str], Field(min_length=1), BeforeValidator(lambda names: [names] if isinstance(names, str) else names)
+]
+
+
+class _Model(BaseModel):
+    # strict: a number in quotes is a mistake; TOML has types, and whole numbers still serve as floats
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class PowerLawProblem(_Model):
+    """Eigenvalues k^-alpha and energies k^-beta."""
+
+    kind: Literal["power_law"]
+    alpha: AboveOne
+    beta: AboveOne
+    num_modes: Annotated[int, Field(ge=1)] | None = None
+    max_mode: Positive | None = None
+    nodes: Annotated[int, Field(ge=1)] | None = None
+
+
+class ModalFile(_Model):
+    """A spectrum from a file: arrays (.npz) or columns (.csv, .parquet) `eigenvalues`, `energies`, `multiplicity`."""
+
+    kind: Literal["modal"]
+    path: str
+
+
+class TorusProblem(_Model):
+    """Power-law kernel on a grid of points; weights are on examples."""
+
+    kind: Literal["torus"]
+    alpha: AboveOne
+    beta: AboveOne
+    num_examples: Annotated[int, Field(ge=2)]
+    basis: Literal["fourier", "haar", "random"] = "fourier"
+    signs: Literal["random", "plus"] = "random"
+    seed: int = 0
+
+
+class FromKernel(_Model):
+    """What both kinds of data problems share: features, the split, and whether weights are on groups."""
+
+    kernel: Literal["rbf", "linear", "arc_cosine"] = "rbf"
+    method: Literal["exact", "nystrom", "random"] | None = None
+    features: Annotated[int, Field(ge=1)] | None = None
+    bandwidth: Positive | None = None
+    by_group: bool = False
+    seed: int = 0
+
+
+class DatasetProblem(FromKernel):
+    """A data set that comes with the library."""
+
+    kind: Literal["dataset"]
+    name: Literal["digits", "image_patches", "diabetes"]
+    num_train: Annotated[int, Field(ge=8)] | None = None
+
+
+class DataProblem(FromKernel):
+    """A file of the user's."""
+
+    kind: Literal["data"]
+    path: str
+    target: Names
+    group: str | None = None
+    inputs: Names | None = None
+    eval_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.25
+
+
+class TimesConfig(_Model):
+    """A log grid: 0, then num - 1 times from first to last."""
+
+    first: Positive
+    last: Positive
+    num: Annotated[int, Field(ge=4, le=100_000)]
+
+    @model_validator(mode="after")
+    def _increasing(self) -> "TimesConfig":
+        if self.last <= self.first:
+            raise ValueError(f"last = {self.last:g} is not above first = {self.first:g}: give an increasing range")
+        return self
+
+
+TIMES_TAGS = TABLE, LIST = "table", "list"
+TimesOption = Annotated[
+    Annotated[TimesConfig, Tag(TABLE)] | Annotated[list[float], Field(min_length=4), Tag(LIST)],
+    Discriminator(lambda value: TABLE if isinstance(value, dict) else LIST),
+]
+
+
+class ScheduleConfig(_Model):
+    """One named schedule, a list of stages in order."""
+
+    name: Annotated[str, Field(min_length=1)]
+    stages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1)] | None = None
+    cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    by_group: bool = False
+
+
+PROBLEMS: dict[str, type[BaseModel]] = {
+    "power_law": PowerLawProblem,
+    "modal": ModalFile,
+    "torus": TorusProblem,
+    "dataset": DatasetProblem,
+    "data": DataProblem,
+}
+"""Every kind of problem by the name that selects it."""
+
+
+class Config(_Model):
+    """The whole file."""
+
+    title: str | None = None
+    precision: Literal["float64", "float32"] = "float64"
+    seed: int = 0
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    problem: Annotated[
+        PowerLawProblem | ModalFile | TorusProblem | DatasetProblem | DataProblem, Field(discriminator="kind")
+    ]
+    times: TimesOption | None = None
+    schedules: Annotated[list[ScheduleConfig], Field(min_length=1)]

@@ -1,0 +1,46 @@
+"""The folder that a command writes: claimed before anything is computed, and never overwritten by accident."""
+
+from pathlib import Path
+
+from ._errors import UserError, explained
+
+__all__ = ["OutputFolder"]
+
+# Everything that a command ever writes. With --force these are replaced, and nothing else in the folder is touched.
+_OWN = ("results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html")
+
+
+class OutputFolder:
+    """A folder for results, with one folder inside for each part where there are several.
+
+    Arguments:
+        path: the folder.
+        parts: names of the parts; none for a single one, which is written to the folder itself.
+        force: replace earlier results.
+
+    Raises:
+        UserError: it is a file, or holds something and `force` is not set.
+    """
+
+    def __init__(self, path: Path, parts: tuple[str, ...] = (), force: bool = False):
+        self.path = path
+        self._parts = parts
+        if path.exists() and not path.is_dir():
+            raise UserError(f"--output {path} is a file: name a folder.")
+        if path.is_dir() and any(path.iterdir()) and not force:
+            raise UserError(
+                f"--output {path} exists already and is not empty: name another folder, or add --force to replace the "
+                "results in it."
+            )
+
+    def open(self) -> None:
+        """Make the folders and take away earlier results, so that old and new ones never mix."""
+        with explained(f"--output {self.path}"):
+            for folder in (self.path, *(self.path / part for part in self._parts)):
+                folder.mkdir(parents=True, exist_ok=True)
+                for name in _OWN:
+                    (folder / name).unlink(missing_ok=True)
+
+    def part(self, name: str) -> Path:
+        """The folder of a part."""
+        return self.path / name if self._parts else self.path

@@ -1,0 +1,83 @@
+"""Reads a configuration file, and says of a mistake where it is and how to put it right."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from .._checks import nearest
+from ._config import PROBLEMS, TIMES_TAGS, Config, ScheduleConfig, TimesConfig
+from ._errors import UserError
+
+__all__ = ["read_config"]
+
+
+def read_config(path: Path) -> Config:
+    """Parse and check a TOML file; stages and files that it names are checked when they are built.
+
+    Raises:
+        UserError: no such file, no TOML, or a key or value that is not understood.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} is not a file: check the name, or print an example with --example.")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not valid TOML: {error}; compare it with --example.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}.") from error
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        # an unknown key comes first: it is often the misspelt name of one that is missing
+        mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
+        more = f" ({len(mistakes) - 1} more after that.)" if len(mistakes) > 1 else ""
+        raise UserError(f"{path}: {_explain(dict(mistakes[0]), values)}{more}") from error
+
+
+def _explain(mistake: dict[str, Any], values: dict[str, Any]) -> str:
+    kind, place = mistake["type"], _place(mistake["loc"])
+    key, value = _key(place), mistake["input"]
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key.{nearest(str(place[-1]), _model(place[:-1], values).model_fields)}"
+    if kind == "missing":
+        model = _model(place[:-1], values)
+        required = [name for name, field in model.model_fields.items() if field.is_required()]
+        return f"{key} is missing: {_key(place[:-1]) or 'the file'} needs {', '.join(required)}."
+    if kind == "union_tag_not_found":
+        return f"{key}.kind is missing.{nearest('', PROBLEMS)}"
+    if kind == "union_tag_invalid":
+        tag = str(mistake["ctx"]["tag"])
+        return f"{key}.kind = {tag!r} is not known.{nearest(tag, PROBLEMS)}"
+    if kind == "literal_error":
+        valid = mistake["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return f"{key} = {value!r} is not known.{nearest(str(value), valid)}"
+    message = mistake["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(value, dict | list) else f" = {value!r}"
+    return f"{key}{shown}: {message[0].lower()}{message[1:]}."
+
+
+def _place(location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Where in the file: the location that pydantic gives without the names of alternatives."""
+    tags = {"problem": tuple(PROBLEMS), "times": TIMES_TAGS}.get(str(location[0]) if location else "", ())
+    return location[:1] + location[2:] if len(location) > 1 and location[1] in tags else location
+
+
+def _key(place: tuple[Any, ...]) -> str:
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    return text
+
+
+def _model(place: tuple[Any, ...], values: dict[str, Any]) -> type[BaseModel]:
+    """What may stand at a place."""
+    if not place:
+        return Config
+    return {"problem": PROBLEMS.get(_kind(values), Config), "times": TimesConfig}.get(place[0], ScheduleConfig)
+
+
+def _kind(values: dict[str, Any]) -> str:
+    problem = values.get("problem")
+    return str(problem.get("kind")) if isinstance(problem, dict) else ""

@@ -1,0 +1,38 @@
+"""Comparisons of schedules, and everything that is made of them: tables, verdicts, files, plots, the HTML report."""
+
+from ._assessment import Assessment, Run, run_assessment
+from ._defaults import REFRESHES_PER_DECADE, default_entries, default_times, with_groups
+from ._entry import Entry, scoring_charges, step_charge
+from ._extras import INSTALL, require
+from ._html import report_html, write_report
+from ._plots import write_plots
+from ._results import summary, to_dataset, verdict_of, write_dataset, write_results
+from ._table import Row, Table, table
+from ._verdict import verdict
+
+__all__ = [
+    "Assessment",
+    "Entry",
+    "INSTALL",
+    "REFRESHES_PER_DECADE",
+    "Row",
+    "Run",
+    "Table",
+    "default_entries",
+    "default_times",
+    "report_html",
+    "require",
+    "run_assessment",
+    "scoring_charges",
+    "step_charge",
+    "summary",
+    "table",
+    "to_dataset",
+    "verdict",
+    "verdict_of",
+    "with_groups",
+    "write_dataset",
+    "write_plots",
+    "write_report",
+    "write_results",
+]

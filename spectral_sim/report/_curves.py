@@ -1,0 +1,140 @@
+"""The curves drawn beside the runs: bounds that no schedule can beat, and references that are no bounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..bounds import ideal_oracle, speed_limit, static_sandwich
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ..schedules import AbstractStage
+from ._entry import option, stage_of
+
+__all__ = ["Curve", "bounds_of"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A loss curve that is not a run.
+
+    Arguments:
+        name: for legends and files.
+        loss: shape (times,).
+        kind: "bound" (no schedule goes below), "floor" (no parameters do), "reference" (a schedule may go below),
+            "lower" or "upper" (of a capped schedule).
+        measure: whether it is to be compared with the loss on the evaluation set or on the training set.
+        note: one sentence for readers.
+        valid_until: the time up to which it says more than the floor; None if it always does.
+    """
+
+    name: str
+    loss: np.ndarray
+    kind: Literal["bound", "floor", "reference", "lower", "upper"]
+    measure: Literal["evaluation", "training"]
+    note: str
+    valid_until: float | None = None
+
+
+def bounds_of(
+    problem: AbstractProblem, schedules: Sequence[AbstractStage], times: np.ndarray
+) -> tuple[tuple[Curve, ...], tuple[str, ...]]:
+    """Every bound and reference that applies.
+
+    Returns:
+        The curves, and a warning for each that could not be computed.
+    """
+    if isinstance(problem, ModalProblem):
+        makers = [lambda: _modal_ideal(problem, times), lambda: _sandwiches(problem, schedules, times)]
+    elif isinstance(problem, OperatorProblem):
+        makers = [lambda: _speed_limit(problem, times), lambda: _data_reference(problem, times)]
+    else:
+        return (), ()
+    curves, warnings = [], []
+    for make in makers:
+        try:
+            curves += make()
+        except (ValueError, TypeError, FloatingPointError) as error:  # a comparison without a bound is still one
+            warnings.append(f"a bound could not be computed: {error}")
+    return tuple(curves), tuple(warnings)
+
+
+def _modal_ideal(problem: ModalProblem, times: np.ndarray) -> list[Curve]:
+    ideal = ideal_oracle(problem, times)
+    error = float(np.max(np.asarray(ideal.quadrature_error)))
+    note = "Water-filling: no weights of mean one reach a lower loss at any time."
+    if error > 0:
+        note += f" Quadrature error at most {error:.1e}."
+    return [Curve("ideal (no schedule is lower)", _host(ideal.loss), "bound", "evaluation", note)]
+
+
+def _sandwiches(problem: ModalProblem, schedules: Sequence[AbstractStage], times: np.ndarray) -> list[Curve]:
+    curves = {}
+    for schedule in schedules:
+        clip = stage_of(schedule, "clip")
+        if clip is None:
+            continue
+        low, high = option(clip, "low"), option(clip, "high")
+        # the constrain stages after a clip average its weights over time or with 1, which keeps both bounds
+        sandwich = static_sandwich(problem, times, low, high)
+        under, over = f"uniform at {high:g} t", f"uniform at {low:g} t"
+        curves[under] = Curve(
+            under,
+            _host(sandwich.lower),
+            "lower",
+            "evaluation",
+            f"No schedule with weights up to {high:g} goes below it.",
+        )
+        if low > 0:
+            curves[over] = Curve(
+                over,
+                _host(sandwich.upper),
+                "upper",
+                "evaluation",
+                f"No schedule with weights from {low:g} goes above it.",
+            )
+    return list(curves.values())
+
+
+def _speed_limit(problem: OperatorProblem, times: np.ndarray) -> list[Curve]:
+    limit = speed_limit(problem, times)
+    until, floor = float(limit.vacuous_from), float(limit.floor)
+    reach = "at all times shown" if np.isinf(until) else f"before t = {until:.3g}; later it says no more than the floor"
+    floor_note = "Least squares on the evaluation data itself: no parameters that training can reach have a lower loss."
+    return [
+        Curve(
+            "speed limit",
+            _host(limit.loss),
+            "bound",
+            "evaluation",
+            f"Proven for any weights on examples, and loose. It bites {reach}.",
+            None if np.isinf(until) else until,
+        ),
+        Curve("least-squares floor", np.full(len(times), floor), "floor", "evaluation", floor_note),
+    ]
+
+
+def _data_reference(problem: OperatorProblem, times: np.ndarray) -> list[Curve]:
+    ideal = ideal_oracle(problem, times)
+    assert not ideal.is_bound
+    return [
+        Curve(
+            "per-mode ideal (not a bound)",
+            _host(ideal.loss),
+            "reference",
+            "training",
+            "The training loss if weights could be chosen per mode. Weights on examples cannot do this, and can also "
+            "beat it early on: a reference, not a bound.",
+        ),
+        Curve(
+            "training floor",
+            np.full(len(times), float(ideal.floor)),
+            "floor",
+            "training",
+            "Least squares on the training data: no parameters have a lower training loss.",
+        ),
+    ]
+
+
+def _host(loss) -> np.ndarray:
+    return np.asarray(loss, np.float64)

@@ -1,0 +1,111 @@
+"""What to try on a data set, and when to look, where the user does not say."""
+
+import numpy as np
+
+from .._times import log_times
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem, modal_view
+from ..schedules import (
+    chain,
+    clip,
+    curriculum,
+    hard_pruning,
+    leverage_sampling,
+    mix,
+    proportional,
+    random_pruning,
+    softmax,
+    stale,
+    top_fraction,
+    uniform,
+)
+from ._entry import Entry
+
+__all__ = ["REFRESHES_PER_DECADE", "default_entries", "default_times", "with_groups"]
+
+REFRESHES_PER_DECADE = 8
+_KEPT = 0.7
+_ENERGY_LEFT = 0.01
+_LATEST = 1e6
+_FAST = ("uniform", "random 70%", "hardest 70%", "loss-proportional", "practical oracle", "groups by loss")
+
+
+def default_times(
+    problem: AbstractProblem, per_decade: int = REFRESHES_PER_DECADE, horizon: float | None = None
+) -> np.ndarray:
+    """A log grid from a tenth of 1 / kappa to when uniform training has visibly flattened.
+
+    Arguments:
+        problem: modal, or a data problem (its spectrum under uniform sampling is used).
+        per_decade: refreshes per decade of time.
+        horizon: last time; if None, 1 / lam of the mode beyond which 1% of the energy that can be learnt is left, at
+            most 1e6 / kappa.
+
+    Returns:
+        Refresh grid, shape (times,), from 0.
+    """
+    modal = modal_view(problem)[0] if isinstance(problem, OperatorProblem) else problem
+    assert isinstance(modal, ModalProblem)
+    kappa = float(modal.trace)
+    if horizon is None:
+        energy = np.asarray(modal.multiplicity * modal.energies, np.float64)
+        left = np.cumsum(energy[::-1])[::-1]
+        deepest = int(np.argmax(left <= _ENERGY_LEFT * left[0])) or len(energy) - 1
+        eigenvalue = float(modal.eigenvalues[deepest])
+        horizon = min(1 / max(eigenvalue, kappa / _LATEST), _LATEST / kappa)
+    first = min(0.1 / kappa, horizon / 10)
+    return log_times(first, horizon, 2 + max(2, round(np.log10(horizon / first) * per_decade)))
+
+
+def with_groups(problem: OperatorProblem, groups: np.ndarray) -> OperatorProblem:
+    """The same data reweighted by group."""
+    return OperatorProblem(
+        problem.features,
+        problem.targets,
+        mass=problem.example_mass,
+        eval_features=problem.eval_features,
+        eval_targets=problem.eval_targets,
+        eval_mass=problem.eval_mass,
+        groups=groups,
+        initial_parameters=problem.initial_parameters,
+    )
+
+
+def default_entries(
+    problem: OperatorProblem,
+    times: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    epoch: float,
+    fast: bool = False,
+) -> list[Entry]:
+    """About a dozen schedules that are used in practice.
+
+    Arguments:
+        problem: a data problem.
+        times: refresh grid; curricula are complete at a tenth of its end.
+        groups: group number of each example, for one schedule with weights per group; None for none.
+        epoch: time units that one pass over the data takes: how often the practical oracle scores.
+        fast: half of them.
+
+    Returns:
+        The entries, uniform first.
+    """
+    end = float(times[-1]) / 10
+    percent = f"{_KEPT:.0%}"
+    entries = [
+        Entry("uniform", uniform()),
+        Entry(f"random {percent}", random_pruning(_KEPT)),
+        Entry(f"easiest {percent}", hard_pruning(_KEPT, keep="easy")),
+        Entry(f"hardest {percent}", hard_pruning(_KEPT, keep="hard")),
+        Entry("leverage", leverage_sampling()),
+        Entry("curriculum easy to hard", curriculum(end, start=0.2, order="easy_to_hard")),
+        Entry("curriculum hard to easy", curriculum(end, start=0.2, order="hard_to_easy")),
+        Entry("loss-proportional", proportional(1.0)),
+        Entry("root-loss-proportional", proportional(0.5)),
+        Entry("top half by loss", top_fraction(0.5)),
+        Entry("softmax of loss", chain(softmax(1.0), clip(0.0, 10.0))),
+        Entry("practical oracle", chain(stale(epoch), proportional(1.0), clip(0.1, 10.0), mix(0.1))),
+    ]
+    if groups is not None:
+        entries.append(Entry("groups by loss", chain(proportional(1.0), clip(0.1, 10.0)), with_groups(problem, groups)))
+    return [entry for entry in entries if not fast or entry.name in _FAST]

@@ -1,0 +1,256 @@
+"""The interactive plots, as plain plotly.js descriptions: data, layout, and views to switch between."""
+
+import html
+from typing import Any
+
+import numpy as np
+
+from ..analysis import Speedup
+from ._assessment import Assessment
+from ._style import BOUND_COLOUR, CURVE_DASHES, styles
+from ._table import format_speedup, table
+from ._views import (
+    COLOUR_TICKS,
+    LossView,
+    colour_limit,
+    energy_span,
+    heat_map,
+    loss_views,
+    mode_curves,
+    speedup_bars,
+)
+
+__all__ = ["energy_figure", "eigenvalue_figure", "loss_figure", "speedup_figure", "weight_figure"]
+
+_GROSS, _NET = "#0072B2", "#E69F00"
+_SPEEDUP_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
+_RED_BLUE = [  # ColorBrewer RdBu from blue to red: white at weight 1, safe for colour-blind readers
+    [0.0, "#053061"],
+    [0.1, "#2166ac"],
+    [0.2, "#4393c3"],
+    [0.3, "#92c5de"],
+    [0.4, "#d1e5f0"],
+    [0.5, "#f7f7f7"],
+    [0.6, "#fddbc7"],
+    [0.7, "#f4a582"],
+    [0.8, "#d6604d"],
+    [0.9, "#b2182b"],
+    [1.0, "#67001f"],
+]
+
+
+def loss_figure(assessment: Assessment) -> dict[str, Any]:
+    """Loss curves; the views are the losses that they can show."""
+    views, style = loss_views(assessment), styles(assessment.runs)
+    curves = list(assessment.bounds)
+    data = []
+    for curve in curves:
+        dash = CURVE_DASHES[curve.kind]
+        data.append(_line(curve.name, [], [], dash.colour, dash.dash, 1.6) | {"legendrank": 2000})
+    for run in assessment.runs:
+        own = style[run.name]
+        data.append(_line(run.name, [], [], own.colour, own.dash, own.width))
+
+    def values(view: LossView) -> list[Any]:
+        beside = {curve.name: y for curve, y in view.curves}
+        return [_round(beside.get(c.name, np.full(len(view.times), np.nan))) for c in curves] + [
+            _round(y) for _, y in view.lines
+        ]
+
+    for trace, y in zip(data, values(views[0]), strict=True):
+        trace |= {"x": _round(views[0].times, 6), "y": y}
+    switched = [
+        {
+            "name": view.title,
+            "data": {"y": values(view)},
+            "layout": {
+                "yaxis.title.text": view.axis,
+                **{f"yaxis.{name}": value for name, value in _log_axis(view.span).items()},
+            },
+        }
+        for view in views
+    ]
+    layout = _layout(460, "time (log scale)", views[0].axis)
+    layout["yaxis"] |= _log_axis(views[0].span)
+    layout["xaxis"] |= _log_axis((views[0].times[0], views[0].times[-1]))
+    return {"data": data, "layout": layout, "views": switched}
+
+
+def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
+    """Weights over time; the views are the schedules."""
+    runs = [run for run in assessment.runs if run.family != "uniform"]
+    if not runs:
+        return None
+    limit = colour_limit(assessment)
+    rows = assessment.rows
+    views = []
+    for run in runs:
+        weights = heat_map(assessment, run).weights
+        z = np.log10(np.clip(weights, 1 / limit, limit))
+        name = run.name if run.ok else f"{run.name} ({run.describe(assessment.times)})"
+        views.append({"name": name, "data": {"z": [_round(z, 4)], "customdata": [_round(weights, 3)]}, "layout": {}})
+    cells = heat_map(assessment, runs[0])
+    ticks = [t for t in COLOUR_TICKS if 0.999 / limit <= t <= 1.001 * limit]
+    trace = {
+        "type": "heatmap",
+        "x": _round(cells.times, 6),
+        "y": _round(cells.rows, 6),
+        "z": views[0]["data"]["z"][0],
+        "customdata": views[0]["data"]["customdata"][0],
+        "zmin": -np.log10(limit),
+        "zmax": np.log10(limit),
+        "colorscale": _RED_BLUE,
+        "hovertemplate": "time %{x:.3g}<br>row %{y}<br>weight %{customdata}<extra></extra>",
+        "colorbar": {
+            "title": {"text": "weight", "side": "right"},
+            "tickvals": np.log10(ticks).tolist(),
+            "ticktext": [f"{tick:g}" for tick in ticks],
+        },
+    }
+    layout = _layout(400, "time (log scale)", rows.label)
+    layout["xaxis"] |= {**_log_axis((cells.times[0], cells.times[-1])), "showgrid": False}
+    layout["yaxis"] |= {"type": "log" if rows.log else "linear", "showgrid": False}
+    if rows.log:
+        layout["yaxis"] |= _log_axis((cells.rows[0], cells.rows[-1]))
+    elif rows.named:
+        layout["yaxis"] |= {"tickvals": rows.position.tolist(), "ticktext": [html.escape(name) for name in rows.names]}
+    layout["margin"]["r"] = 110
+    return {"data": [trace], "layout": layout, "views": views}
+
+
+def eigenvalue_figure(assessment: Assessment) -> dict[str, Any]:
+    """The spectrum under uniform sampling."""
+    values = assessment.spectrum.eigenvalues
+    values = np.where(values > 0, values, np.nan)
+    trace = _line("eigenvalue", assessment.spectrum.index, values, "#000000", "solid", 2)
+    layout = _layout(400, "mode number (log scale)", "eigenvalue (1 / time)")
+    layout["xaxis"] |= _log_axis(_padded(assessment.spectrum.index))
+    layout["yaxis"] |= _log_axis(_padded(values[values > 0]))
+    return {"data": [trace], "layout": layout | {"showlegend": False}}
+
+
+def energy_figure(assessment: Assessment) -> dict[str, Any]:
+    """Residual energy per mode before and after training."""
+    style = styles(assessment.runs)
+    before = mode_curves(assessment, assessment.reference.initial_mode_energy)
+    data = [_line("before training", *before, BOUND_COLOUR, "solid", 6)]
+    for run in assessment.runs:
+        own = style[run.name]
+        data.append(_line(run.name, *mode_curves(assessment, run.mode_energy), own.colour, own.dash, own.width))
+    layout = _layout(400, "mode number (log scale)", "energy of the training residual")
+    layout["xaxis"] |= _log_axis(_padded(assessment.spectrum.index))
+    layout["yaxis"] |= _log_axis(energy_span(assessment))
+    return {"data": data, "layout": layout}
+
+
+def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
+    """Gross and net speed-ups side by side; the views are anytime and one horizon."""
+    groups = speedup_bars(table(assessment))
+    if not groups or not groups[0].bars:
+        return None
+    names = [html.escape(name) for name, _, _ in groups[0].bars]
+    views = []
+    for group in groups:
+        parts = [_bars([gross for _, gross, _ in group.bars]), _bars([net for _, _, net in group.bars])]
+        data = {key: [part[key] for part in parts] for key in ("x", "text", "marker.pattern.shape")}
+        views.append({"name": group.title, "data": data, "layout": {}})
+
+    def pattern(shape: list[str]) -> dict[str, Any]:
+        return {"shape": shape, "fillmode": "overlay", "fgcolor": "white", "fgopacity": 1, "size": 6}
+
+    data = []
+    for part, (label, colour) in enumerate((("gross", _GROSS), ("net of scoring cost", _NET))):
+        first = views[0]["data"]
+        data.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "name": label,
+                "y": names,
+                "x": first["x"][part],
+                "base": 1,
+                "text": first["text"][part],
+                "textposition": "outside",
+                "cliponaxis": False,
+                "hovertemplate": "%{y}: %{text}<extra>" + label + "</extra>",
+                "marker": {"color": colour, "pattern": pattern(first["marker.pattern.shape"][part])},
+            }
+        )
+    values = [v.value for group in groups for bar in group.bars for v in bar[1:] if v is not None]
+    low, high = np.log10(min([1.0, *values])), np.log10(max([1.0, *values]))
+    room = max(0.18 * (high - low), 0.12)
+    layout = _layout(110 + 40 * len(names), "speed-up over uniform sampling (log scale)", "")
+    layout["xaxis"] |= {"range": [low - room, high + room], "tickvals": _SPEEDUP_TICKS}
+    layout["xaxis"]["ticktext"] = [f"{tick:g}" for tick in _SPEEDUP_TICKS]
+    layout["yaxis"] = {"autorange": "reversed", "automargin": True, "type": "category", "showgrid": False}
+    layout |= {"barmode": "group", "bargap": 0.3, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}}
+    layout["shapes"] = [{"type": "line", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "yref": "paper", "line": {"width": 1}}]
+    return {"data": data, "layout": layout, "views": views}
+
+
+def _bars(values: list[Speedup | None]) -> dict[str, list[Any]]:
+    """Lengths from 1, labels and hatching."""
+    return {
+        "x": [None if value is None else value.value - 1 for value in values],
+        "text": ["" if value is None else format_speedup(value) for value in values],
+        "marker.pattern.shape": ["" if value is None or value.bound == "=" else "/" for value in values],
+    }
+
+
+def _log_axis(span: tuple[float, float]) -> dict[str, Any]:
+    """Range and ticks of a log axis: powers of ten, or enough plain numbers where there are few of those."""
+    low, high = span
+    decades = np.log10(high / low)
+    digits = (1,) if decades > 3 else (1, 2, 5) if decades > 1.2 else (1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9)
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    powers = powers[:: -(-len(powers) // 10)] if len(powers) > 14 else powers
+    ticks = [digit * 10.0**power for power in powers for digit in digits]
+    text = [f"{tick:g}" if 1e-3 <= tick < 1e4 else f"10<sup>{np.log10(tick):.0f}</sup>" for tick in ticks]
+    if digits != (1,):
+        text = [f"{tick:g}" for tick in ticks]
+    return {"range": [np.log10(low), np.log10(high)], "tickmode": "array", "tickvals": ticks, "ticktext": text}
+
+
+def _padded(values: Any) -> tuple[float, float]:
+    """The range of positive values with a little room around it."""
+    low, high = float(np.min(values)), float(np.max(values))
+    room = max((high / low) ** 0.03, 1.05)
+    return low / room, high * room
+
+
+def _line(name: str, x: Any, y: Any, colour: str, dash: str, width: float) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": html.escape(name),
+        "x": _round(x, 6),
+        "y": _round(y),
+        "line": {"color": colour, "dash": dash, "width": width},
+        "hovertemplate": "%{y:.4g} at %{x:.3g}",
+    }
+
+
+def _layout(height: int, x: str, y: str) -> dict[str, Any]:
+    axis = {"type": "log", "gridcolor": "#e6e6e6", "ticks": "outside", "automargin": True}
+    return {
+        "height": height,
+        "margin": {"l": 70, "r": 20, "t": 32, "b": 50},
+        "plot_bgcolor": "white",
+        "paper_bgcolor": "white",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#222"},
+        "xaxis": {
+            **axis,
+            "title": {"text": x},
+        },
+        "yaxis": {**axis, "title": {"text": html.escape(y)}},
+        "legend": {"font": {"size": 12}},
+        "hoverlabel": {"namelength": -1},
+    }
+
+
+def _round(values: Any, digits: int = 5) -> Any:
+    """Nested lists with few digits, which halve the size of the page; None for what is not finite."""
+    array = np.asarray(values, np.float64)
+    if array.ndim > 1:
+        return [_round(row, digits) for row in array]
+    return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in array]

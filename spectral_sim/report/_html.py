@@ -1,0 +1,123 @@
+"""The interactive report: one file that holds everything it shows and opens without a network."""
+
+import html
+import json
+import os
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ._assessment import Assessment
+from ._extras import require
+from ._figures import eigenvalue_figure, energy_figure, loss_figure, speedup_figure, weight_figure
+from ._reading import reading
+from ._results import environment, verdict_of
+from ._table import Table, format_time, table
+
+__all__ = ["report_html", "write_report"]
+
+
+def write_report(assessments: Sequence[Assessment], path: Path, title: str) -> None:
+    """Write the report on one or several comparisons, replacing the file at once.
+
+    Arguments:
+        assessments: comparisons, one section each.
+        path: file to write.
+        title: heading of the page.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(report_html(assessments, title), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def report_html(assessments: Sequence[Assessment], title: str) -> str:
+    """The page as text, plotly.js included once.
+
+    Raises:
+        ImportError: plotly is not installed.
+    """
+    plotly = require("plotly.offline", "report.html").get_plotlyjs()
+    figures: dict[str, Any] = {}
+    sections = [_section(assessment, f"s{number}", figures) for number, assessment in enumerate(assessments)]
+    versions = environment()
+    subtitle = (
+        f"spectral_sim {versions['spectral_sim']}, jax {versions['jax']}, on {versions['platform']} "
+        f"({versions['device_kind']}). This page works offline."
+    )
+    values = {
+        "title": html.escape(title),
+        "subtitle": html.escape(subtitle),
+        "body": "\n".join([*sections, reading(assessments)]),
+        "figures": json.dumps(figures, separators=(",", ":")).replace("</", "<\\/"),
+        "plotly": plotly,
+    }
+    page = resources.files(__package__ or "").joinpath("_page.html").read_text(encoding="utf-8")
+    parts = page.split("{{")
+    out = [parts[0]]
+    for part in parts[1:]:  # filled in one pass: what is filled in may hold braces of its own
+        name, _, rest = part.partition("}}")
+        out += [values[name], rest]
+    return "".join(out)
+
+
+def _section(assessment: Assessment, name: str, figures: dict[str, Any]) -> str:
+    numbers = table(assessment)
+    parts = [
+        f'<section><h2 id="{name}">{html.escape(assessment.title)}</h2>',
+        _paragraph(assessment.description, "note"),
+        f'<div class="verdict">{html.escape(verdict_of(assessment))}</div>',
+        *(_paragraph(warning, "warning") for warning in assessment.warnings),
+        _table(numbers),
+        *(_paragraph(line, "note") for line in numbers.footer),
+    ]
+
+    def add(kind: str, heading: str, figure: dict[str, Any] | None, notes: Sequence[str], select: bool = False) -> None:
+        if figure is None:
+            return
+        key = f"{name}-{kind}"
+        figures[key] = figure
+        parts.append(f"<h3>{heading}</h3>")
+        parts.append(_controls(key, figure.get("views", ()), select))
+        parts.append(f'<div id="{key}"></div>')
+        parts.extend(_paragraph(note, "note") for note in notes)
+
+    curves = [f"{curve.name}: {curve.note}" for curve in assessment.bounds]
+    add("loss", "Loss", loss_figure(assessment), ["Click a name to hide it, double-click to see it alone.", *curves])
+    bars = "Hatched bars are upper limits: the schedule never reached some of the losses."
+    add("speedup", "Speed-up", speedup_figure(assessment), [bars])
+    rows = "Red: sampled more than uniformly, blue: less; white: as uniformly. Weights are averaged over each row."
+    add("weights", "Weights over time", weight_figure(assessment), [rows], select=True)
+    add("eigenvalues", "Eigenvalues under uniform sampling", eigenvalue_figure(assessment), [])
+    energy = f"After training: at t = {format_time(assessment.times[-1])}."
+    add("energies", "Residual energy per mode, before and after", energy_figure(assessment), [energy])
+    settings = json.dumps(assessment.settings, indent=2, default=str, ensure_ascii=False)
+    parts.append(f"<details><summary>Settings</summary><pre>{html.escape(settings)}</pre></details></section>")
+    return "\n".join(part for part in parts if part)
+
+
+def _controls(key: str, views: Sequence[dict[str, Any]], select: bool) -> str:
+    if len(views) < 2:
+        return ""
+    if select:
+        choices = "".join(f"<option>{html.escape(view['name'])}</option>" for view in views)
+        return f'<div class="controls"><label>Schedule <select data-figure="{key}">{choices}</select></label></div>'
+    buttons = []
+    for n, view in enumerate(views):
+        pressed = "true" if n == 0 else "false"
+        name = html.escape(view["name"])
+        buttons.append(f'<button data-figure="{key}" data-view="{n}" aria-pressed="{pressed}">{name}</button>')
+    return f'<div class="controls">{"".join(buttons)}</div>'
+
+
+def _table(numbers: Table) -> str:
+    header = "".join(f"<th>{html.escape(title)}</th>" for title in numbers.header)
+    lines = []
+    for row, cells in zip(numbers.rows, numbers.cells, strict=True):
+        kind = ' class="uniform"' if row.is_uniform else "" if row.ok else ' class="failed"'
+        lines.append(f"<tr{kind}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+    return f'<div class="scroll"><table><thead><tr>{header}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+
+
+def _paragraph(text: str, kind: str) -> str:
+    return f'<p class="{kind}">{html.escape(text)}</p>' if text else ""

@@ -1,0 +1,216 @@
+"""Plots as PNG files, drawn by matplotlib without touching its global state."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._assessment import Assessment
+from ._extras import require
+from ._style import BOUND_COLOUR, CURVE_DASHES, styles
+from ._table import format_speedup, format_time, table
+from ._views import COLOUR_TICKS, colour_limit, energy_span, heat_map, loss_views, mode_curves, speedup_bars
+
+__all__ = ["PLOTS", "write_plots"]
+
+_DPI = 130
+_GROSS, _NET = "#0072B2", "#E69F00"
+
+
+def write_plots(assessment: Assessment, folder: Path) -> list[str]:
+    """Write every plot; one that fails leaves the others.
+
+    Returns:
+        A warning for each that failed.
+    """
+    require("matplotlib", "plots")
+    warnings = []
+    for name, draw in PLOTS.items():
+        try:
+            figure = draw(assessment)
+            if figure is not None:
+                figure.savefig(folder / name, dpi=_DPI)
+        except Exception as error:  # whatever goes wrong in a plot, the results are on disk already
+            warnings.append(f"{name} could not be drawn: {type(error).__name__}: {error}")
+    return warnings
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _losses(assessment: Assessment) -> Any:
+    views, style = loss_views(assessment), styles(assessment.runs)
+    entries = len(assessment.runs) + len(assessment.bounds)
+    columns = max(2, min(5, len(views) * 2))
+    figure = _figure(5.4 * len(views), 4.6 + 0.25 * -(-entries // columns))
+    handles: dict[str, Any] = {}
+    beside: dict[str, Any] = {}
+    for axes, view in zip(np.ravel(figure.subplots(1, len(views))), views, strict=True):
+        for curve, values in view.curves:
+            dash = CURVE_DASHES[curve.kind].linestyle
+            line = axes.plot(view.times, values, color=BOUND_COLOUR, ls=dash, lw=1.4, zorder=1)[0]
+            if curve.kind in ("lower", "upper"):  # there may be several, all alike
+                place = (view.times[0], values[0])
+                axes.annotate(curve.name, place, (2, 3), textcoords="offset points", fontsize=7, color="#666666")
+            else:
+                beside[curve.name] = line
+        for run, values in view.lines:
+            own = style[run.name]
+            order = 4 if run.family == "uniform" else 3
+            line = axes.plot(view.times, values, color=own.colour, ls=own.linestyle, lw=own.width, zorder=order)[0]
+            handles[run.name] = line
+        axes.set(xscale="log", yscale="log", xlabel="time", ylabel=view.axis, title=view.title, ylim=view.span)
+        _label_log(axes.yaxis, view.span)
+        axes.grid(True, which="major", lw=0.4, color="#dddddd")
+    names, lines = [*handles, *beside], [*handles.values(), *beside.values()]
+    figure.legend(lines, names, loc="outside lower center", ncols=columns, frameon=False)
+    figure.suptitle(assessment.title)
+    return figure
+
+
+def _weights(assessment: Assessment) -> Any:
+    from matplotlib.colors import LogNorm
+
+    runs = [run for run in assessment.runs if run.family != "uniform"]
+    if not runs:
+        return None
+    columns = min(4, len(runs))
+    lines = -(-len(runs) // columns)
+    limit = colour_limit(assessment)
+    figure = _figure(3.4 * columns + 1, 2.5 * lines + 1)
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    mesh = None
+    for axes, run in zip(grid.ravel(), runs, strict=False):
+        cells = heat_map(assessment, run)
+        shown = np.clip(cells.weights, 1 / limit, limit)
+        mesh = axes.pcolormesh(cells.times, cells.rows, shown, norm=LogNorm(1 / limit, limit), cmap="RdBu_r")
+        axes.set_title(run.name if run.ok else f"{run.name} (failed)", fontsize=10)
+        axes.set_xscale("log")
+        if assessment.rows.log:
+            axes.set_yscale("log")
+        elif assessment.rows.named:
+            axes.set_yticks(assessment.rows.position, assessment.rows.names, fontsize=7)
+    for axes in grid.ravel()[len(runs) :]:
+        axes.set_visible(False)
+    for column in range(columns):  # the lowest plot of each column carries its time axis
+        lowest = [axes for axes in grid[:, column] if axes.get_visible()][-1]
+        lowest.tick_params(labelbottom=True)
+    figure.supxlabel("time", fontsize=10)
+    figure.supylabel(assessment.rows.label, fontsize=10)
+    bar = figure.colorbar(mesh, ax=grid, extend="both", aspect=35, label="weight (1: as in uniform sampling)")
+    _label_colours(bar, limit)
+    figure.suptitle(f"{assessment.title}: weights over time")
+    return figure
+
+
+def _spectra(assessment: Assessment) -> Any:
+    style = styles(assessment.runs)
+    columns = 3
+    figure = _figure(12, 4.8 + 0.25 * -(-(len(assessment.runs) + 1) // columns))
+    left, right = figure.subplots(1, 2)
+    values = np.where(assessment.spectrum.eigenvalues > 0, assessment.spectrum.eigenvalues, np.nan)
+    left.plot(assessment.spectrum.index, values, color="black", lw=1.8)
+    left.set(title="eigenvalues under uniform sampling", xlabel="mode number", ylabel="eigenvalue (1 / time)")
+    before = mode_curves(assessment, assessment.reference.initial_mode_energy)
+    handles = [right.plot(*before, color=BOUND_COLOUR, lw=4, alpha=0.6, solid_capstyle="round")[0]]
+    for run in assessment.runs:
+        own = style[run.name]
+        after = mode_curves(assessment, run.mode_energy)
+        handles += right.plot(*after, color=own.colour, ls=own.linestyle, lw=own.width)
+    title = f"residual energy per mode, before and after (t = {format_time(assessment.times[-1])})"
+    right.set(title=title, xlabel="mode number", ylabel="energy of the training residual")
+    for axes in (left, right):
+        axes.set(xscale="log", yscale="log")
+        axes.grid(True, which="major", lw=0.4, color="#dddddd")
+    right.set_ylim(energy_span(assessment))
+    names = ["before training", *(run.name for run in assessment.runs)]
+    figure.legend(handles, names, loc="outside right center", frameon=False)
+    figure.suptitle(assessment.title)
+    return figure
+
+
+def _speedups(assessment: Assessment) -> Any:
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+    groups = speedup_bars(table(assessment))
+    if not groups or not groups[0].bars:
+        return None
+    figure = _figure(13, 1.9 + 0.42 * len(groups[0].bars))
+    panels = figure.subplots(1, len(groups), sharey=True, sharex=True)
+    edges = [1.0]
+    for axes, group in zip(panels, groups, strict=True):
+        for row, (_, gross, net) in enumerate(group.bars):
+            for value, offset, colour in ((gross, -0.2, _GROSS), (net, 0.2, _NET)):
+                if value is None:
+                    continue
+                # on a log axis a bar starts where nothing is gained
+                hatch = None if value.bound == "=" else "////"
+                axes.barh(
+                    row + offset, value.value - 1, 0.36, left=1, color=colour, hatch=hatch, edgecolor="white", lw=0
+                )
+                side = 1 if value.value >= 1 else -1
+                axes.annotate(
+                    format_speedup(value),
+                    (value.value, row + offset),
+                    (4 * side, 0),
+                    textcoords="offset points",
+                    ha="left" if side > 0 else "right",
+                    va="center",
+                    fontsize=8,
+                )
+                edges.append(value.value)
+        axes.axvline(1, color="black", lw=1)
+        axes.set(xscale="log", title=group.title, xlabel="speed-up over uniform sampling")
+        axes.grid(True, axis="x", which="major", lw=0.4, color="#dddddd")
+        axes.set_axisbelow(True)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    panels[0].set_yticks(range(len(groups[0].bars)), [name for name, _, _ in groups[0].bars])
+    panels[0].invert_yaxis()
+    room = (max(edges) / min(edges)) ** 0.2  # for the numbers beside the bars
+    panels[0].xaxis.set_minor_formatter(NullFormatter())
+    panels[0].set_xlim(min(edges) / max(room, 1.5), max(edges) * max(room, 1.5))
+    patches = [
+        Patch(color=_GROSS, label="gross"),
+        Patch(color=_NET, label="net of scoring cost"),
+        Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="at most (some losses never reached)"),
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(assessment.title)
+    return figure
+
+
+def _label_log(axis: Any, span: tuple[float, float]) -> None:
+    """Numbers on the minor ticks too where the axis spans little."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    if span[1] / span[0] < 30:
+        narrow = span[1] / span[0] < 4
+        axis.set_minor_locator(LogLocator(subs=tuple(np.arange(1, 10, 0.5 if narrow else 1))))
+        axis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+        axis.set_minor_formatter(StrMethodFormatter("{x:.3g}"))
+        axis.set_tick_params(which="minor", labelsize=8)
+    else:
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _label_colours(bar: Any, limit: float) -> None:
+    ticks = [t for t in COLOUR_TICKS if 0.999 / limit <= t <= 1.001 * limit]
+    bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
+    bar.ax.minorticks_off()
+
+
+PLOTS: dict[str, Callable[[Assessment], Any]] = {
+    "loss.png": _losses,
+    "weights.png": _weights,
+    "spectra.png": _spectra,
+    "speedups.png": _speedups,
+}
+"""File name and drawing function of every plot."""

@@ -1,0 +1,64 @@
+"""The part of the report that explains its words."""
+
+import html
+from collections.abc import Sequence
+
+from ._assessment import Assessment
+
+__all__ = ["reading"]
+
+_LINES = (
+    "Black: uniform sampling. Dashed: weights fixed at the start. Dash-dotted: weights that follow a clock. Solid: "
+    "weights that follow the residual. Grey: bounds and references."
+)
+_ALWAYS = {
+    "Time": """Gradient-flow time: learning rate times steps. At a refresh a schedule looks at the learner and chooses
+        new weights, which are held until the next; here {density} refreshes per decade of time. What a schedule that
+        looks at the residual achieves depends on how often it may look.""",
+    "Weight": """Density ratio: how many times more often than uniformly something is sampled. Weights have mean one,
+        so a schedule moves effort about and does not add any.""",
+    "Loss": """Always measured under the uncurated distribution, and on held-out data where there is any. It may rise
+        on data, since weights also move what is converged to.""",
+    "Gross and net": """Gross counts training alone. Net adds what it takes to score the data: at each refresh for
+        schedules that look at the residual (once a period behind a stale stage), once at the start for pruning,
+        curricula and leverage. Unless stated otherwise, scoring N examples costs a third of a training step's compute
+        for each: N / (3 B kappa) time units at batch size B and learning rate 1 / kappa, with kappa the trace of the
+        operator.""",
+    "Anytime and one horizon": """The anytime speed-up is the geometric mean, over the losses that uniform sampling
+        passes between 10% and 95% of its progress, of how many times sooner a schedule gets there. At one horizon
+        only the last of these losses counts; a schedule tuned to a horizon can win there and lose everywhere else.""",
+    "Exponent": """Slope of log loss against log time, where at least a decade of the curve is straight; otherwise
+        there is no power law and no number.""",
+}
+_DATA = {
+    "Speed limit": """A proven lower bound on the loss of any weights on examples. It is loose, and from the time
+        named under the plot it says no more than the least-squares floor.""",
+    "Per-mode ideal": """The training loss of the best weights per mode. Weights on examples cannot realise most of
+        these, and can also beat them early on: on data it is a reference and not a bound.""",
+    "Difficulty": """What a briefly trained probe still gets wrong on an example: the order that pruning, curricula
+        and the rows of the weight plot go by.""",
+    "Scale": """tr M_w / tr M, the mean squared feature norm under the weights over that under uniform sampling. Where
+        the kernel's K(x, x) varies, a schedule may be faster merely by training on larger features.""",
+}
+_MODES = {
+    "Ideal oracle": "Water-filling over modes: no weights of mean one do better at any time.",
+    "Uniform at c t": """The loss of uniform sampling, c times sped up. Weights between low and high keep the loss
+        between uniform at high t and uniform at low t, for ever.""",
+    "Quadrature error": """Where nodes stand for many modes: largest relative change of the loss when their number is
+        doubled.""",
+}
+
+
+def reading(assessments: Sequence[Assessment]) -> str:
+    """Definitions of what the comparisons show, as HTML."""
+    terms = dict(_ALWAYS)
+    if any(assessment.is_data for assessment in assessments):
+        terms |= _DATA
+    if any(assessment.is_modal for assessment in assessments):
+        terms |= _MODES
+    density = " and ".join(sorted({f"{assessment.refreshes_per_decade:.3g}" for assessment in assessments}))
+    lines = []
+    for term, text in terms.items():
+        flowing = " ".join(text.replace("{density}", density).split())
+        lines.append(f"<dt>{html.escape(term)}</dt><dd>{html.escape(flowing)}</dd>")
+    return f'<section><h2 id="reading">How to read this</h2><p>{_LINES}</p><dl>{"".join(lines)}</dl></section>'

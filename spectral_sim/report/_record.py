@@ -1,0 +1,169 @@
+"""What is recorded of every run: scalars, weights averaged over rows of a heat map, and residual energy per mode."""
+
+import itertools
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._observation import Observation
+from .._save import save_summary
+from .._types import Array, Float, Int, PyTree
+from ..numerics import mass_rank
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ..schedules import difficulty
+
+__all__ = ["Record", "Rows", "Spectrum", "recorder"]
+
+_QUANTILES = 20
+_MOST_MODES = 128
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of the weight heat map.
+
+    Arguments:
+        label: what they are.
+        names: name of each row.
+        position: where each row stands on its axis.
+        log: whether that axis is logarithmic.
+        named: whether rows are known by name and not by position.
+    """
+
+    label: str
+    names: tuple[str, ...]
+    position: np.ndarray
+    log: bool = False
+    named: bool = False
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues under uniform sampling, neighbouring modes put together where there are very many.
+
+    Arguments:
+        index: mode number, shape (modes,).
+        eigenvalues: shape (modes,), per unit of time.
+    """
+
+    index: np.ndarray
+    eigenvalues: np.ndarray
+
+
+class Record(eqx.Module):
+    """A `save` function: `save_summary`, `rows` (times, rows), `mode_energy` (times, modes) and `drive` (times,).
+
+    The drive is tr M_w / tr M. Above 1 a schedule is faster partly by training on examples with larger features, as a
+    larger learning rate would be; on modes it is 1.
+
+    Arguments:
+        row: row of each mode or example.
+        row_mass: base mass of each mode or example.
+        num_rows: number of rows.
+        mode_bin: bin of each mode; None on data.
+        mode_count: multiplicity of each mode; None on data.
+        eigenvalues: of the data's operator, shape (features,); None on modes.
+        eigenvectors: shape (features, features); None on modes.
+        norms: squared norm of each example's features, shape (examples,); None on modes.
+        num_bins: number of bins of modes.
+    """
+
+    row: Int[Array, "entries"]
+    row_mass: Float[Array, "entries"]
+    mode_bin: Int[Array, "modes"] | None
+    mode_count: Float[Array, "modes"] | None
+    eigenvalues: Float[Array, "features"] | None
+    eigenvectors: Float[Array, "features features"] | None
+    norms: Float[Array, "examples"] | None
+    num_rows: int = eqx.field(static=True)
+    num_bins: int = eqx.field(static=True)
+
+    def __call__(self, observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
+        problem = observation.problem
+        if self.mode_bin is None:
+            weights_shown, energy = problem.per_example(weights), self._data_energy(observation)
+            assert self.norms is not None
+            base = problem.example_mass * self.norms
+            drive = jnp.sum(base * weights_shown) / jnp.sum(base)
+        else:
+            weights_shown, drive = weights, jnp.ones_like(observation.loss)
+            energy = _mean(observation.energy, self.mode_count, self.mode_bin, self.num_bins)
+        rows = _mean(weights_shown, self.row_mass, self.row, self.num_rows)
+        return {**save_summary(observation, weights), "rows": rows, "mode_energy": energy, "drive": drive}
+
+    def _data_energy(self, observation: Observation) -> Float[Array, "features"]:
+        """lam_k |a_k|^2 of the training residual in the eigenbasis of uniform sampling, summed over outputs."""
+        assert self.eigenvalues is not None
+        assert self.eigenvectors is not None
+        problem = observation.problem
+        drive = problem.features.T @ (problem.example_mass[:, None] * observation.state.residual)
+        known = self.eigenvalues > 0
+        power = jnp.sum((self.eigenvectors.T @ drive) ** 2, axis=1)
+        return jnp.where(known, power / jnp.where(known, self.eigenvalues, 1), 0)
+
+
+def recorder(problem: AbstractProblem, group_names: tuple[str, ...] = ()) -> tuple[Record, Rows, Spectrum]:
+    """The recorder of a comparison, with what its rows and modes are.
+
+    Arguments:
+        problem: the problem of the comparison. Members with weights per group run on the same data and share it.
+        group_names: names of the groups, where `problem` itself is reweighted by group.
+
+    Returns:
+        The `save` function, the rows of the heat map, and the spectrum.
+    """
+    if isinstance(problem, ModalProblem):
+        return _modal_recorder(problem)
+    assert isinstance(problem, OperatorProblem)
+    rank, values, vectors, norms = _data_facts(problem)
+    if problem.groups is not None:
+        assert problem.num_groups is not None
+        names = group_names or tuple(f"group {i}" for i in range(problem.num_groups))
+        rows = Rows("group", names, np.arange(problem.num_groups, dtype=float), named=True)
+        row = problem.groups
+    else:
+        count = min(_QUANTILES, len(problem.mass))
+        row = jnp.asarray(np.clip(np.asarray(rank) * count, 0, count - 1).astype(np.int32))
+        edges = np.linspace(0, 100, count + 1)
+        names = tuple(f"{low:.0f}-{high:.0f}%" for low, high in itertools.pairwise(edges))
+        rows = Rows("difficulty quantile, easy to hard (%)", names, (edges[:-1] + edges[1:]) / 2)
+    record = Record(row, problem.example_mass, None, None, values, vectors, norms, len(rows.names), len(values))
+    return record, rows, Spectrum(np.arange(1.0, len(values) + 1), np.asarray(values, np.float64))
+
+
+@eqx.filter_jit
+def _data_facts(problem: OperatorProblem) -> tuple[Array, Array, Array, Array]:
+    """Mid-rank of each weight by difficulty, eigenvalues and eigenvectors of M, squared norms of features."""
+    rank = mass_rank(difficulty(problem), problem.mass) - problem.mass / 2
+    values, vectors = jnp.linalg.eigh(problem.features.T @ (problem.example_mass[:, None] * problem.features))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    null = values <= values[0] * jnp.finfo(problem.dtype).eps * max(problem.features.shape)
+    return rank, jnp.where(null, 0, values), vectors, jnp.sum(problem.features**2, axis=1)
+
+
+def _modal_recorder(problem: ModalProblem) -> tuple[Record, Rows, Spectrum]:
+    index = np.asarray(problem.index, np.float64)
+    position = np.log(index / index[0]) / max(np.log(index[-1] / index[0]), 1e-300)
+    bins = np.arange(len(index)) if len(index) <= _MOST_MODES else np.floor(position * (_MOST_MODES - 1))
+    number = np.unique(bins, return_inverse=True)[1].astype(np.int32)
+    count, total = np.asarray(problem.multiplicity, np.float64), number.max() + 1
+
+    def mean(values):
+        return np.bincount(number, count * values, total) / np.bincount(number, count, total)
+
+    spectrum = Spectrum(np.exp(mean(np.log(index))), mean(np.asarray(problem.eigenvalues, np.float64)))
+    rows = Rows("mode number", tuple(f"{k:.4g}" for k in spectrum.index), spectrum.index, log=True)
+    mode_bin = jnp.asarray(number)
+    count = problem.multiplicity
+    record = Record(mode_bin, count, mode_bin, count, None, None, None, int(total), int(total))
+    return record, rows, spectrum
+
+
+def _mean(values: Array, mass: Array | None, number: Array, count: int) -> Array:
+    """Mean of the entries with the same number, weighted by mass."""
+    mass = jnp.ones_like(values) if mass is None else mass
+    size = jax.ops.segment_sum(mass, number, count)
+    return jax.ops.segment_sum(mass * values, number, count) / jnp.where(size > 0, size, 1)

@@ -1,0 +1,214 @@
+"""Results as files: labelled arrays in NetCDF, the numbers of the table in JSON."""
+
+import json
+import math
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from .. import __version__
+from ..analysis import Speedup
+from ._assessment import Assessment
+from ._extras import require
+from ._gains import Gains
+from ._table import Row, table
+from ._verdict import verdict
+
+__all__ = ["environment", "summary", "to_dataset", "verdict_of", "write_dataset", "write_json", "write_results"]
+
+
+def environment() -> dict[str, str]:
+    """Versions and the device of this process."""
+    device = jax.devices()[0]
+    return {
+        "spectral_sim": __version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": device.platform,
+        "device_kind": device.device_kind,
+    }
+
+
+def verdict_of(assessment: Assessment) -> str:
+    """The verdict on a comparison, with the distance to the ideal oracle where that is a bound."""
+    ideal = [curve for curve in assessment.bounds if assessment.is_modal and curve.kind == "bound"]
+    done = [run for run in assessment.runs[1:] if run.ok]
+    ratio = None
+    if ideal and done and ideal[0].loss[-1] > 0:
+        best = min(done, key=lambda run: run.loss[-1])
+        ratio = best.name, float(best.loss[-1] / ideal[0].loss[-1])
+    return verdict(table(assessment), assessment.subject, ideal_ratio=ratio)
+
+
+def to_dataset(assessment: Assessment) -> Any:
+    """An `xarray.Dataset` of everything recorded.
+
+    Dimensions: schedules, times, rows (of the heat map), modes, bounds. Variables: loss, train_loss, max_weight,
+    effective_sample_size, drive, charges, weights, status, refresh, cost, eigenvalue, initial_energy, final_energy,
+    bound_loss, bound_kind, bound_measure, bound_valid_until.
+    """
+    xarray = require("xarray", "results.nc")
+    runs, bounds, times = assessment.runs, assessment.bounds, assessment.times
+
+    def stacked(name: str) -> np.ndarray:
+        return np.stack([np.asarray(getattr(run, name)) for run in runs])
+
+    over_time = ("schedules", "times")
+    names = ("loss", "train_loss", "max_weight", "effective_sample_size", "drive", "charges")
+    variables: dict[str, Any] = {name: (over_time, stacked(name)) for name in names}
+    variables |= {
+        "weights": (("schedules", "times", "rows"), stacked("rows")),
+        "status": ("schedules", stacked("status").astype(np.int32)),
+        "refresh": ("schedules", stacked("refresh").astype(np.int32)),
+        "cost": ("schedules", stacked("cost")),
+        "quadrature_error": ("schedules", [_or_nan(run.quadrature_error) for run in runs]),
+        "eigenvalue": ("modes", assessment.spectrum.eigenvalues),
+        "initial_energy": ("modes", assessment.reference.initial_mode_energy),
+        "final_energy": (("schedules", "modes"), stacked("mode_energy")),
+    }
+    coordinates: dict[str, Any] = {
+        "schedules": [run.name for run in runs],
+        "times": times,
+        "rows": list(assessment.rows.names),
+        "modes": assessment.spectrum.index,
+    }
+    if bounds:
+        coordinates["bounds"] = [curve.name for curve in bounds]
+        variables |= {
+            "bound_loss": (("bounds", "times"), np.stack([curve.loss for curve in bounds])),
+            "bound_kind": ("bounds", [curve.kind for curve in bounds]),
+            "bound_measure": ("bounds", [curve.measure for curve in bounds]),
+            "bound_valid_until": ("bounds", [_or_nan(curve.valid_until) for curve in bounds]),
+        }
+    attributes = {
+        "title": assessment.title,
+        "description": assessment.description,
+        "loss_is": assessment.measure,
+        "rows_are": assessment.rows.label,
+        "refreshes_per_decade": assessment.refreshes_per_decade,
+        "complete": int(len(runs) == assessment.planned),
+        "settings": json.dumps(_plain(assessment.settings)),
+        **environment(),
+    }
+    dataset = xarray.Dataset(variables, coordinates, attributes)
+    for name, text in _LONG_NAMES.items():
+        dataset[name].attrs["long_name"] = text
+    return dataset
+
+
+_LONG_NAMES = {
+    "loss": "loss under the uncurated distribution, on the evaluation set",
+    "train_loss": "loss under the uncurated distribution, on the training set",
+    "max_weight": "largest density ratio",
+    "effective_sample_size": "1 / E[w^2]",
+    "drive": "tr M_w / tr M",
+    "charges": "passes over all data for scoring, at each refresh",
+    "weights": "mean density ratio in each row",
+    "status": "0: ok; see spectral_sim.Status",
+    "refresh": "first bad refresh, -1 if none",
+    "cost": "time units for scoring all data once",
+    "quadrature_error": "largest relative change of the loss on a rule with twice the nodes",
+    "eigenvalue": "eigenvalues under uniform sampling",
+    "initial_energy": "residual energy per mode at time 0, on the training set",
+    "final_energy": "residual energy per mode at the last time, on the training set",
+}
+
+
+def summary(assessment: Assessment) -> dict[str, Any]:
+    """The numbers of the table, the verdict and the settings, as plain values; numbers that do not exist are null."""
+    numbers = table(assessment)
+    window = numbers.window
+    return _plain(
+        {
+            "name": assessment.name,
+            "title": assessment.title,
+            "description": assessment.description,
+            "complete": len(assessment.runs) == assessment.planned,
+            "verdict": verdict_of(assessment),
+            "loss_is": assessment.measure,
+            "window": None if window is None else [window.start, window.end],
+            "horizon": None if window is None else window.end,
+            "times": {"first": assessment.times[1], "last": assessment.times[-1], "num": len(assessment.times)},
+            "refreshes_per_decade": assessment.refreshes_per_decade,
+            "schedules": [_row(row) for row in numbers.rows],
+            "bounds": [
+                {"name": b.name, "kind": b.kind, "final": b.loss[-1], "valid_until": b.valid_until, "note": b.note}
+                for b in assessment.bounds
+            ],
+            "notes": numbers.footer,
+            "warnings": list(assessment.warnings),
+            "settings": assessment.settings,
+            "environment": environment(),
+        }
+    )
+
+
+def write_dataset(assessment: Assessment, folder: Path) -> None:
+    """Write `results.nc`, replaced at once, so that it is never half written."""
+    temporary = folder / ".results.nc.part"
+    to_dataset(assessment).to_netcdf(temporary, engine="scipy")
+    os.replace(temporary, folder / "results.nc")
+
+
+def write_results(assessment: Assessment, folder: Path) -> None:
+    """Write `results.nc` and `summary.json`."""
+    write_dataset(assessment, folder)
+    write_json(summary(assessment), folder / "summary.json")
+
+
+def write_json(value: Any, path: Path) -> None:
+    """Write JSON, replacing the file at once."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _row(row: Row) -> dict[str, Any]:
+    exponent = row.exponent
+    return {
+        "name": row.name,
+        "status": row.status,
+        "final_loss": row.final_loss,
+        "best_loss": row.best_loss,
+        "max_weight": row.max_weight,
+        "drive": row.drive,
+        "exponent": None
+        if exponent is None
+        else {"value": exponent.value, "stderr": exponent.stderr, "window": list(exponent.window)},
+        "quadrature_error": row.quadrature_error,
+        "speedup": _gains(row.gains),
+    }
+
+
+def _gains(gains: Gains) -> dict[str, Any]:
+    def plain(value: Speedup | None):
+        return None if value is None else {"value": value.value, "bound": value.bound}
+
+    return {
+        "anytime": {"gross": plain(gains.anytime_gross), "net": plain(gains.anytime_net)},
+        "one_horizon": {"gross": plain(gains.horizon_gross), "net": plain(gains.horizon_net)},
+    }
+
+
+def _plain(value: Any) -> Any:
+    """JSON values only: no NumPy scalars, no NaN."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

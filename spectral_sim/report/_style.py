@@ -1,0 +1,61 @@
+"""Colours and line styles. Colour tells schedules of one kind apart, the line style tells the kinds apart."""
+
+from dataclasses import dataclass
+
+from ._assessment import Run
+
+__all__ = ["BOUND_COLOUR", "CURVE_DASHES", "Style", "styles"]
+
+# Okabe and Ito (2008), told apart with any colour vision, and a brown. Black is uniform sampling; yellow is too pale.
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24")
+BOUND_COLOUR = "#8A8A8A"
+_DASHES = {"static": ("dash", "longdash"), "open loop": ("dashdot", "longdashdot"), "closed loop": ("solid", "dot")}
+_MATPLOTLIB = {
+    "solid": "-",
+    "dash": (0, (5, 2)),
+    "longdash": (0, (9, 2, 3, 2)),
+    "dashdot": (0, (5, 1.5, 1, 1.5)),
+    "longdashdot": (0, (9, 1.5, 1, 1.5)),
+    "dot": (0, (1, 1.2)),
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one schedule is drawn: colour, plotly dash, matplotlib dash and width."""
+
+    colour: str
+    dash: str
+    linestyle: object
+    width: float
+
+
+CURVE_DASHES = {
+    kind: Style(BOUND_COLOUR, dash, _MATPLOTLIB[dash], 1.4)
+    for kind, dash in (
+        ("bound", "solid"),
+        ("floor", "dot"),
+        ("reference", "dash"),
+        ("lower", "dashdot"),
+        ("upper", "longdashdot"),
+    )
+}
+"""How each kind of curve that is not a run is drawn."""
+
+
+def styles(runs: tuple[Run, ...]) -> dict[str, Style]:
+    """A style for each run, stable under runs being added behind it."""
+    chosen: dict[str, Style] = {}
+    used: dict[tuple[str, str], int] = {}
+    number = 0
+    for run in runs:
+        if run.family == "uniform":
+            chosen[run.name] = Style("#000000", "solid", "-", 2.6)
+            continue
+        colour, dashes = _PALETTE[number % len(_PALETTE)], _DASHES[run.family]
+        repeat = used.get((colour, run.family), 0)
+        used[colour, run.family] = repeat + 1
+        dash = dashes[repeat % len(dashes)]
+        chosen[run.name] = Style(colour, dash, _MATPLOTLIB[dash], 1.7)
+        number += 1
+    return chosen

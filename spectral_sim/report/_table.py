@@ -1,0 +1,184 @@
+"""The one table of a comparison: numbers by row, and each of them as text."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..analysis import ExponentFit, NoPowerLawError, Speedup, fit_exponent
+from ._assessment import Assessment, Run
+from ._gains import Gains, Window, gain_window, gains
+
+__all__ = ["SCALED", "Row", "Table", "format_speedup", "format_time", "table"]
+
+_NONE = "-"
+_SIGN = {"=": "", "<=": "≤", ">=": "≥"}
+SCALED = 0.1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One schedule's numbers.
+
+    Arguments:
+        name: of the schedule.
+        final_loss: at the last time.
+        best_loss: lowest over all times.
+        gains: speed-ups over uniform sampling.
+        max_weight: largest weight at any time.
+        drive: tr M_w over tr M, the average over refreshes: what a larger learning rate would do too.
+        exponent: of the loss; None where the curve is no power law.
+        quadrature_error: largest relative error of the shell rule; None without quadrature.
+        status: "ok", or what went wrong and when.
+        ok: whether the run finished.
+        is_uniform: whether this is the reference.
+    """
+
+    name: str
+    final_loss: float
+    best_loss: float
+    gains: Gains
+    max_weight: float
+    drive: float
+    exponent: ExponentFit | None
+    quadrature_error: float | None
+    status: str
+    ok: bool
+    is_uniform: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows, and what their speed-ups are measured over.
+
+    Arguments:
+        rows: uniform first.
+        window: times of the speed-ups; None where uniform sampling does not learn.
+        measure: what the losses are.
+        is_modal: whether weights act on modes.
+        priced: whether any schedule is charged for scoring.
+    """
+
+    rows: tuple[Row, ...]
+    window: Window | None
+    measure: str
+    is_modal: bool
+    priced: bool
+
+    @property
+    def header(self) -> list[str]:
+        """Column titles; a line break separates the parts of a long one."""
+        columns = ["schedule", f"{self.measure}\nfinal", *([] if self.is_modal else ["\nbest"])]
+        horizon = "one horizon" if self.window is None else f"t = {format_time(self.window.end)}"
+        columns += ["anytime\ngross", "anytime\nnet", f"{horizon}\ngross", f"{horizon}\nnet"]
+        columns += ["largest\nweight", "loss\nexponent"]
+        columns += ["quadrature\nerror"] if self._has_quadrature else []
+        columns += ["\nscale"] if self.is_scaled else []
+        return [*columns, "status"]
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """Every row as text, in the order of `header`."""
+        return [self._cells(row) for row in self.rows]
+
+    @property
+    def footer(self) -> list[str]:
+        """What a reader needs to know about the numbers."""
+        if self.window is None:
+            return ["Uniform sampling does not learn over these times, so there is nothing to be faster than."]
+        start, end = format_time(self.window.start), format_time(self.window.end)
+        lines = [
+            f"Speed-ups: time of uniform sampling over time of the schedule to the same {self.measure}; above 1 is "
+            f"faster. Anytime: geometric mean over uniform's times {start} to {end}. t = {end}: that one horizon only. "
+            "≤: some of those losses were never reached.",
+        ]
+        if self.is_scaled:
+            lines.append(
+                "Scale: mean squared feature norm under the weights, over that under uniform sampling (tr M_w / tr M). "
+                "Where it is above 1, a larger learning rate would give that part of a speed-up too."
+            )
+        if self.priced:
+            lines.append(
+                "Net adds the time that scoring takes: each pass over the data costs a third of the training compute "
+                "on as many examples, unless the configuration says otherwise."
+            )
+        else:
+            lines.append("No cost of scoring is charged, so net equals gross.")
+        return lines
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether some schedule trains on examples whose features are visibly larger or smaller than average."""
+        return any(abs(row.drive - 1) > SCALED for row in self.rows)
+
+    @property
+    def _has_quadrature(self) -> bool:
+        return any(row.quadrature_error is not None for row in self.rows)
+
+    def _cells(self, row: Row) -> list[str]:
+        cells = [row.name, _number(row.final_loss)]
+        cells += [] if self.is_modal else [_number(row.best_loss)]
+        cells += [format_speedup(value) for value in (row.gains.anytime_gross, row.gains.anytime_net)]
+        cells += [format_speedup(value) for value in (row.gains.horizon_gross, row.gains.horizon_net)]
+        cells.append(_number(row.max_weight, 3))
+        cells.append(
+            "no power law" if row.exponent is None else f"{row.exponent.value:.3f} ± {row.exponent.stderr:.3f}"
+        )
+        if self._has_quadrature:
+            error = row.quadrature_error
+            cells.append(_NONE if error is None else "unknown" if math.isnan(error) else f"{error:.0e}")
+        cells += [_number(row.drive, 3)] if self.is_scaled else []
+        return [*cells, row.status]
+
+
+def table(assessment: Assessment) -> Table:
+    """The table of a comparison; it needs the uniform run at least."""
+    window = gain_window(assessment.times, assessment.reference.loss)
+    return Table(
+        rows=tuple(_row(assessment, run, window) for run in assessment.runs),
+        window=window,
+        measure=assessment.measure,
+        is_modal=assessment.is_modal,
+        priced=any(run.cost > 0 and run.charges.any() for run in assessment.runs),
+    )
+
+
+def format_speedup(value: Speedup | None) -> str:
+    """Like 1.42x or ≤0.31x; a dash where there is none."""
+    if value is None:
+        return _NONE
+    size = value.value
+    number = (
+        f"{size:.2g}" if size < 0.1 or size >= 1e5 else f"{size:.2f}" if size < 10 else f"{size:.{int(size < 100)}f}"
+    )
+    return f"{_SIGN[value.bound]}{number}x"
+
+
+def format_time(time: float) -> str:
+    """Three digits, without an exponent where that is no longer."""
+    return f"{float(f'{time:.3g}'):.10g}" if 1e-3 <= time < 1e5 else f"{time:.3g}"
+
+
+def _row(assessment: Assessment, run: Run, window: Window | None) -> Row:
+    known = run.loss[np.isfinite(run.loss)]
+    try:
+        exponent = fit_exponent(assessment.times, run.loss)
+    except (NoPowerLawError, ValueError):
+        exponent = None
+    return Row(
+        name=run.name,
+        final_loss=float(run.loss[-1]),
+        best_loss=float(known.min()) if known.size else math.nan,
+        gains=gains(assessment.times, run, assessment.reference, window),
+        max_weight=float(np.nanmax(run.max_weight)) if np.isfinite(run.max_weight).any() else math.nan,
+        drive=float(np.nanmean(run.drive[1:])) if np.isfinite(run.drive[1:]).any() else math.nan,
+        exponent=exponent if run.ok else None,
+        quadrature_error=run.quadrature_error,
+        status=run.describe(assessment.times),
+        ok=run.ok,
+        is_uniform=run is assessment.reference,
+    )
+
+
+def _number(value: float, digits: int = 4) -> str:
+    return f"{value:.{digits}g}" if math.isfinite(value) else _NONE

@@ -1,0 +1,173 @@
+"""What the plots show, worked out once for PNG files and for the interactive report."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..analysis import Speedup
+from ._assessment import Assessment, Run
+from ._curves import Curve
+from ._table import Table, format_time
+
+__all__ = [
+    "COLOUR_TICKS",
+    "BarGroup",
+    "HeatMap",
+    "LossView",
+    "colour_limit",
+    "energy_span",
+    "heat_map",
+    "loss_views",
+    "mode_curves",
+    "speedup_bars",
+]
+
+COLOUR_TICKS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+
+_MODE_POINTS = 32
+_TIME_COLUMNS = 160
+
+
+@dataclass(frozen=True)
+class LossView:
+    """One way to look at the loss curves; times start after 0, for the log axis.
+
+    Arguments:
+        title: short.
+        axis: label of the vertical axis.
+        times: shape (times - 1,).
+        lines: (run, values) for each run.
+        curves: (curve, values) for each bound and reference that belongs here.
+    """
+
+    title: str
+    axis: str
+    times: np.ndarray
+    lines: list[tuple[Run, np.ndarray]]
+    curves: list[tuple[Curve, np.ndarray]]
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Lowest and highest value of the runs and of what lies beside them, with a margin for a log axis."""
+        values = np.concatenate([y for _, y in self.lines] + [y for _, y in self.curves])
+        values = values[np.isfinite(values) & (values > 0)]
+        low, high = (values.min(), values.max()) if values.size else (0.5, 2.0)
+        margin = max((high / low) ** 0.05, 1.02)
+        return float(low / margin), float(high * margin)
+
+
+def loss_views(assessment: Assessment) -> list[LossView]:
+    """The loss, the loss relative to uniform sampling, and on data with a held-out set the training loss."""
+    times, runs = assessment.times[1:], assessment.runs
+    held_out = assessment.measure == "held-out loss"
+    shown = "evaluation" if held_out else None
+    reference = assessment.reference.loss[1:]
+
+    def curves(measure):
+        return [(c, c.loss[1:]) for c in assessment.bounds if measure is None or c.measure == measure]
+
+    measure = assessment.measure
+    views = [
+        LossView(measure, measure, times, [(run, run.loss[1:]) for run in runs], curves(shown)),
+        _relative(measure, times, runs, reference, assessment),
+    ]
+    if held_out:
+        lines = [(run, run.train_loss[1:]) for run in runs]
+        views.append(LossView("training loss", "training loss", times, lines, curves("training")))
+    return views
+
+
+def _relative(
+    measure: str, times: np.ndarray, runs: tuple[Run, ...], reference: np.ndarray, assessment: Assessment
+) -> LossView:
+    ideal = [c for c in assessment.bounds if assessment.is_modal and c.kind == "bound"]
+    return LossView(
+        f"{measure} over that of uniform",
+        f"{measure} / uniform's",
+        times,
+        [(run, run.loss[1:] / reference) for run in runs],
+        [(c, c.loss[1:] / reference) for c in ideal],
+    )
+
+
+def mode_curves(assessment: Assessment, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mode numbers and energies, averaged over neighbours where there are many; zeros become NaN."""
+    index = assessment.spectrum.index
+    bins = np.floor(np.log(index) / max(np.log(index[-1]), 1e-300) * (_MODE_POINTS - 1)).astype(int)
+    number = np.unique(bins, return_inverse=True)[1]
+    count = np.bincount(number)
+    mean = np.bincount(number, energy) / count
+    return np.exp(np.bincount(number, np.log(index)) / count), np.where(mean > 0, mean, np.nan)
+
+
+def energy_span(assessment: Assessment) -> tuple[float, float]:
+    """Range of energies worth showing: ten decades, or all of those at the start; far below them rounding begins."""
+    start = assessment.reference.initial_mode_energy
+    known = [run.mode_energy[np.isfinite(run.mode_energy)] for run in assessment.runs]
+    values = np.concatenate([start, *known])
+    high = values.max(initial=1e-300)
+    lowest = min(high * 1e-10, start[start > high * 1e-30].min(initial=high))
+    return float(max(values[values > 0].min(initial=high), lowest) / 2), float(high * 2)
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Edges of the columns (times) and rows, and the mean weight in each cell, shape (rows, columns).
+
+    A column is an interval between refreshes, over which the weights are held; the first, from time 0, has no place on
+    a log axis.
+    """
+
+    times: np.ndarray
+    rows: np.ndarray
+    weights: np.ndarray
+
+
+def heat_map(assessment: Assessment, run: Run) -> HeatMap:
+    """The weights of one run; on long grids every so many refreshes."""
+    step = max(1, -(-len(assessment.times) // _TIME_COLUMNS))
+    shown = np.arange(1, len(assessment.times) - 1, step)
+    edges = np.append(assessment.times[shown], assessment.times[-1])
+    return HeatMap(edges, _edges(assessment.rows.position, assessment.rows.log), run.rows[shown].T)
+
+
+def _edges(position: np.ndarray, log: bool) -> np.ndarray:
+    """Edges half way between neighbours, and as far beyond the ends."""
+    if len(position) == 1:
+        return position[0] * np.array([0.5, 1.5]) if log else position[0] + np.array([-0.5, 0.5])
+    x = np.log(position) if log else position
+    middle = (x[1:] + x[:-1]) / 2
+    edges = np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
+    return np.exp(edges) if log else edges
+
+
+def colour_limit(assessment: Assessment) -> float:
+    """m of a colour scale from 1/m over 1 to m: the largest weight of any row, from 2 to 30."""
+    largest = [run.rows[np.isfinite(run.rows)].max(initial=1.0) for run in assessment.runs]
+    return float(np.clip(max(largest), 2.0, 30.0))
+
+
+@dataclass(frozen=True)
+class BarGroup:
+    """Speed-ups of one kind: (name, gross, net) for each schedule but the reference."""
+
+    title: str
+    bars: list[tuple[str, Speedup | None, Speedup | None]]
+
+
+def speedup_bars(table: Table) -> list[BarGroup]:
+    """Anytime and one-horizon speed-ups."""
+    if table.window is None:
+        return []
+    start, end = format_time(table.window.start), format_time(table.window.end)
+    rows = [row for row in table.rows if not row.is_uniform]
+    return [
+        BarGroup(
+            f"anytime, t = {start} to {end}",
+            [(row.name, row.gains.anytime_gross, row.gains.anytime_net) for row in rows],
+        ),
+        BarGroup(
+            f"one horizon, t = {end}",
+            [(row.name, row.gains.horizon_gross, row.gains.horizon_net) for row in rows],
+        ),
+    ]

@@ -1,0 +1,134 @@
+"""`spectral-sim assess` on files of every kind, and on files that will not do."""
+
+import json
+
+import numpy as np
+import pytest
+
+FILES = {"results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html"}
+SMALL = ("--times", 0.1, 20, 8, "--features", 12)
+
+
+@pytest.fixture(scope="module")
+def assessed(run, files, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out") / "assessed"
+    result = run("assess", files / "table.csv", "--target", "price", "--group", "source", "--output", folder, *SMALL)
+    assert result.exit_code == 0, result.output
+    return result, folder
+
+
+def test_everything_is_written_and_said(assessed):
+    result, folder = assessed
+    assert {path.name for path in folder.iterdir()} == FILES
+    for text in ("uniform", "practical oracle", "groups by loss", "anytime", "on table.csv", "held-out loss"):
+        assert text in result.stdout
+    assert "loss-proportional (8 of 13" in result.stderr
+    assert "written to" in result.stderr
+    numbers = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert numbers["settings"]["features"] == 12
+    assert numbers["settings"]["dtype"] == "float64"
+    assert len(numbers["schedules"]) == 13
+    assert all(row["status"] == "ok" for row in numbers["schedules"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("table.parquet", ("--target", "price", "--target", "weight", "--group", "source", "--by-group")),
+        ("table.npz", ("--target", "y", "--kernel", "linear", "--precision", "float32", "--eval-fraction", 0)),
+    ],
+)
+def test_other_formats_and_options(run, files, tmp_path, name, options):
+    options = [option for option in (*options, "--times", 0.1, 5, 6) if option != ""]
+    result = run("assess", files / name, *options, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    numbers = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert numbers["loss_is"] == ("training loss" if "--eval-fraction" in options else "held-out loss")
+    assert numbers["settings"]["dtype"] == ("float32" if "--precision" in options else "float64")
+    assert numbers["settings"]["by_group"] == ("--by-group" in options)
+
+
+def test_an_existing_folder_needs_force(assessed, files, refused, run):
+    _, folder = assessed
+    (folder / "notes.txt").write_text("mine")
+    arguments = ("assess", files / "table.csv", "--target", "price", "--output", folder)
+    assert "exists already" in refused(*arguments)
+    assert "--force" in refused(*arguments)
+    before = (folder / "results.nc").read_bytes()
+    # even with --force nothing is touched before the input is known to be good
+    assert "is not in table.csv" in refused(
+        "assess", files / "table.csv", "--target", "prize", "--output", folder, "--force"
+    )
+    assert (folder / "results.nc").read_bytes() == before
+    (folder / "report.html").write_text("old")
+    (folder / "weights.png").write_text("old")
+    result = run(*arguments, "--force", "--times", 0.1, 2, 5, "--features", 6)
+    assert result.exit_code == 0, result.output
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "results.nc").read_bytes() != before
+    assert (folder / "report.html").stat().st_size > 1_000_000
+    assert (folder / "weights.png").stat().st_size > 10_000
+
+
+def test_wrong_names_get_the_nearest_one(files, refused, tmp_path):
+    table, out = files / "table.csv", tmp_path / "out"
+    assert "Did you mean 'price'?" in refused("assess", table, "--target", "prize", "--output", out)
+    message = refused("assess", table, "--target", "price", "--group", "sauce", "--output", out)
+    assert "group='sauce'" in message
+    assert "Did you mean 'source'?" in message
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--by-group",), "--by-group needs --group"),
+        (("--horizon", 5, "--times", 1, 2, 9), "drop one"),
+        (("--horizon", -1), "--horizon -1"),
+        (("--times", 2, 1, 9), "increasing range"),
+        (("--features", 1000), "num_features=1000"),
+        (("--features", 10, "--method", "exact"), "method='exact'"),
+        (("--eval-fraction", 2), "eval_fraction=2"),
+    ],
+)
+def test_options_that_do_not_fit(files, refused, tmp_path, options, words):
+    arguments = ("assess", files / "table.csv", "--target", "price", "--output", tmp_path / "out", *options)
+    assert words in refused(*arguments)
+
+
+def test_files_that_will_not_do(frame, files, refused, tmp_path):
+    out = tmp_path / "out"
+
+    def message(name):
+        return refused("assess", tmp_path / name, "--target", "price", "--output", out)
+
+    assert "is not a file" in message("nowhere.csv")
+    broken = frame.copy()
+    broken.loc[17, "height"] = np.nan
+    broken.to_csv(tmp_path / "nan.csv", index=False)
+    assert "row 17" in message("nan.csv")
+    assert "'height'" in message("nan.csv")
+    frame.assign(price=3.0).to_csv(tmp_path / "constant.csv", index=False)
+    assert "'price' is constant" in message("constant.csv")
+    (tmp_path / "notes.txt").write_text("hello")
+    assert "unknown suffix" in message("notes.txt")
+    target = files / "table.csv"
+    assert "is a file" in refused("assess", target, "--target", "price", "--output", target)
+
+
+def test_a_numpy_file_takes_its_targets_from_another(run, files, tmp_path):
+    result = run(
+        "assess",
+        files / "inputs.npy",
+        "--target",
+        files / "nowhere.npy",
+        "--output",
+        tmp_path / "out",
+        "--times",
+        1,
+        2,
+        4,
+    )
+    assert result.exit_code == 2
+    assert "nowhere.npy" in result.stderr

@@ -1,0 +1,197 @@
+"""`spectral-sim simulate`: what a configuration may hold, and what is said of one that is wrong."""
+
+import json
+
+import pytest
+
+from spectral_sim.cli import _job
+from spectral_sim.cli._build import build_part
+from spectral_sim.cli._read_config import read_config
+
+BASE = """
+[problem]
+kind = "power_law"
+alpha = 2.0
+beta = 2
+num_modes = 12
+
+[times]
+first = 0.1
+last = 100.0
+num = 14
+
+[[schedules]]
+name = "capped"
+stages = [{ stage = "proportional" }, { stage = "clip", low = 0.1, high = 5.0 }]
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write a configuration, the base one with some text replaced."""
+
+    def write(*changes, text=BASE, folder=tmp_path):
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = folder / "config.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_the_example_is_complete(run, tmp_path):
+    result = run("simulate", "--example")
+    assert result.exit_code == 0
+    path = tmp_path / "example.toml"
+    path.write_text(result.stdout, encoding="utf-8")
+    part = build_part(read_config(path), path, "float64")
+    assert part.entries[0].name == "uniform"
+    assert len(part.entries) == 6
+
+
+def test_a_run_from_a_file(run, config, tmp_path):
+    more = """
+[[schedules]]
+name = "noisy"
+seeds = [1, 2]
+cost = 0.5
+stages = [{ stage = "noise", sigma = 0.5 }, { stage = "proportional", power = 0.5 }]
+
+[[schedules]]
+name = "broken"
+stages = [{ stage = "static_weights", values = [-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1] }]
+"""
+    folder = tmp_path / "out"
+    result = run("simulate", config(text=BASE + more), "--output", folder)
+    assert result.exit_code == 0, result.output
+    numbers = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    names = [row["name"] for row in numbers["schedules"]]
+    assert names == ["uniform", "capped", "noisy, seed 1", "noisy, seed 2", "broken"]
+    rows = dict(zip(names, numbers["schedules"], strict=True))
+    assert rows["broken"]["status"].startswith("negative weights")
+    assert rows["noisy, seed 1"]["final_loss"] != rows["noisy, seed 2"]["final_loss"]
+    net = rows["noisy, seed 1"]["speedup"]["anytime"]
+    assert net["net"]["value"] < net["gross"]["value"]
+    assert rows["capped"]["speedup"]["anytime"]["net"] == rows["capped"]["speedup"]["anytime"]["gross"]
+    assert "uniform at 5 t" in [bound["name"] for bound in numbers["bounds"]]
+    assert "ideal" in numbers["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "weights"),
+    [
+        ('kind = "modal"\npath = "spectrum.npz"', 20),
+        ('kind = "torus"\nalpha = 2.0\nbeta = 2.0\nnum_examples = 16', 16),
+        ('kind = "power_law"\nalpha = 2.0\nbeta = 2.0\nmax_mode = 1e5\nnodes = 80', 80),
+        ('kind = "dataset"\nname = "diabetes"\nnum_train = 40\nfeatures = 10', 40),
+        ('kind = "data"\npath = "table.csv"\ntarget = "price"\ngroup = "source"\nby_group = true\nfeatures = 9', 2),
+        (
+            'kind = "data"\npath = "table.parquet"\ntarget = ["price", "weight"]\ninputs = "width"\nkernel = "linear"',
+            60,
+        ),
+        ('kind = "data"\npath = "inputs.npy"\ntarget = "targets.npy"\nmethod = "random"\nfeatures = 8', 60),
+        ('kind = "data"\npath = "table.npz"\ntarget = "y"\neval_fraction = 0.0\nmethod = "exact"', 80),
+    ],
+)
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_every_kind_of_problem(files, config, problem, weights, precision):
+    text = f'[problem]\n{problem}\n[[schedules]]\nname = "u"\nstages = [{{ stage = "uniform" }}]\n'
+    path = config(text=text, folder=files)
+    part = build_part(read_config(path), path, precision)
+    assert part.problem.mass.shape == (weights,)
+    assert str(part.problem.dtype) == precision
+    assert part.times[0] == 0
+
+
+def test_times_may_be_listed(config):
+    table = "[times]\nfirst = 0.1\nlast = 100.0\nnum = 14\n"
+    path = config((table, ""), text="times = [0, 1, 10, 100.5]\n" + BASE)
+    assert build_part(read_config(path), path, "float64").times.tolist() == [0, 1, 10, 100.5]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("alpha = 2.0", "alhpa = 2.0", "problem.alhpa: unknown key. Did you mean 'alpha'?"),
+        ("alpha = 2.0", "alpha = 0.5", "problem.alpha = 0.5: input should be greater than 1"),
+        ("alpha = 2.0", 'alpha = "2"', "problem.alpha = '2': input should be a valid number"),
+        ("alpha = 2.0\n", "", "problem.alpha is missing: problem needs kind, alpha, beta"),
+        ('"power_law"', '"powerlaw"', "problem.kind = 'powerlaw' is not known. Did you mean 'power_law'?"),
+        ('kind = "power_law"\n', "", "problem.kind is missing"),
+        ("num_modes = 12", "num_modes = 12\nnodes = 3", "nodes=3 is used with max_mode only"),
+        ("num = 14", "nun = 14", "times.nun: unknown key. Did you mean 'num'?"),
+        ("last = 100.0", "last = 0.01", "times: last = 0.01 is not above first = 0.1"),
+        ("[[schedules]]", "[[schedule]]", "schedule: unknown key. Did you mean 'schedules'?"),
+        ('name = "capped"\n', "", "schedules[0].name is missing"),
+        ('name = "capped"\n', 'name = "capped"\nsed = 3\n', "schedules[0].sed: unknown key. Did you mean 'seeds'?"),
+        ('"proportional"', '"proportionl"', "schedules[0].stages[0].stage = 'proportionl' is not known. Did you mean"),
+        ("high = 5.0", "hihg = 5.0", "schedules[0].stages[1].hihg: clip has no such option. Did you mean 'high'?"),
+        ("high = 5.0", "high = 0.5", "schedules[0].stages[1]: clip(low=0.1, high=0.5) admits no weights of mean one"),
+        ("high = 5.0", 'high = "5"', "schedules[0].stages[1].high = '5': give a number"),
+        ("high = 5.0", "high = [5.0, 6.0]", "schedules[0].stages[1].high = [5.0, 6.0]: give a number"),
+        (", high = 5.0", "", 'clip needs high; write { stage = "clip", high = ... }'),
+        ('{ stage = "proportional" }', "{ power = 1.0 }", "schedules[0].stages[0]: the key 'stage' is missing"),
+        ('{ stage = "proportional" }', '{ stage = "mix", eps = 0.1 }, { stage = "lag", tau = 1 }', "stands after mix"),
+        ('"proportional"', '"leverage_sampling"', "(capped): leverage_sampling scores examples by their features"),
+        ('"proportional" }', '"curriculum", end = 3.0, order = "hard" }', "order='hard' is not known. Did you mean"),
+        ('"proportional" }', '"shell_average", num_shells = 2.5 }', "num_shells = 2.5: give a whole number"),
+        ('"proportional" }', '"static_weights", values = 1.0 }', "values = 1.0: give a list of numbers"),
+        ('"proportional" }', '"static_weights", values = [1.0] }', "(capped): static_weights has values of shape (1,)"),
+        ("[problem]", "[problem", "is not valid TOML"),
+        ("[problem]", 'precision = "double"\n[problem]', "precision = 'double' is not known. "),
+        ("[times]", "by_group = 3\n[times]", "problem.by_group: unknown key"),
+    ],
+)
+def test_mistakes_are_named(config, refused, tmp_path, old, new, words):
+    path = config((old, new))
+    message = refused("simulate", path, "--output", tmp_path / "out")
+    assert message.startswith(f"error: {path}")
+    assert words in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_mistakes(config, refused, files, tmp_path):
+    out = ("--output", tmp_path / "out")
+    assert "name = 'capped' is taken" in refused("simulate", config(text=BASE + BASE[BASE.index("[[") :]), *out)
+    grouped = config(("stages", "by_group = true\nstages"))
+    assert "by_group = true needs groups" in refused("simulate", grouped, *out)
+    text = '[problem]\nkind = "data"\npath = "table.csv"\ntarget = "prize"\n' + BASE[BASE.index("[[") :]
+    assert "Did you mean 'price'?" in refused("simulate", config(text=text, folder=files), *out)
+    text = '[problem]\nkind = "modal"\npath = "table.npz"\n' + BASE[BASE.index("[[") :]
+    assert "table.npz has no 'eigenvalues'" in refused("simulate", config(text=text, folder=files), *out)
+    times = config(("[times]\nfirst = 0.1\nlast = 100.0\nnum = 14\n", ""), text="times = [1, 2, 3, 4]\n" + BASE)
+    assert "the grid starts at 0" in refused("simulate", times, *out)
+    assert "CONFIG is missing" in refused("simulate")
+    assert "is not a file" in refused("simulate", tmp_path / "nowhere.toml")
+
+
+def test_an_interrupt_leaves_what_was_computed(run, config, tmp_path, monkeypatch):
+    def interrupted(*arguments, finished, **options):
+        def stop(assessment):
+            finished(assessment)
+            raise KeyboardInterrupt
+
+        return original(*arguments, finished=stop, **options)
+
+    original = _job.run_assessment
+    monkeypatch.setattr(_job, "run_assessment", interrupted)
+    folder = tmp_path / "out"
+    result = run("simulate", config(), "--output", folder)
+    assert result.exit_code == 130
+    assert "1 of 2 schedules" in result.stderr
+    assert {"results.nc", "summary.json", "report.html"} <= {path.name for path in folder.iterdir()}
+    assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))["complete"] is False
+
+
+def test_a_report_that_fails_leaves_the_results(run, config, tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("no paper")
+
+    monkeypatch.setattr(_job, "write_report", broken)
+    folder = tmp_path / "out"
+    result = run("simulate", config(), "--output", folder)
+    assert result.exit_code == 0
+    assert "report.html could not be written: RuntimeError: no paper" in result.stderr
+    assert (folder / "results.nc").exists()

@@ -1,0 +1,131 @@
+"""Problems, and an example of every shipped stage, that several test modules share."""
+
+import functools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import spectral_sim as ss
+
+# Compiles in about half the time; for programs that run once or twice.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+DATA_KINDS = ("operator", "grouped", "held_out")
+KINDS = ("modal", "shells", *DATA_KINDS)
+
+
+def quickly(function: Callable[[], Any]) -> Any:
+    """The result of `function`, compiled with few optimisations."""
+    return jax.jit(function, compiler_options=QUICK)()
+
+
+@functools.cache
+def make_problem(kind: str, dtype: Any = np.float64) -> ss.AbstractProblem:
+    """A small problem of each kind; the modal one has a mode that is never learnt and one without energy."""
+    rng = np.random.default_rng(7)
+    if kind == "modal":
+        eigenvalues = np.append(np.arange(1.0, 12.0) ** -1.3, 0.0)
+        energies = np.arange(1.0, 13.0) ** -1.6 * rng.uniform(0.5, 2.0, 12)
+        energies[5] = 0.0
+        return ss.ModalProblem(eigenvalues.astype(dtype), energies.astype(dtype))
+    if kind == "shells":
+        return ss.power_law(dtype(1.7), dtype(1.9), max_mode=1e4, nodes=40)
+    features, held_out = rng.normal(size=(12, 5)) * np.arange(1.0, 6.0) ** -0.7, rng.normal(size=(7, 5))
+    targets, held_out_targets = rng.normal(size=(12, 2)), rng.normal(size=(7, 2))
+    more: dict[str, Any] = {}
+    if kind == "grouped":
+        more = {"groups": np.arange(12) % 5, "mass": rng.uniform(0.5, 2.0, 12).astype(dtype)}
+    elif kind == "held_out":
+        more = {"eval_features": held_out.astype(dtype), "eval_targets": held_out_targets.astype(dtype)}
+    else:
+        assert kind == "operator"
+    return ss.OperatorProblem(features.astype(dtype), targets.astype(dtype), **more)
+
+
+def disturbed(problem: Any) -> Any:
+    """The same problem with another learner at the start: other residuals, same spectrum or data."""
+    rng = np.random.default_rng(11)
+    if isinstance(problem, ss.ModalProblem):
+        energies = problem.energies * jnp.asarray(rng.uniform(0.3, 3.0, problem.energies.shape), problem.dtype)
+        return ss.ModalProblem(
+            problem.eigenvalues, energies, problem.multiplicity, index=problem.index, law=problem.law
+        )
+    sets = {name: getattr(problem, name) for name in ("eval_features", "eval_targets", "eval_mass", "groups")}
+    moved = rng.normal(size=problem.initial_parameters.shape)
+    return ss.OperatorProblem(
+        problem.features, problem.targets, mass=problem.example_mass, initial_parameters=moved, **sets
+    )
+
+
+class Example(NamedTuple):
+    """How to build a schedule around one stage.
+
+    Arguments:
+        build: `build(**leaves) -> schedule`.
+        leaves: values of each array hyperparameter; at the first of them the loss is smooth.
+        flat: hyperparameters that the loss depends on in steps, so that the gradient is zero.
+        refused: the kinds of problem that the stage refuses.
+    """
+
+    build: Callable[..., ss.AbstractStage]
+    leaves: Mapping[str, list[Any]] = MappingProxyType({})
+    flat: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def _after(observe: Callable[..., ss.AbstractStage]) -> Callable[..., ss.AbstractStage]:
+    return lambda **leaves: ss.chain(observe(**leaves), ss.proportional(0.7))
+
+
+def _before(constrain: Callable[..., ss.AbstractStage]) -> Callable[..., ss.AbstractStage]:
+    return lambda **leaves: ss.chain(ss.proportional(1.3), constrain(**leaves))
+
+
+MODAL_ONLY = DATA_KINDS
+DATA_ONLY = ("modal", "shells")
+
+# Every name of the registry needs an entry; a stage that observes or constrains is put into a chain with a rule.
+EXAMPLES: dict[str, Example] = {
+    "band_limit": Example(_after(ss.band_limit), {"k_max": [4.5, 2.5, 30.0]}, flat=("k_max",), refused=MODAL_ONLY),
+    "clip": Example(_before(ss.clip), {"low": [0.21, 0.0, 1.0], "high": [1.7, 3.0, 1.0]}),
+    "curriculum": Example(ss.curriculum, {"end": [11.0, 3.0, 50.0], "start": [0.33, 0.1, 1.0]}, flat=("end", "start")),
+    "delay": Example(_after(ss.delay), {"tau": [1.7, 0.0, 60.0]}),
+    "frontier": Example(ss.frontier, {"width": [1.1, 0.3, 12.0]}),
+    "greedy": Example(ss.greedy),
+    "hard_pruning": Example(ss.hard_pruning, {"fraction": [0.57, 0.05, 1.0]}, flat=("fraction",)),
+    "lag": Example(_after(ss.lag), {"tau": [2.3, 0.0, 40.0]}),
+    "leverage_sampling": Example(ss.leverage_sampling, refused=DATA_ONLY),
+    "mix": Example(_before(ss.mix), {"eps": [0.3, 0.0, 1.0]}),
+    "noise": Example(_after(ss.noise), {"sigma": [0.6, 0.0, 2.0]}),
+    "power_tilt": Example(ss.power_tilt, {"exponent": [0.6, -0.4, 0.0], "cutoff": [4.3, 1.0, 1e3]}, refused=MODAL_ONLY),
+    "proportional": Example(ss.proportional, {"power": [0.8, 0.0, 2.0]}),
+    "random_pruning": Example(
+        ss.random_pruning, {"fraction": [0.57, 0.05, 1.0], "seed": [3, 0, 1]}, flat=("fraction", "seed")
+    ),
+    "shell_average": Example(lambda: ss.chain(ss.shell_average(3), ss.proportional(0.7))),
+    "smooth": Example(_before(ss.smooth), {"tau": [2.3, 0.0, 40.0]}),
+    "softmax": Example(ss.softmax, {"temperature": [0.9, 0.2, 7.0]}),
+    "stale": Example(_after(ss.stale), {"period": [1.9, 0.0, 25.0]}, flat=("period",)),
+    "static_weights": Example(ss.static_weights, {"values": []}),  # as many as the problem has: see `leaf_values`
+    "subsample": Example(_after(ss.subsample), {"fraction": [0.47, 0.1, 1.0]}, flat=("fraction",)),
+    "top_fraction": Example(ss.top_fraction, {"fraction": [0.43, 0.05, 1.0]}, flat=("fraction",)),
+    "uniform": Example(ss.uniform),
+    "water_filling": Example(ss.water_filling, refused=MODAL_ONLY),
+}
+
+
+def leaf_values(name: str, problem: ss.AbstractProblem) -> Mapping[str, list[Any]]:
+    """Three values of each array hyperparameter of the example of a stage."""
+    if name == "static_weights":
+        rng = np.random.default_rng(5)
+        return {"values": list(rng.exponential(size=(3, problem.mass.shape[0])))}
+    return EXAMPLES[name].leaves
+
+
+def example(name: str, problem: ss.AbstractProblem) -> ss.AbstractStage:
+    """The example of a stage, with the first of its values."""
+    return EXAMPLES[name].build(**{leaf: values[0] for leaf, values in leaf_values(name, problem).items()})

@@ -1,0 +1,40 @@
+"""Small comparisons that the tests of this folder render."""
+
+import numpy as np
+import pytest
+
+import spectral_sim as ss
+from spectral_sim.report import Entry, default_entries, default_times, run_assessment
+
+
+def data_problem(groups=None):
+    rng = np.random.default_rng(3)
+    inputs, held_out = rng.normal(size=(60, 3)), rng.normal(size=(30, 3))
+    features = ss.feature_map(ss.rbf(2.0), inputs)
+
+    def target(x):
+        return np.stack([np.sin(2 * x[:, 0]), x[:, 1] * x[:, 2]], axis=1)
+
+    return ss.OperatorProblem(
+        features(inputs), target(inputs), eval_features=features(held_out), eval_targets=target(held_out), groups=groups
+    )
+
+
+@pytest.fixture(scope="session")
+def data_assessment():
+    problem = data_problem()
+    times = default_times(problem, 4)
+    entries = default_entries(problem, times, groups=np.arange(60) % 3, epoch=5.0, fast=True)
+    return run_assessment("toy", problem, entries, times, title="Toy <data>", cost=0.3, settings={"dtype": "float64"})
+
+
+@pytest.fixture(scope="session")
+def modal_assessment():
+    problem = ss.power_law(2.0, 2.0, max_mode=1e4, nodes=64)
+    capped = ss.chain(ss.water_filling(), ss.clip(0.1, 20.0))
+    entries = [
+        Entry("water-filling", ss.water_filling()),
+        Entry("capped", capped),
+        Entry("bad", ss.static_weights(-np.ones(64))),
+    ]
+    return run_assessment("law", problem, entries, ss.log_times(0.1, 1e4, 42))

@@ -1,0 +1,66 @@
+"""Windows and net speed-ups of known curves."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import spectral_sim as ss
+from spectral_sim.report._gains import gain_window, gains
+
+TIMES = ss.log_times(0.1, 1e4, 81)
+
+
+def run(speed, charges=0.0, cost=0.0, floor=0.0):
+    loss = (1 - floor) / (1 + speed * TIMES) + floor
+    each = np.append(np.full(len(TIMES) - 1, charges), 0.0)
+    return SimpleNamespace(loss=loss, charges=each, cost=cost)
+
+
+def test_gross_speedup_of_a_sped_up_curve_is_its_factor():
+    uniform = run(1.0)
+    window = gain_window(TIMES, uniform.loss)
+    found = gains(TIMES, run(3.0), uniform, window)
+    for value in (found.anytime_gross, found.anytime_net, found.horizon_gross, found.horizon_net):
+        assert value is not None
+        assert value.value == pytest.approx(3.0, rel=1e-2)
+        assert value.bound == "="
+
+
+def test_net_speedup_agrees_with_analysis_where_every_refresh_is_charged():
+    uniform, fast = run(1.0), run(3.0, charges=1.0, cost=0.7)
+    window = gain_window(TIMES, uniform.loss)
+    found = gains(TIMES, fast, uniform, window)
+    for kind, value in (
+        ({"window": (window.start, window.end)}, found.anytime_net),
+        ({"horizon": window.end}, found.horizon_net),
+    ):
+        expected = ss.speedup(TIMES, fast.loss, uniform.loss, cost_per_refresh=0.7, **kind)
+        assert value.value == pytest.approx(expected.value, rel=1e-9)
+        assert value.net
+
+
+def test_scoring_once_costs_once():
+    uniform, fast = run(1.0), run(3.0, cost=0.7)
+    fast.charges[0] = 1.0
+    window = gain_window(TIMES, uniform.loss)
+    expected = ss.speedup(TIMES, fast.loss, uniform.loss, horizon=window.end, fixed_cost=0.7)
+    assert gains(TIMES, fast, uniform, window).horizon_net.value == pytest.approx(expected.value, rel=1e-9)
+
+
+def test_a_loss_that_is_never_reached_gives_a_bound():
+    uniform = run(1.0)
+    window = gain_window(TIMES, uniform.loss)
+    found = gains(TIMES, run(3.0, floor=0.01), uniform, window)
+    assert found.anytime_gross.bound == found.anytime_net.bound == "<="
+
+
+def test_no_window_where_uniform_sampling_does_not_learn():
+    assert gain_window(TIMES, np.ones(len(TIMES))) is None
+    assert gain_window(TIMES, np.linspace(1, 2, len(TIMES))) is None
+    assert gains(TIMES, run(2.0), run(1.0), None).anytime_gross is None
+    failed = run(2.0)
+    failed.loss[1:] = np.nan
+    window = gain_window(TIMES, run(1.0).loss)
+    assert dataclasses.astuple(gains(TIMES, failed, run(1.0), window)) == (None,) * 4

@@ -1,0 +1,122 @@
+"""Tables, files, plots and the page: complete, reloadable, self-contained."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+
+from spectral_sim.report import _plots as plots
+from spectral_sim.report import report_html, summary, table, to_dataset, write_plots, write_results
+from spectral_sim.report._style import styles
+from spectral_sim.report._table import format_speedup, format_time
+
+PLOTS = {"loss.png", "weights.png", "spectra.png", "speedups.png"}
+
+
+def test_every_row_has_a_cell_for_every_column(data_assessment, modal_assessment):
+    for assessment in (data_assessment, modal_assessment):
+        numbers = table(assessment)
+        assert {len(cells) for cells in numbers.cells} == {len(numbers.header)}
+    assert "quadrature\nerror" in table(modal_assessment).header
+    assert "\nbest" in table(data_assessment).header
+    assert any("anytime" in line.lower() for line in table(data_assessment).footer)
+
+
+def test_numbers_are_short():
+    assert [format_time(t) for t in (0.0123456, 3270.4, 99999.0, 1e6)] == ["0.0123", "3270", "1e+05", "1e+06"]
+    assert format_speedup(None) == "-"
+
+
+def test_results_are_reloaded_as_they_were(data_assessment, tmp_path):
+    xarray = pytest.importorskip("xarray")
+    write_results(data_assessment, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.nc", "summary.json"]
+    with xarray.open_dataset(tmp_path / "results.nc", engine="scipy") as loaded:
+        assert loaded.sizes["schedules"] == len(data_assessment.runs)
+        assert loaded.schedules.values.tolist() == [run.name for run in data_assessment.runs]
+        np.testing.assert_array_equal(loaded.loss.sel(schedules="uniform"), data_assessment.reference.loss)
+        for name in ("train_loss", "max_weight", "effective_sample_size", "status", "refresh", "weights", "bound_loss"):
+            assert name in loaded
+        assert loaded.attrs["complete"] == 1
+        assert json.loads(loaded.attrs["settings"]) == {"dtype": "float64"}
+        assert {"jax", "device_kind", "refreshes_per_decade"} <= set(loaded.attrs)
+    numbers = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert [row["name"] for row in numbers["schedules"]] == [run.name for run in data_assessment.runs]
+    assert numbers["verdict"]
+    assert numbers["schedules"][0]["speedup"]["anytime"]["gross"]["value"] == pytest.approx(1)
+
+
+def test_failures_are_stored_as_data(modal_assessment):
+    dataset = to_dataset(modal_assessment)
+    assert dataset.status.sel(schedules="bad") == 2
+    assert dataset.refresh.sel(schedules="bad") == 0
+    assert np.isnan(dataset.loss.sel(schedules="bad")).all()
+    text = json.dumps(summary(modal_assessment), allow_nan=False)  # NaN would be no JSON
+    assert "negative weights" in text
+
+
+def test_plots_are_drawn(data_assessment, modal_assessment, tmp_path):
+    for assessment in (data_assessment, modal_assessment):
+        folder = tmp_path / assessment.name
+        folder.mkdir()
+        assert write_plots(assessment, folder) == []
+        assert {path.name for path in folder.iterdir()} == PLOTS
+        assert all(path.stat().st_size > 10_000 for path in folder.iterdir())
+
+
+def test_one_bad_plot_leaves_the_others(data_assessment, tmp_path, monkeypatch):
+    def broken(assessment):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setitem(plots.PLOTS, "loss.png", broken)
+    assert write_plots(data_assessment, tmp_path) == ["loss.png could not be drawn: RuntimeError: no ink"]
+    assert {path.name for path in tmp_path.iterdir()} == PLOTS - {"loss.png"}
+
+
+def test_lines_are_told_apart(data_assessment):
+    looks = [(style.colour, style.dash) for style in styles(data_assessment.runs).values()]
+    assert len(set(looks)) == len(looks)
+    many = tuple(dataclasses.replace(data_assessment.runs[3], name=f"run {i}") for i in range(14))
+    looks = [(style.colour, style.dash) for style in styles(many).values()]
+    assert len(set(looks)) == len(looks)
+
+
+@pytest.fixture(scope="module")
+def page(data_assessment, modal_assessment):
+    return report_html([data_assessment, modal_assessment], "Two & more")
+
+
+def test_the_page_loads_nothing(page):
+    markup = re.sub(r"<script>.*?</script>", "", page, flags=re.S)
+    assert not re.search(r"<(script|link|img|iframe|source)\b[^>]*(src|href)\s*=\s*[\"']?(https?:)?//", page)
+    assert "http" not in markup
+    assert re.findall(r"<link[^>]*>", markup) == ['<link rel="icon" href="data:,">']
+    assert "@import" not in markup
+    assert "url(" not in markup
+
+
+def test_the_page_holds_plotly_once_and_everything_else(page):
+    assert page.count("plotly.js v") == 1
+    assert "Toy &lt;data&gt;" in page
+    assert "Two &amp; more" in page
+    assert "{{" not in re.sub(r"<script>.*?</script>", "", page, flags=re.S)
+    for kind in ("loss", "speedup", "weights", "eigenvalues", "energies"):
+        assert f'<div id="s0-{kind}">' in page
+        assert f'"s1-{kind}":' in page
+    assert "How to read this" in page
+    assert "refreshes per decade" in page
+    assert '<tr class="uniform">' in page
+    assert '<tr class="failed">' in page
+
+
+def test_views_fit_their_figures(page):
+    figures = json.loads(re.search(r"const figures = (\{.*?\});\n", page, flags=re.S).group(1).replace("<\\/", "</"))
+    for figure in figures.values():
+        for view in figure.get("views", ()):
+            for values in view["data"].values():
+                assert len(values) == len(figure["data"])
+    names = [trace["name"] for trace in figures["s0-loss"]["data"]]
+    assert "uniform" in names
+    assert "per-mode ideal (not a bound)" in names
