@@ -23,6 +23,7 @@ __all__ = [
     "check_non_negative",
     "check_positive",
     "check_times",
+    "concrete",
     "first_index",
     "is_concrete",
     "nearest",
@@ -34,7 +35,8 @@ def is_concrete(*values: Any) -> bool:
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
-def _array(value: Any) -> np.ndarray:
+def concrete(value: Any) -> np.ndarray:
+    """A value that is not being traced, as an array; the table of a `PerRefresh`."""
     return np.asarray(value.values if isinstance(value, PerRefresh) else value)
 
 
@@ -75,7 +77,7 @@ def check_finite(name: str, value: Any, fix: str = "remove or impute it") -> Non
     """Raise on the first NaN or infinity."""
     if not is_concrete(value):
         return
-    array = _array(value)
+    array = concrete(value)
     bad = ~np.isfinite(array)
     if bad.any():
         raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]}: every entry must be finite; {fix}.")
@@ -86,7 +88,7 @@ def check_non_negative(name: str, value: Any, fix: str = "set it to zero or abov
     if not is_concrete(value):
         return
     check_finite(name, value)
-    array = _array(value)
+    array = concrete(value)
     bad = array < 0
     if bad.any():
         raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: it must not be negative; {fix}.")
@@ -97,7 +99,7 @@ def check_positive(name: str, value: Any, fix: str = "give a positive number") -
     if not is_concrete(value):
         return
     check_finite(name, value, fix)
-    array = _array(value)
+    array = concrete(value)
     bad = array <= 0
     if bad.any():
         raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: it must be positive; {fix}.")
@@ -108,7 +110,7 @@ def check_fraction(name: str, value: Any) -> None:
     if not is_concrete(value):
         return
     check_positive(name, value, "give a fraction in (0, 1]")
-    array = _array(value)
+    array = concrete(value)
     bad = array > 1
     if bad.any():
         raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: give a fraction in (0, 1].")
@@ -119,7 +121,7 @@ def check_mass(name: str, value: Any) -> None:
     if not is_concrete(value):
         return
     check_non_negative(name, value, "a probability mass has no negative entries")
-    total = float(np.sum(_array(value)))
+    total = float(np.sum(concrete(value)))
     if total <= 0:
         raise ValueError(f"{name} sums to {total:.6g}: give at least one example positive mass.")
 

@@ -22,7 +22,7 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
     mass = problem.mass
 
     first_schedule, first_dynamics = eqx.combine(jax.tree.map(lambda x: x[0], tables), (schedule, dynamics))
-    observed = _strip(first_dynamics.observe(problem, first_dynamics.init(problem), times[0]))
+    observed, _ = attempt(_begin, (first_dynamics, problem, times[0]))
     initial_energy = observed.energy
 
     def shown(observed, index, duration):
@@ -71,7 +71,8 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
     # a state that is not finite shows in the recorded loss, which costs the loop nothing
     failed_at = jnp.where(status == Status.OK, intervals + 1, failed_at)
     lost_at = jnp.min(jnp.where(jnp.isfinite(loss), intervals + 1, index))
-    status = jnp.where(lost_at < failed_at, Status.NON_FINITE_STATE, status).astype(jnp.int32)
+    lost = (lost_at <= intervals) & (lost_at <= failed_at)  # at the same refresh, the state was lost first
+    status = jnp.where(lost, Status.NON_FINITE_STATE, status).astype(jnp.int32)
     failed_at = jnp.minimum(failed_at, lost_at)
     loss, saved = jax.tree.map(lambda x: _blank(x, index < failed_at), (loss, saved))
     return Trajectory(times, loss, saved, status, jnp.where(status == Status.OK, -1, failed_at))
@@ -82,6 +83,13 @@ def _scan(adjoint, step, carry, xs):
         return jax.lax.scan(step, carry, xs)
     length = 1 if adjoint == "stored" else segment_length(xs[0].shape[0])
     return segmented_scan(step, carry, xs, length)
+
+
+def _begin(operands):
+    """Look at the learner before anything has happened to it."""
+    dynamics, problem, time = operands
+    observed = _strip(dynamics.observe(problem, dynamics.init(problem), time))
+    return observed, _finite(observed)
 
 
 def _weights(operands):
@@ -125,8 +133,11 @@ def _advance(operands):
     dynamics, problem, state, weights, duration, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
     observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, duration, key), time))
-    code = jnp.where(jnp.isfinite(observed.loss), Status.OK, Status.NON_FINITE_STATE)
-    return observed, code.astype(jnp.int32)
+    return observed, _finite(observed)
+
+
+def _finite(observed):
+    return jnp.where(jnp.isfinite(observed.loss), Status.OK, Status.NON_FINITE_STATE).astype(jnp.int32)
 
 
 def _blank(values: Array, valid: Array) -> Array:

@@ -77,7 +77,8 @@ def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: Any = None) ->
 
 @eqx.filter_jit
 def _water_fill(problem: ModalProblem, times: Array, cap: Any) -> tuple[Array, Array, Array]:
-    log_energy = log_or_minus_inf(problem.energies)
+    # modes of zero eigenvalue are never learnt: they take no part, and their energy stays
+    log_energy = log_or_minus_inf(jnp.where(problem.eigenvalues > 0, problem.energies, 0))
     budget = problem.trace * times
     if cap is None:
         level = water_level(log_energy, problem.multiplicity, budget)
@@ -88,7 +89,7 @@ def _water_fill(problem: ModalProblem, times: Array, cap: Any) -> tuple[Array, A
         level = solve(limit, budget)
     relative = log_energy - jnp.max(log_energy)
     progress = jnp.clip((relative - level[:, None]) / 2, 0, limit)
-    loss = 0.5 * jnp.sum(problem.multiplicity * jnp.exp(log_energy - 2 * progress), axis=1)
+    loss = 0.5 * jnp.sum(problem.multiplicity * problem.energies * jnp.exp(-2 * progress), axis=1)
     frontier = jnp.sum(jnp.where(progress > 0, problem.multiplicity, 0), axis=1)
     # before any time has passed the mean weight is that of the first instant: water-filling of nothing is uniform here
     drained = problem.eigenvalues * times[:, None]

@@ -72,9 +72,7 @@ def static_sandwich(problem: ModalProblem, times: ArrayLike, low: float, high: f
         ValueError: bounds that admit no weights of mean one.
     """
     if not isinstance(problem, ModalProblem):
-        raise TypeError(
-            f"static_sandwich holds for modal problems, not for a {type(problem).__name__}: try speed_limit."
-        )
+        raise TypeError(f"static_sandwich holds for modal problems, not for {type(problem).__name__}: try speed_limit.")
     check_non_negative("low", low)
     check_positive("high", high)
     if low > 1 or high < 1:

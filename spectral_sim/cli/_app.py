@@ -174,7 +174,7 @@ def _running() -> Iterator[tuple[Console, Console]]:
     """Consoles for results and for progress; user errors end in one line and exit code 2."""
     # a pipe or a file has no width of its own
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-    progress = Console(stderr=True)
+    progress = Console(stderr=True, soft_wrap=True)
     # float32 runs set the type of their arrays; this only makes float64 possible
     jax.config.update("jax_enable_x64", True)
     try:
@@ -183,7 +183,7 @@ def _running() -> Iterator[tuple[Console, Console]]:
                 require(module, "the report")
         yield console, progress
     except UserError as error:
-        progress.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        progress.print(f"error: {error}", style="red", highlight=False, markup=False)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
         progress.print("interrupted", style="red")

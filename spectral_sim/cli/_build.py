@@ -135,7 +135,7 @@ def _spectral(source: Any, folder: Path, precision: str) -> tuple[AbstractProble
             max_mode=source.max_mode,
             nodes=source.nodes,
         )
-        nodes = f", {len(law.index)} nodes for {source.max_mode:.3g} modes" if source.max_mode else ""
+        nodes = f", {len(law.index)} nodes for {source.max_mode:,.0f} modes" if source.max_mode else ""
         count = f"{source.num_modes} modes" if source.num_modes else nodes.removeprefix(", ")
         return law, f"Power law: eigenvalues k^-{source.alpha:g}, initial energies k^-{source.beta:g}; {count}."
     if isinstance(source, TorusProblem):

@@ -110,8 +110,8 @@ def learning_task(
     count = problem.features.shape[1]
     num_held_out = 0 if data.eval_inputs is None else len(data.eval_inputs)
     description = (
-        f"{data.description} {len(inputs):,} training and {num_held_out:,} held-out examples; {features.kernel} "
-        f"kernel, {count} features ({method}); kappa = {kappa:.4g}. Scoring all training examples once is charged "
+        f"{data.description} Trained on {len(inputs):,} examples, {num_held_out:,} held out; {features.kernel} kernel, "
+        f"{count} features ({method}), kappa = {kappa:.4g}. Scoring all training examples once is charged "
         f"{charge:.3g} time units (batches of {batch_size})."
     )
     settings = {

@@ -97,7 +97,7 @@ def run_job(
                 write_results(latest[0], folder)
                 _warn(progress, write_report, [*finished, latest[0]], output.path / "report.html", title)
                 runs = f"{len(latest[0].runs)} of {latest[0].planned} schedules of {name}"
-                progress.print(f"interrupted; {runs} are in {folder}", highlight=False)
+                progress.print(f"{runs} are in {folder}", highlight=False, markup=False)
             raise
         finished += latest
         write_results(latest[0], folder)

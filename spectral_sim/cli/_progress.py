@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 __all__ = ["Steps", "steps"]
@@ -21,23 +22,24 @@ class Steps:
 
     def __init__(self, console: Console, stage: str, bar: Progress | None):
         self._console, self._stage, self._bar = console, stage, bar
-        self._task = None if bar is None else bar.add_task(stage, total=None)
+        self._task = None if bar is None else bar.add_task(escape(stage), total=None)
         self._begin = time.perf_counter()
 
     def start(self, index: int, total: int, name: str) -> None:
         """Say that step `index` of `total` begins."""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, total=total, completed=index, description=f"{self._stage}: {name}")
+            self._bar.update(self._task, total=total, completed=index, description=escape(f"{self._stage}: {name}"))
         else:
             elapsed = time.perf_counter() - self._begin
-            self._console.print(f"{self._stage}: {name} ({index + 1} of {total}, {elapsed:.1f} s)", highlight=False)
+            text = f"{self._stage}: {name} ({index + 1} of {total}, {elapsed:.1f} s)"
+            self._console.print(text, highlight=False, markup=False)
 
     def done(self) -> None:
         """Leave one line that says how long the stage took."""
         elapsed = time.perf_counter() - self._begin
         if self._bar is not None and self._task is not None:
             self._bar.remove_task(self._task)
-        self._console.print(f"{self._stage}: done in {elapsed:.1f} s", highlight=False)
+        self._console.print(f"{self._stage}: done in {elapsed:.1f} s", highlight=False, markup=False)
 
 
 @contextmanager

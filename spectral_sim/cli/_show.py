@@ -2,44 +2,59 @@
 
 from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table as RichTable
 
 from ..report import Assessment, Table, table, verdict_of
 
 __all__ = ["show"]
 
+_TEXT_WIDTH = 110
+_GAP = 3  # between columns
+# What a narrow terminal can do without, in this order; before it go columns that say the same of every schedule.
+_LEAVE_OUT = ("quadrature", "scale", "largest", "t = ", "best", "loss exponent")
+
 
 def show(assessment: Assessment, console: Console) -> None:
     """Print the table, what its numbers mean, and the verdict."""
     numbers = table(assessment)
-    width = console.width
-    drawn = _draw(numbers, range(len(numbers.header)))
-    if Measurement.get(console, console.options, drawn).maximum > width:
-        drawn = _draw(numbers, _telling(numbers))
-    console.print()
-    console.print(drawn)
-    text_width = min(width, 110)
-    for line in numbers.footer:
-        console.print(line, style="dim", width=text_width, highlight=False, markup=False)
-    for warning in assessment.warnings:
-        console.print(f"warning: {warning}", style="yellow", width=text_width, highlight=False, markup=False)
-    console.print()
-    console.print(verdict_of(assessment), width=text_width, highlight=False, markup=False)
-    console.print()
-
-
-def _draw(numbers: Table, columns) -> RichTable:
+    kept = _columns(numbers, console.width)
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(numbers.header[column], justify="left" if column == 0 else "right", no_wrap=column > 0)
+    for n in kept:
+        drawn.add_column(numbers.header[n], justify="left" if n == 0 else "right", no_wrap=n > 0, overflow="fold")
     for row, cells in zip(numbers.rows, numbers.cells, strict=True):
         style = "bold" if row.is_uniform else None if row.ok else "red"
-        drawn.add_row(*(cells[column].replace("[", r"\[") for column in columns), style=style)
-    return drawn
+        drawn.add_row(*(cells[n].replace("[", r"\[") for n in kept), style=style)
+    width = min(console.width, _TEXT_WIDTH)
+    console.print()
+    console.print(drawn)
+    left_out = [_one_line(numbers.header[n]) for n in range(len(numbers.header)) if n not in kept]
+    notes = [f"Left out for want of room (see report.html): {', '.join(left_out)}."] if left_out else []
+    for line in [*numbers.footer, *notes]:
+        console.print(line, style="dim", width=width, highlight=False, markup=False)
+    for warning in assessment.warnings:
+        console.print(f"warning: {warning}", style="yellow", width=width, highlight=False, markup=False)
+    console.print()
+    console.print(verdict_of(assessment), width=width, highlight=False, markup=False)
+    console.print()
 
 
-def _telling(numbers: Table) -> list[int]:
-    """Columns to keep on a narrow terminal: those that say the same of every schedule go."""
+def _columns(numbers: Table, width: int) -> list[int]:
+    """The columns that fit; that of the names always, and that of the status where a schedule failed."""
+    header = [_one_line(title) for title in numbers.header]
     columns = list(zip(*numbers.cells, strict=True))
-    return [n for n, cells in enumerate(columns) if n == 0 or len(set(cells)) > 1]
+    same = [n for n in range(1, len(header)) if len(set(columns[n])) == 1]
+    spare = [n for start in _LEAVE_OUT for n in reversed(range(1, len(header))) if header[n].startswith(start)]
+    kept = list(range(len(header)))
+    for n in dict.fromkeys([*same, *spare]):
+        if sum(_width(numbers.header[k], columns[k]) + _GAP for k in kept) <= width:
+            break
+        kept.remove(n)
+    return kept
+
+
+def _width(title: str, cells: tuple[str, ...]) -> int:
+    return max(len(text) for text in (*title.split("\n"), *cells))
+
+
+def _one_line(title: str) -> str:
+    return " ".join(title.split())

@@ -85,7 +85,8 @@ def learn(
         A `Learned`.
 
     Raises:
-        ValueError: an objective that these times or problems cannot meet, a missing key, a checkpoint of another search.
+        ValueError: an objective that these times or problems cannot meet, a missing key, a checkpoint of another
+            search.
         RuntimeError: every start failed.
     """
     problems = (problem,) if isinstance(problem, AbstractProblem) else tuple(problem)

@@ -37,8 +37,9 @@ def attempt(
         return function(eqx.combine(moving, fixed_arrays, static))
 
     def choose(code, result, otherwise):
-        if otherwise is None:
-            return result
+        # with nothing to choose from the compiler drops the `where`; what is left is that in a batch every part of the
+        # result has the batch axis that its tangent has, which scan needs
+        otherwise = result if otherwise is None else otherwise
         return jax.tree.map(lambda x, y: jnp.where(code == 0, x, y), result, otherwise)
 
     @jax.custom_jvp

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_choice
+from .._checks import check_choice, check_finite
 from .._types import as_inexact
 from ._operator import OperatorProblem
 
@@ -45,10 +45,14 @@ def torus(
     sign_rng, basis_rng = np.random.default_rng(seed).spawn(2)
     functions = _BASES[basis](num_examples, basis_rng)
     sign = sign_rng.choice([-1.0, 1.0], num_examples) if signs == "random" else np.ones(num_examples)
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        check_finite(name, value, "give a finite exponent")
     alpha, beta = as_inexact(alpha), as_inexact(beta)
     index = jnp.arange(1, num_examples + 1, dtype=jnp.result_type(alpha, beta))
     orthonormal = jnp.asarray(functions, index.dtype)
-    return OperatorProblem(orthonormal * index ** (-alpha / 2), orthonormal @ (sign * index ** (-beta / 2)))
+    return OperatorProblem(
+        orthonormal * index ** (-alpha / 2), orthonormal @ (jnp.asarray(sign, index.dtype) * index ** (-beta / 2))
+    )
 
 
 def _fourier(size: int, rng: np.random.Generator) -> np.ndarray:

@@ -15,6 +15,7 @@ from ._views import (
     colour_limit,
     energy_span,
     heat_map,
+    log_ticks,
     loss_views,
     mode_curves,
     speedup_bars,
@@ -77,7 +78,7 @@ def loss_figure(assessment: Assessment) -> dict[str, Any]:
 
 
 def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
-    """Weights over time; the views are the schedules."""
+    """Weights over time; the views are the schedules, first shown is one that follows the residual."""
     runs = [run for run in assessment.runs if run.family != "uniform"]
     if not runs:
         return None
@@ -90,13 +91,14 @@ def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
         name = run.name if run.ok else f"{run.name} ({run.describe(assessment.times)})"
         views.append({"name": name, "data": {"z": [_round(z, 4)], "customdata": [_round(weights, 3)]}, "layout": {}})
     cells = heat_map(assessment, runs[0])
+    start = next((n for n, run in enumerate(runs) if run.family == "closed loop" and run.ok), 0)
     ticks = [t for t in COLOUR_TICKS if 0.999 / limit <= t <= 1.001 * limit]
     trace = {
         "type": "heatmap",
         "x": _round(cells.times, 6),
         "y": _round(cells.rows, 6),
-        "z": views[0]["data"]["z"][0],
-        "customdata": views[0]["data"]["customdata"][0],
+        "z": views[start]["data"]["z"][0],
+        "customdata": views[start]["data"]["customdata"][0],
         "zmin": -np.log10(limit),
         "zmax": np.log10(limit),
         "colorscale": _RED_BLUE,
@@ -115,7 +117,7 @@ def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
     elif rows.named:
         layout["yaxis"] |= {"tickvals": rows.position.tolist(), "ticktext": [html.escape(name) for name in rows.names]}
     layout["margin"]["r"] = 110
-    return {"data": [trace], "layout": layout, "views": views}
+    return {"data": [trace], "layout": layout, "views": views, "start": start}
 
 
 def eigenvalue_figure(assessment: Assessment) -> dict[str, Any]:
@@ -198,17 +200,11 @@ def _bars(values: list[Speedup | None]) -> dict[str, list[Any]]:
 
 
 def _log_axis(span: tuple[float, float]) -> dict[str, Any]:
-    """Range and ticks of a log axis: powers of ten, or enough plain numbers where there are few of those."""
-    low, high = span
-    decades = np.log10(high / low)
-    digits = (1,) if decades > 3 else (1, 2, 5) if decades > 1.2 else (1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9)
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    powers = powers[:: -(-len(powers) // 10)] if len(powers) > 14 else powers
-    ticks = [digit * 10.0**power for power in powers for digit in digits]
-    text = [f"{tick:g}" if 1e-3 <= tick < 1e4 else f"10<sup>{np.log10(tick):.0f}</sup>" for tick in ticks]
-    if digits != (1,):
-        text = [f"{tick:g}" for tick in ticks]
-    return {"range": [np.log10(low), np.log10(high)], "tickmode": "array", "tickvals": ticks, "ticktext": text}
+    """Range and ticks of a log axis."""
+    ticks = log_ticks(span)
+    plain = [1e-3 <= tick < 1e4 or not np.isclose(np.log10(tick) % 1, [0, 1]).any() for tick in ticks]
+    text = [f"{t:.4g}" if p else f"10<sup>{np.log10(t):.0f}</sup>" for t, p in zip(ticks, plain, strict=True)]
+    return {"range": np.log10(span).tolist(), "tickmode": "array", "tickvals": ticks, "ticktext": text}
 
 
 def _padded(values: Any) -> tuple[float, float]:

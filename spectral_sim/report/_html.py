@@ -13,7 +13,7 @@ from ._extras import require
 from ._figures import eigenvalue_figure, energy_figure, loss_figure, speedup_figure, weight_figure
 from ._reading import reading
 from ._results import environment, verdict_of
-from ._table import Table, format_time, table
+from ._table import Table, format_short, table
 
 __all__ = ["report_html", "write_report"]
 
@@ -39,7 +39,7 @@ def report_html(assessments: Sequence[Assessment], title: str) -> str:
     """
     plotly = require("plotly.offline", "report.html").get_plotlyjs()
     figures: dict[str, Any] = {}
-    sections = [_section(assessment, f"s{number}", figures) for number, assessment in enumerate(assessments)]
+    sections = [_section(assessment, f"s{number}", figures, title) for number, assessment in enumerate(assessments)]
     versions = environment()
     subtitle = (
         f"spectral_sim {versions['spectral_sim']}, jax {versions['jax']}, on {versions['platform']} "
@@ -61,10 +61,11 @@ def report_html(assessments: Sequence[Assessment], title: str) -> str:
     return "".join(out)
 
 
-def _section(assessment: Assessment, name: str, figures: dict[str, Any]) -> str:
+def _section(assessment: Assessment, name: str, figures: dict[str, Any], title: str) -> str:
     numbers = table(assessment)
+    heading = "Results" if assessment.title == title else assessment.title
     parts = [
-        f'<section><h2 id="{name}">{html.escape(assessment.title)}</h2>',
+        f'<section><h2 id="{name}">{html.escape(heading)}</h2>',
         _paragraph(assessment.description, "note"),
         f'<div class="verdict">{html.escape(verdict_of(assessment))}</div>',
         *(_paragraph(warning, "warning") for warning in assessment.warnings),
@@ -78,7 +79,7 @@ def _section(assessment: Assessment, name: str, figures: dict[str, Any]) -> str:
         key = f"{name}-{kind}"
         figures[key] = figure
         parts.append(f"<h3>{heading}</h3>")
-        parts.append(_controls(key, figure.get("views", ()), select))
+        parts.append(_controls(key, figure.get("views", ()), figure.get("start", 0), select))
         parts.append(f'<div id="{key}"></div>')
         parts.extend(_paragraph(note, "note") for note in notes)
 
@@ -89,22 +90,24 @@ def _section(assessment: Assessment, name: str, figures: dict[str, Any]) -> str:
     rows = "Red: sampled more than uniformly, blue: less; white: as uniformly. Weights are averaged over each row."
     add("weights", "Weights over time", weight_figure(assessment), [rows], select=True)
     add("eigenvalues", "Eigenvalues under uniform sampling", eigenvalue_figure(assessment), [])
-    energy = f"After training: at t = {format_time(assessment.times[-1])}."
+    energy = f"After training: at t = {format_short(assessment.times[-1])}."
     add("energies", "Residual energy per mode, before and after", energy_figure(assessment), [energy])
     settings = json.dumps(assessment.settings, indent=2, default=str, ensure_ascii=False)
     parts.append(f"<details><summary>Settings</summary><pre>{html.escape(settings)}</pre></details></section>")
     return "\n".join(part for part in parts if part)
 
 
-def _controls(key: str, views: Sequence[dict[str, Any]], select: bool) -> str:
+def _controls(key: str, views: Sequence[dict[str, Any]], start: int, select: bool) -> str:
     if len(views) < 2:
         return ""
     if select:
-        choices = "".join(f"<option>{html.escape(view['name'])}</option>" for view in views)
+        chosen = [" selected" if n == start else "" for n in range(len(views))]
+        names = [html.escape(view["name"]) for view in views]
+        choices = "".join(f"<option{mark}>{name}</option>" for mark, name in zip(chosen, names, strict=True))
         return f'<div class="controls"><label>Schedule <select data-figure="{key}">{choices}</select></label></div>'
     buttons = []
     for n, view in enumerate(views):
-        pressed = "true" if n == 0 else "false"
+        pressed = "true" if n == start else "false"
         name = html.escape(view["name"])
         buttons.append(f'<button data-figure="{key}" data-view="{n}" aria-pressed="{pressed}">{name}</button>')
     return f'<div class="controls">{"".join(buttons)}</div>'

@@ -9,8 +9,8 @@ import numpy as np
 from ._assessment import Assessment
 from ._extras import require
 from ._style import BOUND_COLOUR, CURVE_DASHES, styles
-from ._table import format_speedup, format_time, table
-from ._views import COLOUR_TICKS, colour_limit, energy_span, heat_map, loss_views, mode_curves, speedup_bars
+from ._table import format_short, format_speedup, table
+from ._views import COLOUR_TICKS, colour_limit, energy_span, heat_map, log_ticks, loss_views, mode_curves, speedup_bars
 
 __all__ = ["PLOTS", "write_plots"]
 
@@ -124,7 +124,7 @@ def _spectra(assessment: Assessment) -> Any:
         own = style[run.name]
         after = mode_curves(assessment, run.mode_energy)
         handles += right.plot(*after, color=own.colour, ls=own.linestyle, lw=own.width)
-    title = f"residual energy per mode, before and after (t = {format_time(assessment.times[-1])})"
+    title = f"residual energy per mode, before and after (t = {format_short(assessment.times[-1])})"
     right.set(title=title, xlabel="mode number", ylabel="energy of the training residual")
     for axes in (left, right):
         axes.set(xscale="log", yscale="log")
@@ -188,17 +188,14 @@ def _speedups(assessment: Assessment) -> Any:
 
 
 def _label_log(axis: Any, span: tuple[float, float]) -> None:
-    """Numbers on the minor ticks too where the axis spans little."""
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    """Plain numbers on an axis that spans little, where powers of ten would leave one or none."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
-    if span[1] / span[0] < 30:
-        narrow = span[1] / span[0] < 4
-        axis.set_minor_locator(LogLocator(subs=tuple(np.arange(1, 10, 0.5 if narrow else 1))))
-        axis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
-        axis.set_minor_formatter(StrMethodFormatter("{x:.3g}"))
-        axis.set_tick_params(which="minor", labelsize=8)
-    else:
-        axis.set_minor_formatter(NullFormatter())
+    if span[1] / span[0] < 1e3:
+        ticks = log_ticks(span)
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_major_formatter(FixedFormatter([f"{tick:.4g}" for tick in ticks]))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _label_colours(bar: Any, limit: float) -> None:

@@ -9,7 +9,7 @@ from ..analysis import ExponentFit, NoPowerLawError, Speedup, fit_exponent
 from ._assessment import Assessment, Run
 from ._gains import Gains, Window, gain_window, gains
 
-__all__ = ["SCALED", "Row", "Table", "format_speedup", "format_time", "table"]
+__all__ = ["SCALED", "Row", "Table", "format_speedup", "format_short", "table"]
 
 _NONE = "-"
 _SIGN = {"=": "", "<=": "≤", ">=": "≥"}
@@ -69,7 +69,7 @@ class Table:
     def header(self) -> list[str]:
         """Column titles; a line break separates the parts of a long one."""
         columns = ["schedule", f"{self.measure}\nfinal", *([] if self.is_modal else ["\nbest"])]
-        horizon = "one horizon" if self.window is None else f"t = {format_time(self.window.end)}"
+        horizon = "one horizon" if self.window is None else f"t = {format_short(self.window.end)}"
         columns += ["anytime\ngross", "anytime\nnet", f"{horizon}\ngross", f"{horizon}\nnet"]
         columns += ["largest\nweight", "loss\nexponent"]
         columns += ["quadrature\nerror"] if self._has_quadrature else []
@@ -86,7 +86,7 @@ class Table:
         """What a reader needs to know about the numbers."""
         if self.window is None:
             return ["Uniform sampling does not learn over these times, so there is nothing to be faster than."]
-        start, end = format_time(self.window.start), format_time(self.window.end)
+        start, end = format_short(self.window.start), format_short(self.window.end)
         lines = [
             f"Speed-ups: time of uniform sampling over time of the schedule to the same {self.measure}; above 1 is "
             f"faster. Anytime: geometric mean over uniform's times {start} to {end}. t = {end}: that one horizon only. "
@@ -120,7 +120,7 @@ class Table:
         cells += [] if self.is_modal else [_number(row.best_loss)]
         cells += [format_speedup(value) for value in (row.gains.anytime_gross, row.gains.anytime_net)]
         cells += [format_speedup(value) for value in (row.gains.horizon_gross, row.gains.horizon_net)]
-        cells.append(_number(row.max_weight, 3))
+        cells.append(format_short(row.max_weight) if math.isfinite(row.max_weight) else _NONE)
         cells.append(
             "no power law" if row.exponent is None else f"{row.exponent.value:.3f} ± {row.exponent.stderr:.3f}"
         )
@@ -154,9 +154,9 @@ def format_speedup(value: Speedup | None) -> str:
     return f"{_SIGN[value.bound]}{number}x"
 
 
-def format_time(time: float) -> str:
+def format_short(value: float) -> str:
     """Three digits, without an exponent where that is no longer."""
-    return f"{float(f'{time:.3g}'):.10g}" if 1e-3 <= time < 1e5 else f"{time:.3g}"
+    return f"{float(f'{value:.3g}'):.10g}" if 1e-3 <= value < 1e5 else f"{value:.3g}"
 
 
 def _row(assessment: Assessment, run: Run, window: Window | None) -> Row:

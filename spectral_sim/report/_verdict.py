@@ -1,6 +1,6 @@
 """The result in plain words. Says what was gained, over what, and at what cost; little is an answer too."""
 
-from ._table import SCALED, Row, Table, format_speedup, format_time
+from ._table import SCALED, Row, Table, format_short, format_speedup
 
 __all__ = ["verdict"]
 
@@ -54,7 +54,7 @@ def verdict(table: Table, subject: str, *, ideal_ratio: tuple[str, float] | None
 
 def _headline(gross: Row | None, subject: str, table: Table) -> str:
     assert table.window is not None
-    over = f"over the whole window (t = {format_time(table.window.start)} to {format_time(table.window.end)})"
+    over = f"over the whole window (t = {format_short(table.window.start)} to {format_short(table.window.end)})"
     if gross is None:
         return f"Curation does not help on {subject}: no schedule reaches all losses that uniform sampling does {over}."
     value, text = _value(gross, "anytime_gross"), format_speedup(gross.gains.anytime_gross)
@@ -96,7 +96,7 @@ def _after_cost(done: list[Row], gross: Row | None, table: Table) -> list[str]:
     late = _best(done, "horizon_net")
     if late is not None and table.window is not None and _value(late, "horizon_net") >= _ONE_HORIZON:
         sentences.append(
-            f"Late in training it pays: at the one horizon t = {format_time(table.window.end)}, {late.name} is "
+            f"Late in training it pays: at the one horizon t = {format_short(table.window.end)}, {late.name} is "
             f"{format_speedup(late.gains.horizon_net)} as fast net, so score less often early on."
         )
     return sentences
@@ -111,7 +111,7 @@ def _one_horizon(done: list[Row], table: Table) -> list[str]:
         return []
     gross, net = format_speedup(best.gains.horizon_gross), format_speedup(best.gains.horizon_net)
     return [
-        f"At the one horizon t = {format_time(table.window.end)}, {best.name} is {gross} as fast gross ({net} net), "
+        f"At the one horizon t = {format_short(table.window.end)}, {best.name} is {gross} as fast gross ({net} net), "
         "but over the window it is not: a gain at one horizon, not an anytime gain."
     ]
 
@@ -123,7 +123,7 @@ def _early_only(done: list[Row], table: Table) -> list[str]:
         return []
     first = max(ahead, key=_upper)
     return [
-        f"{first.name} is ahead early but never reaches the lowest {table.measure} of the window, so its "
+        f"Ahead early only: {first.name}, which never reaches the lowest {table.measure} of the window, so that its "
         f"{format_speedup(first.gains.anytime_gross)} is no gain."
     ]
 
@@ -150,7 +150,7 @@ def _slower(done: list[Row]) -> list[str]:
     worst = min(slower, key=_upper)
     text = format_speedup(worst.gains.anytime_gross)
     if len(slower) == 1:
-        return [f"{worst.name} is slower than uniform sampling ({text})."]
+        return [f"Slower than uniform sampling: {worst.name} ({text})."]
     return [f"{len(slower)} of {len(done)} are slower than uniform sampling, {worst.name} most of all ({text})."]
 
 
@@ -159,7 +159,7 @@ def _ideal(ideal_ratio: tuple[str, float] | None) -> list[str]:
         return []
     name, ratio = ideal_ratio
     if ratio < _NOTHING:
-        return [f"{name} ends on the ideal curve, below which no schedule on modes can go."]
+        return [f"The ideal curve, below which no schedule on modes can go, is reached by {name}."]
     return [f"No schedule on modes can end below the ideal curve; the nearest, {name}, ends at {ratio:.3g} times it."]
 
 

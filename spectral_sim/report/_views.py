@@ -7,7 +7,7 @@ import numpy as np
 from ..analysis import Speedup
 from ._assessment import Assessment, Run
 from ._curves import Curve
-from ._table import Table, format_time
+from ._table import Table, format_short
 
 __all__ = [
     "COLOUR_TICKS",
@@ -17,6 +17,7 @@ __all__ = [
     "colour_limit",
     "energy_span",
     "heat_map",
+    "log_ticks",
     "loss_views",
     "mode_curves",
     "speedup_bars",
@@ -48,12 +49,19 @@ class LossView:
 
     @property
     def span(self) -> tuple[float, float]:
-        """Lowest and highest value of the runs and of what lies beside them, with a margin for a log axis."""
-        values = np.concatenate([y for _, y in self.lines] + [y for _, y in self.curves])
-        values = values[np.isfinite(values) & (values > 0)]
-        low, high = (values.min(), values.max()) if values.size else (0.5, 2.0)
+        """Lowest and highest value of the runs, and of what lies beside them unless it is far away, with a margin."""
+        low, high = _extremes([y for _, y in self.lines])
+        if self.curves:  # a floor at rounding level must not squeeze the runs together
+            lowest, highest = _extremes([y for _, y in self.curves])
+            low, high = max(min(low, lowest), low / 10), min(max(high, highest), high * 10)
         margin = max((high / low) ** 0.05, 1.02)
         return float(low / margin), float(high * margin)
+
+
+def _extremes(curves: list[np.ndarray]) -> tuple[float, float]:
+    values = np.concatenate(curves)
+    values = values[np.isfinite(values) & (values > 0)]
+    return (float(values.min()), float(values.max())) if values.size else (0.5, 2.0)
 
 
 def loss_views(assessment: Assessment) -> list[LossView]:
@@ -147,6 +155,27 @@ def colour_limit(assessment: Assessment) -> float:
     return float(np.clip(max(largest), 2.0, 30.0))
 
 
+def log_ticks(span: tuple[float, float]) -> list[float]:
+    """Places for numbers on a log axis: powers of ten, or finer where there are few of those, from 5 to about 14."""
+    low, high = span
+    if high / low < 3:  # hardly curved: round steps, as on a linear axis
+        step = min(
+            (digit * 10.0**power for power in range(-12, 12) for digit in (1, 2, 5)), key=lambda s: _misfit(span, s)
+        )
+        return [n * step for n in range(int(np.ceil(low / step)), int(high / step) + 1)]
+    decades = np.log10(high / low)
+    digits = (1,) if decades > 3 else (1, 2, 5) if decades > 1.2 else (1, 1.5, 2, 3, 4, 5, 7)
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    powers = powers[:: -(-len(powers) // 10)] if len(powers) > 14 else powers
+    ticks = [digit * 10.0**power for power in powers for digit in digits]
+    return [tick for tick in ticks if low * 0.999 <= tick <= high * 1.001]
+
+
+def _misfit(span: tuple[float, float], step: float) -> float:
+    """How far a step is from giving seven ticks."""
+    return abs(np.log((span[1] - span[0]) / step / 7))
+
+
 @dataclass(frozen=True)
 class BarGroup:
     """Speed-ups of one kind: (name, gross, net) for each schedule but the reference."""
@@ -159,7 +188,7 @@ def speedup_bars(table: Table) -> list[BarGroup]:
     """Anytime and one-horizon speed-ups."""
     if table.window is None:
         return []
-    start, end = format_time(table.window.start), format_time(table.window.end)
+    start, end = format_short(table.window.start), format_short(table.window.end)
     rows = [row for row in table.rows if not row.is_uniform]
     return [
         BarGroup(

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_non_negative, check_positive, is_concrete
+from .._checks import check_non_negative, check_positive, concrete, is_concrete
 from .._types import Array, Float, as_inexact
 from ..numerics import mean_one, project_to_bounds
 from ._base import AbstractStage
@@ -32,8 +32,8 @@ class Clip(AbstractStage):
     def __check_init__(self):
         check_non_negative("low", self.low)
         check_positive("high", self.high)
-        if is_concrete(self.low, self.high) and not isinstance(self.low, eqx.Module):
-            low, high = np.max(np.asarray(self.low)), np.min(np.asarray(self.high))
+        if is_concrete(self.low, self.high):
+            low, high = np.max(concrete(self.low)), np.min(concrete(self.high))
             if low > 1 or high < 1:
                 raise ValueError(
                     f"clip(low={low:.6g}, high={high:.6g}) admits no weights of mean one: choose low <= 1 <= high."
@@ -60,8 +60,8 @@ class Mix(AbstractStage):
 
     def __check_init__(self):
         check_non_negative("eps", self.eps)
-        if is_concrete(self.eps) and np.max(np.asarray(self.eps)) > 1:
-            raise ValueError(f"eps is {np.max(np.asarray(self.eps)):.6g}: give a share between 0 and 1.")
+        if is_concrete(self.eps) and np.max(concrete(self.eps)) > 1:
+            raise ValueError(f"eps is {np.max(concrete(self.eps)):.6g}: give a share between 0 and 1.")
 
     def init(self, problem):
         return None

@@ -126,7 +126,7 @@ def test_static_sandwich_refuses_bounds(low, high, message):
 
 
 def test_static_sandwich_refuses_data_problems_and_times():
-    with pytest.raises(TypeError, match=r"holds for modal problems, not for a OperatorProblem: try speed_limit"):
+    with pytest.raises(TypeError, match=r"holds for modal problems, not for OperatorProblem: try speed_limit"):
         ss.static_sandwich(ss.torus(2.0, 2.0, 4), [1.0], 0.5, 2.0)
     with pytest.raises(ValueError, match=r"times\[1\] is -3"):
         ss.static_sandwich(ss.power_law(2.0, 2.0, num_modes=5), [1.0, -3.0], 0.5, 2.0)

@@ -22,16 +22,6 @@ def test_the_demo_has_both_parts(refused, tmp_path):
     assert "--force" in refused("demo", "--output", tmp_path)
 
 
-@pytest.mark.slow
-def test_the_fast_demo_runs(run, tmp_path):
-    result = run("demo", "--fast", "--output", tmp_path / "demo")
-    assert result.exit_code == 0, result.output
-    for part in PARTS:
-        assert (tmp_path / "demo" / part / "results.nc").exists()
-        assert (tmp_path / "demo" / part / "speedups.png").exists()
-    assert (tmp_path / "demo" / "report.html").exists()
-
-
 @pytest.mark.parametrize("missing", ["typer", "xarray"])
 def test_a_missing_package_is_named(missing, monkeypatch, capsys, tmp_path):
     def without(name, *arguments):

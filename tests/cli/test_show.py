@@ -1,0 +1,31 @@
+"""The table on terminals of any width."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import spectral_sim as ss
+from spectral_sim.cli._show import show
+from spectral_sim.report import Entry, run_assessment
+
+
+@pytest.fixture(scope="module")
+def assessment():
+    problem = ss.power_law(2.0, 2.0, num_modes=8)
+    entries = [Entry("a [bold] name", ss.proportional()), Entry("bad", ss.static_weights(-np.ones(8)))]
+    return run_assessment("law", problem, entries, ss.log_times(0.1, 50.0, 14))
+
+
+@pytest.mark.parametrize("width", [70, 160])
+def test_nothing_is_cut_off(assessment, width):
+    out = io.StringIO()
+    show(assessment, Console(file=out, width=width))
+    text = out.getvalue()
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert "…" not in text
+    for word in ("a [bold] name", "uniform", "anytime", "status", "negative weights"):
+        assert word in text
+    assert ("Left out for want of room" in text) == (width == 70)
+    assert ("largest" in text.split("Speed-ups")[0]) == (width == 160)
