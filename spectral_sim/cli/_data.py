@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from .._checks import check_choice
+from .._types import cast_inexact
 from ..problems import Dataset, ModalProblem, OperatorProblem, arc_cosine, feature_map, linear, modal_view, rbf
 from ..report import step_charge
 
@@ -88,7 +89,8 @@ def learning_task(
         raise ValueError(f"bandwidth={features.bandwidth:g} is for kernel='rbf' only; leave it out.")
     if by_group and data.groups is None:
         raise ValueError("weights by group need groups: name the column that holds them.")
-    inputs = data.inputs.astype(precision)
+    # features and spectrum in float64 whatever the precision of the run: whitening divides by small eigenvalues
+    inputs = data.inputs.astype(np.float64)
     number = None
     if method != "exact":
         number = min(DEFAULT_FEATURES, len(inputs)) if features.number is None else features.number
@@ -99,12 +101,14 @@ def learning_task(
     held_out: dict[str, Any] = {}
     if data.eval_inputs is not None and data.eval_targets is not None:
         held_out = {
-            "eval_features": mapped(data.eval_inputs.astype(precision)),
+            "eval_features": mapped(data.eval_inputs.astype(np.float64)).astype(precision),
             "eval_targets": data.eval_targets.astype(precision),
         }
     groups = data.groups if by_group else None
-    problem = OperatorProblem(mapped(inputs), data.targets.astype(precision), groups=groups, **held_out)
-    modal, _ = eqx.filter_jit(modal_view)(problem)
+    problem = OperatorProblem(
+        mapped(inputs).astype(precision), data.targets.astype(precision), groups=groups, **held_out
+    )
+    modal, _ = eqx.filter_jit(modal_view)(cast_inexact(problem, np.float64))
     kappa = float(modal.trace)
     charge = step_charge(len(inputs), kappa, batch_size)
     count = problem.features.shape[1]

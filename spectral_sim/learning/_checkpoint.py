@@ -53,7 +53,7 @@ class Checkpoint:
         """Replace the file by the present state."""
         if self._path is None:
             return
-        leaves = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(carry))}
+        leaves: dict[str, Any] = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(carry))}
         aside = self._path.with_name(self._path.name + ".part")
         with aside.open("wb") as file:
             np.savez(file, version=_VERSION, fingerprint=self._fingerprint, history=history, done=done, **leaves)

@@ -71,7 +71,7 @@ def lower_bound(
 
 def reachable_floor(problem: AbstractProblem) -> float:
     """The least loss of any parameters that training can reach."""
-    return 0.0 if isinstance(problem, ModalProblem) else float(speed_limit(problem, np.zeros(1)).floor)
+    return float(speed_limit(problem, np.zeros(1)).floor) if isinstance(problem, OperatorProblem) else 0.0
 
 
 def measure_gap(

@@ -37,8 +37,8 @@ def default_times(
     Arguments:
         problem: modal, or a data problem (its spectrum under uniform sampling is used).
         per_decade: refreshes per decade of time.
-        horizon: last time; if None, 1 / lam of the mode beyond which 1% of the energy that can be learnt is left, at
-            most 1e6 / kappa.
+        horizon: last time; if None, 1 / lam of the last mode from which on more than 1% of the energy that can be
+            learnt is left, at most 1e6 / kappa.
 
     Returns:
         Refresh grid, shape (times,), from 0.
@@ -49,7 +49,7 @@ def default_times(
     if horizon is None:
         energy = np.asarray(modal.multiplicity * modal.energies, np.float64)
         left = np.cumsum(energy[::-1])[::-1]
-        deepest = int(np.argmax(left <= _ENERGY_LEFT * left[0])) or len(energy) - 1
+        deepest = int(np.sum(left > _ENERGY_LEFT * left[0])) - 1
         eigenvalue = float(modal.eigenvalues[deepest])
         horizon = min(1 / max(eigenvalue, kappa / _LATEST), _LATEST / kappa)
     first = min(0.1 / kappa, horizon / 10)

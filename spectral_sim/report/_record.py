@@ -140,7 +140,7 @@ def _data_facts(problem: OperatorProblem) -> tuple[Array, Array, Array, Array]:
     rank = mass_rank(difficulty(problem), problem.mass) - problem.mass / 2
     values, vectors = jnp.linalg.eigh(problem.features.T @ (problem.example_mass[:, None] * problem.features))
     values, vectors = values[::-1], vectors[:, ::-1]
-    null = values <= values[0] * jnp.finfo(problem.dtype).eps * max(problem.features.shape)
+    null = values <= values[0] * jnp.finfo(problem.dtype).eps * len(values)
     return rank, jnp.where(null, 0, values), vectors, jnp.sum(problem.features**2, axis=1)
 
 
