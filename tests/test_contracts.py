@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import spectral_sim as ss
-from spectral_sim.schedules import STAGES, stage_at, stage_name
+from spectral_sim.schedules import STAGES, difficulty, leverage, stage_at, stage_name
 
 TIMES = ss.log_times(0.1, 30.0, 6)
 KEY = jax.random.key(5)
@@ -392,3 +392,289 @@ def test_cap_holds_in_float32_with_many_weights(high):
     schedule = ss.chain(ss.proportional(1.0), ss.clip(0.1, high))
     weights = ss.simulate(problem, schedule, np.array([0.0, 1.0]), save=ss.save_weights).saved
     assert np.max(weights) == np.float32(high)
+
+
+# What each stage does, against NumPy -------------------------------------------------------------------------------
+
+
+def play(stage, problem, times, signals, key=None):
+    """What a stage answers when it is shown a given signal at each refresh, outside a run."""
+    state, answers = stage.init(problem), []
+    durations = np.append(np.diff(times), 1.0)
+    for n, (time, duration, signal) in enumerate(zip(times, durations, signals, strict=True)):
+        folded = None if key is None else jax.random.fold_in(key, n)
+        seen = observe(problem, jnp.asarray(signal), n, time, duration, folded)
+        answer, state = stage(jnp.asarray(signal), seen, state)
+        answers.append(np.asarray(answer))
+    return np.stack(answers)
+
+
+PLAIN = {"eigenvalues": np.arange(1.0, 7.0) ** -1.5, "energies": np.array([3.0, 1.0, 0.5, 2.0, 0.1, 0.7])}
+
+
+def plain_problem():
+    return ss.ModalProblem(PLAIN["eigenvalues"], PLAIN["energies"])
+
+
+def decays(times):
+    return PLAIN["energies"] * np.exp(-2 * np.outer(times, PLAIN["eigenvalues"]))
+
+
+def test_lag_is_a_first_order_filter():
+    """s' = (x - s) / tau for x = exp(-a t): s = (exp(-a t) - a tau exp(-t / tau)) / (1 - a tau)."""
+    tau, a = 0.7, 2 * PLAIN["eigenvalues"]
+    errors = []
+    for steps in (400, 800):
+        times = np.linspace(0.0, 2.0, steps + 1)
+        exact = np.exp(-a * times[-1]) - a * tau * np.exp(-times[-1] / tau)
+        seen = play(ss.lag(tau), plain_problem(), times, decays(times))[-1]
+        errors.append(np.abs(seen - PLAIN["energies"] * exact / (1 - a * tau)).max())
+    assert errors[0] < 5e-3
+    assert errors[1] < 0.55 * errors[0]
+
+
+def test_lag_does_not_depend_on_refreshes_that_show_nothing_new():
+    """A signal that steps once: the answer depends on the time since, not on how many refreshes lie in between."""
+    for times in ([0.0, 1.0, 4.0], [0.0, 1.0, 1.5, 2.0, 3.9, 4.0]):
+        signals = [np.ones(6)] + [np.full(6, 3.0)] * (len(times) - 1)
+        # at t = 1 the new value is credited with the whole interval before it
+        expected = 3 - 2 * np.exp(-4.0 / 2.5)
+        np.testing.assert_allclose(play(ss.lag(2.5), plain_problem(), times, signals)[-1], expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.3, 2.0, 50.0])
+@pytest.mark.parametrize("slots", [1, 8])
+def test_delay_shows_the_past(tau, slots):
+    """Energies that decay exponentially are interpolated exactly, on any grid, dense or coarse beside the delay."""
+    grids = np.linspace(0, 5, 60), ss.log_times(0.01, 20.0, 23), np.array([0.0, 0.1, 3.0, 3.2, 9.0])
+    for times in grids:
+        seen = play(ss.delay(tau, slots=slots), plain_problem(), times, decays(times))
+        np.testing.assert_allclose(seen, decays(np.maximum(times - tau, 0)), rtol=1e-11)
+
+
+def test_stale_scores_once_per_period():
+    times = np.array([0.0, 0.4, 0.9, 1.0, 1.7, 2.1, 2.2, 5.0, 5.5])
+    scored_at = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 2.1, 2.1, 5.0, 5.0])  # at the first refresh a period after the last
+    np.testing.assert_array_equal(play(ss.stale(1.0), plain_problem(), times, decays(times)), decays(scored_at))
+    # a period that fits the grid does not slip because times are rounded
+    times = np.linspace(0, 3.0, 31)
+    seen = play(ss.stale(0.3), plain_problem(), times, decays(times))
+    np.testing.assert_array_equal(seen, decays(times[(np.arange(31) // 3) * 3]))
+
+
+def test_subsample_keeps_the_last_score():
+    problem = ss.power_law(2.0, 2.0, num_modes=2000)
+    signals = np.arange(1.0, 6.0)[:, None] * np.ones(2000)
+    seen = play(ss.subsample(0.3), problem, np.arange(5.0), signals, KEY)
+    np.testing.assert_array_equal(seen[0], signals[0])  # everything is scored once
+    fresh = seen[1:] == signals[1:]
+    np.testing.assert_array_equal(seen[1:][~fresh], seen[:-1][~fresh])
+    np.testing.assert_allclose(fresh.mean(axis=1), 0.3, atol=0.04)  # 4 standard errors
+    assert abs(np.mean(fresh[0] & fresh[1]) - 0.09) < 0.03
+
+
+def test_noise_has_mean_one_whatever_its_width():
+    problem = ss.power_law(2.0, 2.0, num_modes=20_000)
+    factor = play(ss.noise(0.8), problem, [0.0], [np.ones(20_000)], KEY)[0]
+    assert factor.mean() == pytest.approx(1.0, abs=0.03)
+    assert np.log(factor).std() == pytest.approx(0.8, rel=0.03)
+
+
+def test_shell_averages():
+    problem = ss.ModalProblem(np.arange(1.0, 9.0) ** -1.0, np.arange(1.0, 9.0), np.array([1, 1, 1, 1, 2, 2, 3, 4.0]))
+    signal = np.array([8.0, 1.0, 3.0, 5.0, 2.0, 4.0, 9.0, 1.0])
+    index, count = np.asarray(problem.index), np.asarray(problem.multiplicity)
+    shell = np.floor(4 * np.log(index) / np.log(index[-1] + 0.5)).astype(int)
+    assert len(set(shell)) > 2
+    expected = (np.bincount(shell, count * signal) / np.bincount(shell, count))[shell]
+    np.testing.assert_allclose(play(ss.shell_average(4), problem, [0.0], [signal])[0], expected, rtol=1e-14)
+    # examples are bucketed by what they score: quarters of eight, by rank
+    examples = ss.OperatorProblem(np.eye(8), np.arange(8.0))
+    rank = np.argsort(np.argsort(signal, kind="stable"))
+    expected = (np.bincount(rank // 2, signal) / 2)[rank // 2]
+    np.testing.assert_allclose(play(ss.shell_average(4), examples, [0.0], [signal])[0], expected, rtol=1e-14)
+
+
+def test_rules():
+    """Scores of each allocate stage, up to a constant."""
+    problem, signal = plain_problem(), np.array([3.0, 1.0, 0.0, 2.0, 0.1, 0.7])
+    mass = PLAIN["eigenvalues"] / PLAIN["eigenvalues"].sum()
+    with np.errstate(divide="ignore"):
+        depth = np.log(signal / 3.0)
+    cases = [
+        (ss.proportional(1.7), signal**1.7),
+        (ss.proportional(0.0), signal > 0),  # what shows no residual gets no weight, at any power
+        (ss.proportional(-0.5), np.where(signal > 0, np.maximum(signal, 1e-9) ** -0.5, 0)),
+        (ss.greedy(), signal == 3.0),
+        (ss.frontier(1.5), np.maximum(depth + 1.5, 0) / PLAIN["eigenvalues"]),
+        (ss.softmax(0.4), np.exp(signal / (0.4 * (mass @ signal)))),
+        (ss.chain(ss.band_limit(3.5), ss.proportional(1.0)), signal * [1, 1, 1, 0, 0, 0]),
+        (ss.power_tilt(0.6), PLAIN["eigenvalues"] ** -0.6),
+        (ss.power_tilt(0.6, cutoff=3.0), np.minimum(np.arange(1.0, 7.0), 3.0) ** 0.9),
+        (ss.uniform(), np.ones(6)),
+        (ss.static_weights(signal), signal),
+    ]
+    for stage, score in cases:
+        answer = play(stage, problem, [0.0], [signal])[0]
+        np.testing.assert_allclose(answer / answer.sum(), score / score.sum(), rtol=1e-12, err_msg=str(stage))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_top_fraction_keeps_the_least_that_suffices(seed):
+    rng = np.random.default_rng(seed)
+    mass = rng.uniform(0.2, 1.0, 20)
+    problem = ss.OperatorProblem(np.eye(20), np.arange(20.0), mass=mass)
+    signal = 10.0 ** rng.uniform(-300, 300, 20) if seed else rng.integers(0, 4, 20).astype(float)
+    for fraction in (0.01, 0.3, 0.77, 1.0):
+        kept = play(ss.top_fraction(fraction), problem, [0.0], [signal])[0] > 0
+        share = mass / mass.sum()
+        assert share[kept].sum() >= fraction * (1 - 1e-12)
+        threshold = signal[kept].min()
+        np.testing.assert_array_equal(kept, signal >= threshold)  # ties are kept together
+        assert share[signal > threshold].sum() < fraction
+
+
+def probe_errors(problem):
+    """Squared residuals of a ridge regression whose penalty is the mean eigenvalue, and its leverages."""
+    features, targets, mass = (np.asarray(x) for x in (problem.features, problem.targets, problem.example_mass))
+    covariance = features.T @ (mass[:, None] * features)
+    ridged = covariance + np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    fit = np.linalg.solve(ridged, features.T @ (mass[:, None] * targets))
+    leverage = np.einsum("ik,kl,il->i", features, np.linalg.inv(ridged), features)
+    return np.sum((targets - features @ fit) ** 2, axis=1), leverage
+
+
+@pytest.mark.parametrize("kind", ["operator", "grouped"])
+def test_difficulty_and_leverage(kind):
+    problem = make_problem(kind)
+    for ours, examples in zip((difficulty(problem), leverage(problem)), probe_errors(problem), strict=True):
+        if kind == "grouped":
+            mass, groups = np.asarray(problem.example_mass), np.asarray(problem.groups)
+            examples = np.bincount(groups, mass * examples) / np.bincount(groups, mass)
+        np.testing.assert_allclose(ours, examples, rtol=1e-10)
+
+
+def test_pruning_and_curricula_go_by_difficulty():
+    problem = make_problem("operator")  # twelve examples of equal mass
+    order = np.argsort(probe_errors(problem)[0])
+    signal = [np.ones(12)]
+
+    def kept(stage, time=0.0):
+        return set(np.flatnonzero(play(stage, problem, [time], signal)[0]))
+
+    assert kept(ss.hard_pruning(0.25)) == set(order[-3:])
+    assert kept(ss.hard_pruning(0.25, keep="easy")) == set(order[:3])
+    assert kept(ss.hard_pruning(0.01)) == {order[-1]}  # never nothing
+    assert kept(ss.hard_pruning(1.0)) == set(range(12))
+    # modes: the first are the easiest, and the fraction is of their mass
+    mass = PLAIN["eigenvalues"] / PLAIN["eigenvalues"].sum()
+    easy = play(ss.hard_pruning(0.8, keep="easy"), plain_problem(), [0.0], [np.ones(6)])[0]
+    np.testing.assert_array_equal(easy > 0, np.cumsum(mass) <= 0.8)
+    draws = [kept(ss.random_pruning(0.5, seed=seed)) for seed in range(6)]
+    assert {len(draw) for draw in draws} == {6}
+    assert len({frozenset(draw) for draw in draws}) > 3
+    # the pool at a third of the way, from a quarter of the mass to all of it
+    pools = {"linear": 6, "root": 7, "step": 5}  # 0.25 + 0.75 / 3, sqrt(0.0625 + 0.9375 / 3), one step of four
+    for pacing, size in pools.items():
+        stage = ss.curriculum(9.0, start=0.25, pacing=pacing)
+        assert kept(stage, 3.0) == set(order[:size]), pacing
+        assert kept(stage, 0.0) == set(order[:3]), pacing
+        assert kept(stage, 9.0) == set(range(12)), pacing
+    reverse = ss.curriculum(9.0, start=0.25, order="hard_to_easy")
+    assert kept(reverse, 3.0) == set(order[-6:])
+
+
+# What they refuse ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ss.lag(-1.0), r"tau is -1: it must not be negative; give a time constant in units of time"),
+        (lambda: ss.lag(np.nan), r"tau is nan: every entry must be finite"),
+        (lambda: ss.smooth(-0.5), r"tau is -0\.5: it must not be negative; give a time constant"),
+        (lambda: ss.delay(-2.0), r"tau is -2: it must not be negative; give a delay"),
+        (lambda: ss.delay(1.0, slots=0), r"slots is 0: it must be positive; keep at least one snapshot"),
+        (lambda: ss.stale(-1.0), r"period is -1: it must not be negative; give a period"),
+        (lambda: ss.noise(-0.1), r"sigma is -0\.1: it must not be negative; give the standard deviation of the log"),
+        (lambda: ss.shell_average(0), r"num_shells is 0: it must be positive; give at least one shell"),
+        (lambda: ss.band_limit(0.0), r"k_max is 0: it must be positive; give a mode number"),
+        (lambda: ss.subsample(1.5), r"fraction is 1\.5: give a fraction in \(0, 1\]"),
+        (lambda: ss.proportional(np.inf), r"power is inf: every entry must be finite; give a finite power"),
+        (lambda: ss.frontier(0.0), r"width is 0: it must be positive; give a depth in e-folds"),
+        (lambda: ss.softmax(0.0), r"temperature is 0: it must be positive"),
+        (lambda: ss.top_fraction(0.0), r"fraction is 0: it must be positive; give a fraction in \(0, 1\]"),
+        (lambda: ss.power_tilt(np.nan), r"exponent is nan: every entry must be finite; give a finite tilt"),
+        (lambda: ss.power_tilt(0.5, cutoff=0.0), r"cutoff is 0: it must be positive; give a mode number"),
+        (lambda: ss.random_pruning(-0.2), r"fraction is -0\.2: .*give a fraction in \(0, 1\]"),
+        (lambda: ss.hard_pruning(1.01), r"fraction is 1\.01: give a fraction in \(0, 1\]"),
+        (
+            lambda: ss.hard_pruning(0.5, keep="hrad"),
+            r"keep='hrad' is not known\. Did you mean 'hard'\? Valid: easy, hard",
+        ),
+        (lambda: ss.curriculum(0.0), r"end is 0: it must be positive; give the time at which the pool is complete"),
+        (lambda: ss.curriculum(1.0, start=0.0), r"start is 0: .*give a fraction in \(0, 1\]"),
+        (
+            lambda: ss.curriculum(1.0, order="easy_hard"),
+            r"order='easy_hard' is not known\. Did you mean 'easy_to_hard'",
+        ),
+        (
+            lambda: ss.curriculum(1.0, pacing="linaer"),
+            r"pacing='linaer' is not known\. Did you mean 'linear'\? Valid: l",
+        ),
+        (lambda: ss.curriculum(1.0, steps=0), r"steps is 0: it must be positive; give at least one step"),
+        (lambda: ss.clip(-0.1, 2.0), r"low is -0\.1: it must not be negative"),
+        (lambda: ss.clip(1.2, 2.0), r"clip\(low=1\.2, high=2\) admits no weights of mean one: choose low <= 1 <= high"),
+        (lambda: ss.clip(0.1, 0.8), r"clip\(low=0\.1, high=0\.8\) admits no weights of mean one"),
+        (lambda: ss.clip(0.1, np.inf), r"high is inf: every entry must be finite"),
+        (lambda: ss.clip(0.1, ss.PerRefresh([2.0, 0.5])), r"clip\(low=0\.1, high=0\.5\) admits no weights of mean one"),
+        (lambda: ss.mix(1.1), r"eps is 1\.1: give a share between 0 and 1"),
+        (lambda: ss.mix(-0.1), r"eps is -0\.1: it must not be negative"),
+        (lambda: ss.mix(ss.PerRefresh([0.1, 2.0])), r"eps is 2: give a share between 0 and 1"),
+        (lambda: ss.lag(ss.PerRefresh([1.0, 0.0, -3.0])), r"tau\[2\] is -3: it must not be negative"),
+    ],
+)
+def test_bad_hyperparameters(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_chains():
+    lag, rule, cap = ss.lag(1.0), ss.proportional(1.0), ss.clip(0.1, 3.0)
+    assert ss.chain(rule) is rule
+    nested = ss.chain(ss.chain(lag, rule), ss.chain(cap))
+    assert [stage_name(stage) for stage in nested.stages] == ["lag", "proportional", "clip"]
+    assert stage_at(nested, "clip") is cap
+    assert stage_at(rule, "proportional") is rule
+    with pytest.raises(
+        ValueError, match=r"chain\(\) needs at least one stage; uniform\(\) is the schedule that changes"
+    ):
+        ss.chain()
+    with pytest.raises(TypeError, match=r"chain\(\) argument 1 is 0\.5: give stages, such as proportional"):
+        ss.chain(rule, 0.5)
+    words = (
+        r"lag \(observe\) stands after proportional \(allocate\), whose effect it would undo: put stages in the order"
+    )
+    with pytest.raises(ValueError, match=words):
+        ss.chain(rule, lag)
+    with pytest.raises(ValueError, match=r"proportional \(allocate\) stands after clip \(constrain\)"):
+        ss.chain(cap, rule)
+    with pytest.raises(
+        KeyError, match=r"the schedule has no stage named 'lagg'\. Did you mean 'lag'\? Valid: clip, lag"
+    ):
+        stage_at(nested, "lagg")
+    with pytest.raises(KeyError, match=r"the schedule has 2 stages named 'noise'"):
+        stage_at(ss.chain(ss.noise(0.1), ss.noise(0.2), rule), "noise")
+
+
+@pytest.mark.parametrize("name", [n for n in EXAMPLES if "operator" not in EXAMPLES[n].refused])
+def test_no_stage_beats_the_speed_limit_on_the_torus(name):
+    """On each basis; the three problems run as one batch."""
+    problems = [ss.torus(2.0, 2.0, 16, basis) for basis in ("fourier", "haar", "random")]
+    schedule, key = example(name, problems[0]), KEY
+    arrays = jax.tree.map(lambda *x: jnp.stack(x), *problems)
+    loss = quickly(lambda: jax.vmap(lambda problem: ss.simulate(problem, schedule, TIMES, key=key).loss)(arrays))
+    for problem, curve in zip(problems, np.asarray(loss), strict=True):
+        limit = lower_bound(problem)
+        assert np.all(curve >= limit * (1 - 1e-12))
+        assert limit[2] > 0.01 * limit[0]

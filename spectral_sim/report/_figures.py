@@ -7,7 +7,7 @@ import numpy as np
 
 from ..analysis import Speedup
 from ._assessment import Assessment
-from ._style import BOUND_COLOUR, CURVE_DASHES, styles
+from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, NET_COLOUR, styles
 from ._table import format_speedup, table
 from ._views import (
     COLOUR_TICKS,
@@ -23,7 +23,6 @@ from ._views import (
 
 __all__ = ["energy_figure", "eigenvalue_figure", "loss_figure", "speedup_figure", "weight_figure"]
 
-_GROSS, _NET = "#0072B2", "#E69F00"
 _SPEEDUP_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
 _RED_BLUE = [  # ColorBrewer RdBu from blue to red: white at weight 1, safe for colour-blind readers
     [0.0, "#053061"],
@@ -161,7 +160,7 @@ def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
         return {"shape": shape, "fillmode": "overlay", "fgcolor": "white", "fgopacity": 1, "size": 6}
 
     data = []
-    for part, (label, colour) in enumerate((("gross", _GROSS), ("net of scoring cost", _NET))):
+    for part, (label, colour) in enumerate((("gross", GROSS_COLOUR), ("net of scoring cost", NET_COLOUR))):
         first = views[0]["data"]
         data.append(
             {
@@ -185,7 +184,7 @@ def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
     layout["xaxis"] |= {"range": [low - room, high + room], "tickvals": _SPEEDUP_TICKS}
     layout["xaxis"]["ticktext"] = [f"{tick:g}" for tick in _SPEEDUP_TICKS]
     layout["yaxis"] = {"autorange": "reversed", "automargin": True, "type": "category", "showgrid": False}
-    layout |= {"barmode": "group", "bargap": 0.3, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}}
+    layout |= {"barmode": "group", "bargap": 0.3, "showlegend": False}
     layout["shapes"] = [{"type": "line", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "yref": "paper", "line": {"width": 1}}]
     return {"data": data, "layout": layout, "views": views}
 

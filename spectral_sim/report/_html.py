@@ -13,9 +13,16 @@ from ._extras import require
 from ._figures import eigenvalue_figure, energy_figure, loss_figure, speedup_figure, weight_figure
 from ._reading import reading
 from ._results import environment, verdict_of
+from ._style import GROSS_COLOUR, NET_COLOUR
 from ._table import Table, format_short, table
 
 __all__ = ["report_html", "write_report"]
+
+# plotly's own legend would take the hatching of the first bar for that of all
+_BAR_LEGEND = (
+    f'<small><i style="background:{GROSS_COLOUR}"></i> gross <i style="background:{NET_COLOUR}"></i> net of scoring '
+    "cost</small>"
+)
 
 
 def write_report(assessments: Sequence[Assessment], path: Path, title: str) -> None:
@@ -86,7 +93,7 @@ def _section(assessment: Assessment, name: str, figures: dict[str, Any], title: 
     curves = [f"{curve.name}: {curve.note}" for curve in assessment.bounds]
     add("loss", "Loss", loss_figure(assessment), ["Click a name to hide it, double-click to see it alone.", *curves])
     bars = "Hatched bars are upper limits: the schedule never reached some of the losses."
-    add("speedup", "Speed-up", speedup_figure(assessment), [bars])
+    add("speedup", f"Speed-up {_BAR_LEGEND}", speedup_figure(assessment), [bars])
     rows = "Red: sampled more than uniformly, blue: less; white: as uniformly. Weights are averaged over each row."
     add("weights", "Weights over time", weight_figure(assessment), [rows], select=True)
     add("eigenvalues", "Eigenvalues under uniform sampling", eigenvalue_figure(assessment), [])

@@ -8,14 +8,13 @@ import numpy as np
 
 from ._assessment import Assessment
 from ._extras import require
-from ._style import BOUND_COLOUR, CURVE_DASHES, styles
+from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, NET_COLOUR, styles
 from ._table import format_short, format_speedup, table
 from ._views import COLOUR_TICKS, colour_limit, energy_span, heat_map, log_ticks, loss_views, mode_curves, speedup_bars
 
 __all__ = ["PLOTS", "write_plots"]
 
 _DPI = 130
-_GROSS, _NET = "#0072B2", "#E69F00"
 
 
 def write_plots(assessment: Assessment, folder: Path) -> list[str]:
@@ -148,7 +147,7 @@ def _speedups(assessment: Assessment) -> Any:
     edges = [1.0]
     for axes, group in zip(panels, groups, strict=True):
         for row, (_, gross, net) in enumerate(group.bars):
-            for value, offset, colour in ((gross, -0.2, _GROSS), (net, 0.2, _NET)):
+            for value, offset, colour in ((gross, -0.2, GROSS_COLOUR), (net, 0.2, NET_COLOUR)):
                 if value is None:
                     continue
                 # on a log axis a bar starts where nothing is gained
@@ -178,8 +177,8 @@ def _speedups(assessment: Assessment) -> Any:
     panels[0].xaxis.set_minor_formatter(NullFormatter())
     panels[0].set_xlim(min(edges) / max(room, 1.5), max(edges) * max(room, 1.5))
     patches = [
-        Patch(color=_GROSS, label="gross"),
-        Patch(color=_NET, label="net of scoring cost"),
+        Patch(color=GROSS_COLOUR, label="gross"),
+        Patch(color=NET_COLOUR, label="net of scoring cost"),
         Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="at most (some losses never reached)"),
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=3, frameon=False)
