@@ -1,11 +1,12 @@
 """A certificate for data problems: how low no schedule of weights on examples can bring the loss."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_ndim, check_non_negative
-from .._types import Array, ArrayLike, Float
+from .._checks import check_ndim, check_non_negative, is_concrete
+from .._types import Array, ArrayLike, Float, cast_inexact
 from ..problems import OperatorProblem
 
 _RIDGES = 10.0 ** np.arange(-12, 3)  # penalties of the reference solutions, in units of the largest eigenvalue
@@ -51,13 +52,23 @@ def speed_limit(problem: OperatorProblem, times: ArrayLike) -> SpeedLimit:
         raise TypeError(f"speed_limit is for data problems, not a {type(problem).__name__}: use ideal_oracle there.")
     check_ndim("times", times, 1, "times")
     check_non_negative("times", times)
+    loss, floor = _in_float64(problem, times)
     times = jnp.asarray(times, problem.dtype)
-    loss, floor = _bound(problem, times)
     bites = loss > floor * (1 + 64 * jnp.finfo(problem.dtype).eps)
     # the bound falls with time, so it bites on an initial stretch of the grid
     first_idle = jnp.sum(bites)
     vacuous_from = jnp.where(first_idle < times.size, times[jnp.minimum(first_idle, times.size - 1)], jnp.inf)
     return SpeedLimit(times, loss, floor, vacuous_from)
+
+
+def _in_float64(problem: OperatorProblem, times: ArrayLike) -> tuple[Array, Array]:
+    """The bound in float64 where values are known: in float32 rounding hides directions that training does reach."""
+    if not is_concrete(problem, times):
+        return _bound(problem, jnp.asarray(times, problem.dtype))
+    with jax.enable_x64(True):
+        bound = _bound(cast_inexact(problem, jnp.float64), jnp.asarray(np.asarray(times), jnp.float64))
+        loss, floor = (np.asarray(x) for x in bound)
+    return jnp.asarray(loss, problem.dtype), jnp.asarray(floor, problem.dtype)
 
 
 @eqx.filter_jit
@@ -70,7 +81,7 @@ def _bound(problem: OperatorProblem, times: Array) -> tuple[Array, Array]:
     residual = targets - features @ problem.initial_parameters
     curvature, directions = jnp.linalg.eigh(reached.T @ (mass[:, None] * reached))
     curvature, directions = jnp.maximum(curvature[::-1], 0), directions[:, ::-1]
-    null = curvature <= curvature[0] * jnp.finfo(problem.dtype).eps * max(features.shape)
+    null = curvature <= curvature[0] * jnp.finfo(problem.dtype).eps * features.shape[1]
     drive = jnp.sqrt(jnp.sum((directions.T @ (reached.T @ (mass[:, None] * residual))) ** 2, axis=1))
     distance = jnp.where(null, 0, drive / jnp.where(null, 1, curvature))  # |v . (theta_best - theta(0))|
     energy = curvature * distance**2
@@ -107,4 +118,4 @@ def _displacement(problem: OperatorProblem, times: Array) -> Float[Array, "times
 def _span(features: Array) -> Array:
     """An orthonormal basis of the row space of the training features."""
     values, vectors = jnp.linalg.eigh(features.T @ features)
-    return jnp.where(values > values[-1] * jnp.finfo(features.dtype).eps * max(features.shape), vectors, 0)
+    return jnp.where(values > values[-1] * jnp.finfo(features.dtype).eps * features.shape[1], vectors, 0)

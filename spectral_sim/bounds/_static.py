@@ -108,7 +108,7 @@ def spectral_bounds(
         raise ValueError("weights are zero wherever the problem has mass: give at least one positive weight.")
     ratio = np.asarray(weights, np.float64) / mean
     index, eigenvalues, weighted = _spectra(problem, ratio)
-    solid = eigenvalues > eigenvalues[0] * max(len(base), len(index)) * np.finfo(problem.dtype).eps
+    solid = eigenvalues > eigenvalues[0] * len(index) * np.finfo(problem.dtype).eps
     if window is None:
         depth = np.log(index[solid][-1])
         window = (int(np.ceil(np.exp(depth / 4))), int(np.floor(np.exp(3 * depth / 4))))

@@ -27,7 +27,7 @@ def modal_view(problem: OperatorProblem) -> tuple[ModalProblem, Float[Array, ""]
     residual = problem.targets - problem.features @ problem.initial_parameters
     values, vectors = jnp.linalg.eigh(problem.features.T @ (mass * problem.features))
     values, vectors = values[::-1], vectors[:, ::-1]
-    null = values <= values[0] * jnp.finfo(problem.dtype).eps * max(problem.features.shape)
+    null = values <= values[0] * jnp.finfo(problem.dtype).eps * problem.features.shape[1]
     drive = jnp.sum((vectors.T @ (problem.features.T @ (mass * residual))) ** 2, axis=1)
     energies = jnp.where(null, 0.0, drive / jnp.where(null, 1.0, values))
     floor = 0.5 * (jnp.sum(mass * residual**2) - jnp.sum(energies))
