@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 
 help:
 	@echo "make demo        run the demonstration into demo-output/"
-	@echo "make test        run the tests; more options: make test PYTEST_ARGS=\"-n 2 -m 'not slow'\""
+	@echo "make test        run the tests; other options: make test PYTEST_ARGS=\"-x -k contract\""
 	@echo "make lint        ruff and pyright"
 	@echo "make format      apply ruff's fixes and formatting"
 	@echo "make notebooks   execute the notebooks on small settings"
@@ -49,7 +49,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 notebooks: $(STAMP)
-	SPECTRAL_SIM_FAST=1 $(BIN)/python -m pytest -q --nbmake $(PYTEST_ARGS) notebooks/*.ipynb
+	SPECTRAL_SIM_FAST=1 $(BIN)/python -m pytest -q --nbmake notebooks/*.ipynb
 
 clean:
 	rm -rf $(VENV) demo-output build dist .pytest_cache .ruff_cache .hypothesis

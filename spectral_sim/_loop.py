@@ -96,7 +96,7 @@ def _weights(operands):
     """Ask the schedule; normalise, as a guard; say what is wrong with the answer, if anything."""
     schedule, observation, stage_state = operands
     mass = observation.mass
-    signal, new_state = schedule(observation.energy, observation, stage_state)
+    signal, new_state = schedule(_visible(observation), observation, stage_state)
     if jnp.shape(signal) != mass.shape:
         raise ValueError(
             f"the schedule returned weights of shape {jnp.shape(signal)}, but the problem is reweighted by "
@@ -113,6 +113,11 @@ def _weights(operands):
     return (weights, cast_inexact(new_state, mass.dtype)), code.astype(jnp.int32)
 
 
+def _visible(observation):
+    """Residual energy where there is mass: what is never sampled is never seen, whatever its energy."""
+    return jnp.where(observation.mass > 0, observation.energy, 0)
+
+
 def _passed_on(schedule, observation, stage_state):
     """Which leaves of the stage state a schedule hands back untouched: constants, which the loop need not carry.
 
@@ -121,7 +126,7 @@ def _passed_on(schedule, observation, stage_state):
     leaves, structure = jax.tree.flatten(stage_state)
 
     def new_leaves(leaves):
-        return jax.tree.leaves(schedule(observation.energy, observation, jax.tree.unflatten(structure, leaves))[1])
+        return jax.tree.leaves(schedule(_visible(observation), observation, jax.tree.unflatten(structure, leaves))[1])
 
     program = jax.make_jaxpr(new_leaves)(leaves).jaxpr
     same = [new is old for new, old in zip(program.outvars, program.invars, strict=True)]

@@ -22,13 +22,15 @@ class AbstractStage(eqx.Module):
     Class attributes to override:
         kind: where in a chain the stage may stand.
         closed_loop: whether the output depends on the learner (or on noise), not on the problem and the time alone.
-        static: whether the output is the same at every refresh as long as the input is.
+        static: whether the output is the same at every refresh, whatever the signal.
+        memoryless: whether the output depends on the signal alone (constrain stages that keep a chain static).
         needs_key: whether the stage draws random numbers.
     """
 
     kind: ClassVar[Kind] = "allocate"
     closed_loop: ClassVar[bool] = True
     static: ClassVar[bool] = False
+    memoryless: ClassVar[bool] = False
     needs_key: ClassVar[bool] = False
 
     @abc.abstractmethod

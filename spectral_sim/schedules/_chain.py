@@ -23,13 +23,19 @@ class Chain(AbstractStage):
 
     @property
     def closed_loop(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        # without an allocate stage the weights are the observed energies themselves
-        rules = [stage for stage in self.stages if stage.kind == "allocate"]
-        return not rules or any(stage.closed_loop for stage in self.stages)
+        rules = self._rules
+        return not rules or any(stage.closed_loop for stage in rules)
 
     @property
     def static(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.stages[0].kind == "allocate" and all(stage.static for stage in self.stages)
+        rules = self._rules
+        after = [stage for stage in self.stages if stage.kind == "constrain"]
+        return bool(rules) and all(rule.static for rule in rules) and all(stage.memoryless for stage in after)
+
+    @property
+    def _rules(self) -> list[AbstractStage]:
+        """Allocate stages; without any, the weights are the observed energies themselves."""
+        return [stage for stage in self.stages if stage.kind == "allocate"]
 
     @property
     def needs_key(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -24,8 +24,7 @@ class Clip(AbstractStage):
     """
 
     kind: ClassVar = "constrain"
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
+    memoryless: ClassVar[bool] = True
     low: Float[Array, ""] = eqx.field(converter=as_inexact)
     high: Float[Array, ""] = eqx.field(converter=as_inexact)
 
@@ -54,8 +53,7 @@ class Mix(AbstractStage):
     """
 
     kind: ClassVar = "constrain"
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
+    memoryless: ClassVar[bool] = True
     eps: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -78,7 +76,6 @@ class Smooth(AbstractStage):
     """
 
     kind: ClassVar = "constrain"
-    closed_loop: ClassVar[bool] = False
     tau: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):

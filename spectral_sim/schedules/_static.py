@@ -87,6 +87,11 @@ class PowerTilt(AbstractStage):
         return jnp.exp(score - jnp.max(score)), state
 
 
+def _as_seed(value):
+    """A strongly typed integer: one trace for Python numbers and arrays."""
+    return jnp.asarray(value, jnp.asarray(value).dtype)
+
+
 class RandomPruning(AbstractStage):
     """A random part of the mass is kept, at equal weight.
 
@@ -98,7 +103,7 @@ class RandomPruning(AbstractStage):
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
-    seed: Int[Array, ""] = eqx.field(converter=jnp.asarray, default=0)
+    seed: Int[Array, ""] = eqx.field(converter=_as_seed, default=0)
 
     def __check_init__(self):
         check_fraction("fraction", self.fraction)
