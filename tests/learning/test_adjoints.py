@@ -64,7 +64,7 @@ def test_reverse_forward_and_differences_agree(problem_name, schedule_name):
         run = ss.simulate(*both, times, save=ss.save_costs, throw=False)
         return jnp.stack([objective(run) for objective in OBJECTIVES.values()])
 
-    step = 1e-5
+    step = 1e-7  # short: where the largest residual passes from one mode to another the derivative jumps
     difference = (8 * (values(step) - values(-step)) - (values(2 * step) - values(-2 * step))) / (12 * step)
     forward = jax.jacfwd(values)(0.0)
     reverse = jax.jacrev(values)(0.0)
