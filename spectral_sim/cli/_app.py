@@ -1,4 +1,4 @@
-"""The commands of `spectral-sim`: demo, assess, simulate."""
+"""The commands of `spectral-sim`: demo, assess, simulate, learn."""
 
 import sys
 from collections.abc import Iterator
@@ -16,10 +16,12 @@ from .._times import log_times
 from ..problems import load_table
 from ..report import REFRESHES_PER_DECADE, default_entries, default_times, require
 from ._build import build_part
+from ._config import LearnConfig, LearnFile
 from ._data import Features, learning_task
 from ._demo import PARTS, demo_parts
 from ._errors import UserError, explained
 from ._job import Part, run_job
+from ._learn import learn_part
 from ._output import OutputFolder
 from ._read_config import read_config
 
@@ -60,6 +62,7 @@ class Method(StrEnum):
 
 
 Force = Annotated[bool, typer.Option("--force", help="Replace earlier results in the output folder.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted search in the output folder.")]
 PrecisionOption = Annotated[Precision, typer.Option(help="Floating-point type.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples per training step, for the price of scoring.")]
 
@@ -106,10 +109,15 @@ def assess(
     seed: Annotated[int, typer.Option(help="Seed of the split, the features and random stages.")] = 0,
     precision: PrecisionOption = Precision.float64,
     force: Force = False,
+    search: Annotated[bool, typer.Option("--learn", help="Search for a schedule too; takes minutes.")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="Gradient steps of the search.")] = LearnConfig().steps,
+    resume: Resume = False,
 ) -> None:
     """Compare a dozen schedules on your own data."""
     with _running() as (console, progress):
-        folder = OutputFolder(output, force=force)
+        if resume and not search:
+            raise UserError("--resume goes on with a search: add --learn.")
+        folder = OutputFolder(output, force=force, resume=resume)
         if horizon is not None and times is not None:
             raise UserError("--horizon and --times are both given: --times sets the last time too; drop one.")
         if horizon is not None and not 0 < horizon < float("inf"):
@@ -145,6 +153,9 @@ def assess(
             settings={**task.settings, "file": str(data)},
             group_names=task.group_names if by_group else (),
         )
+        if search:
+            folder.open()
+            part = learn_part(part, LearnConfig(steps=steps), folder, f"assess {data} --learn", progress)
         run_job([(part.name, lambda: part)], folder, f"Would curation pay on {data.name}?", console, progress)
 
 
@@ -158,7 +169,7 @@ def simulate(
 ) -> None:
     """Run the problem and the schedules of a configuration file."""
     if example:
-        typer.echo(resources.files(__package__ or "").joinpath("_example.toml").read_text(encoding="utf-8"), nl=False)
+        typer.echo(_example("_example.toml"), nl=False)
         return
     with _running() as (console, progress):
         if config is None:
@@ -167,6 +178,38 @@ def simulate(
         settings = read_config(config)
         part = build_part(settings, config, settings.precision if precision is None else precision.value)
         run_job([(part.name, lambda: part)], folder, part.title, console, progress)
+
+
+@app.command()
+def learn(
+    config: Annotated[Path | None, typer.Argument(help="Configuration (TOML).", show_default=False)] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the results; CONFIG-output.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Overrides that of the file.")] = None,
+    force: Force = False,
+    resume: Resume = False,
+    example: Annotated[bool, typer.Option("--example", help="Print an example configuration and stop.")] = False,
+) -> None:
+    """Search for a schedule by gradients, and say how near to the best it is."""
+    if example:
+        typer.echo(_example("_learn_example.toml"), nl=False)
+        return
+    with _running() as (console, progress):
+        if config is None:
+            raise UserError("CONFIG is missing: name a TOML file; --example prints one.")
+        folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force, resume=resume)
+        settings = read_config(config, LearnFile)
+        part = build_part(settings, config, settings.precision if precision is None else precision.value)
+        folder.open()
+        try:
+            part = learn_part(part, settings.learn, folder, f"{config}: learn", progress, config.parent)
+        except KeyboardInterrupt:
+            progress.print("the search goes on where it was with --resume", highlight=False, markup=False)
+            raise
+        run_job([(part.name, lambda: part)], folder, part.title, console, progress)
+
+
+def _example(name: str) -> str:
+    return resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
 
 
 @contextmanager

@@ -10,6 +10,8 @@ __all__ = [
     "Config",
     "DataProblem",
     "DatasetProblem",
+    "LearnConfig",
+    "LearnFile",
     "ModalFile",
     "PowerLawProblem",
     "ScheduleConfig",
@@ -120,6 +122,45 @@ class ScheduleConfig(_Model):
     by_group: bool = False
 
 
+class LearnConfig(_Model):
+    """What `spectral-sim learn` looks for, and how."""
+
+    schedule: Literal["table", "policy"] | None = None
+    stages: Annotated[list[dict[str, Any]], Field(min_length=1)] | None = None
+    columns: Annotated[int, Field(ge=1)] | None = None
+    cap: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    min_spacing: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    width: Annotated[int, Field(ge=1)] = 32
+    depth: Annotated[int, Field(ge=1)] = 2
+    start: str | None = None
+    objective: Literal["anytime", "terminal", "time_to_target"] = "anytime"
+    window: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+    target: Positive | None = None
+    softness: Positive = 0.1
+    divergence: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    smoothness: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    sample_size: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    scoring: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    steps: Annotated[int, Field(ge=1)] = 300
+    starts: Annotated[int, Field(ge=1)] = 1
+    spread: Positive = 0.3
+    learning_rate: Positive | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    searched_on: Literal["training", "validation"] = "training"
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "LearnConfig":
+        chosen = [name for name in ("schedule", "stages", "start") if getattr(self, name) is not None]
+        if len(chosen) > 1:
+            raise ValueError(f"{' and '.join(chosen)} are given: choose one of schedule, stages and start")
+        if (self.objective == "time_to_target") != (self.target is not None):
+            raise ValueError('target goes with objective = "time_to_target", and it needs one')
+        if self.window is not None and self.objective != "anytime":
+            raise ValueError('window goes with objective = "anytime"')
+        return self
+
+
 PROBLEMS: dict[str, type[BaseModel]] = {
     "power_law": PowerLawProblem,
     "modal": ModalFile,
@@ -143,3 +184,11 @@ class Config(_Model):
     ]
     times: TimesOption | None = None
     schedules: Annotated[list[ScheduleConfig], Field(min_length=1)]
+    learn: LearnConfig | None = None
+
+
+class LearnFile(Config):
+    """The whole file, for a search: schedules to compare with may be left out."""
+
+    schedules: list[ScheduleConfig] = []
+    learn: LearnConfig = Field(...)  # pyright: ignore[reportIncompatibleVariableOverride]

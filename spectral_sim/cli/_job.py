@@ -12,6 +12,7 @@ from ..problems import AbstractProblem
 from ..report import (
     Assessment,
     Entry,
+    Search,
     run_assessment,
     write_dataset,
     write_plots,
@@ -40,6 +41,7 @@ class Part:
     seed: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     group_names: tuple[str, ...] = ()
+    search: Search | None = None
 
 
 def run_job(
@@ -89,6 +91,7 @@ def run_job(
                     seed=part.seed,
                     settings=part.settings,
                     group_names=part.group_names,
+                    search=part.search,
                     started=step.start,
                     finished=keep,
                 )

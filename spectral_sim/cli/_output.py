@@ -7,7 +7,12 @@ from ._errors import UserError, explained
 __all__ = ["OutputFolder"]
 
 # Everything that a command ever writes. With --force these are replaced, and nothing else in the folder is touched.
-_OWN = ("results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html")
+_OWN = (
+    *("results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html"),
+    *("learned.json", "learned.npz", "learned-ceiling.json", "learned-ceiling.npz", "learned.png", "search.png"),
+    *("sampler.npz", "sampler.parquet"),
+)
+_SEARCHES = ("search.npz", "search-ceiling.npz", "search-deployable.npz")
 
 
 class OutputFolder:
@@ -17,14 +22,17 @@ class OutputFolder:
         path: the folder.
         parts: names of the parts; none for a single one, which is written to the folder itself.
         force: replace earlier results.
+        resume: replace them too, but go on with the searches that were begun.
 
     Raises:
         UserError: it is a file, or holds something and `force` is not set.
     """
 
-    def __init__(self, path: Path, parts: tuple[str, ...] = (), force: bool = False):
+    def __init__(self, path: Path, parts: tuple[str, ...] = (), force: bool = False, resume: bool = False):
         self.path = path
         self._parts = parts
+        self._stale = list(_OWN) if resume else [*_OWN, *_SEARCHES]
+        force = force or resume
         if path.exists() and not path.is_dir():
             raise UserError(f"--output {path} is a file: name a folder.")
         if path.is_dir() and any(path.iterdir()) and not force:
@@ -34,12 +42,13 @@ class OutputFolder:
             )
 
     def open(self) -> None:
-        """Make the folders and take away earlier results, so that old and new ones never mix."""
+        """Make the folders and take away earlier results, so that old and new ones never mix; once."""
         with explained(f"--output {self.path}"):
             for folder in (self.path, *(self.path / part for part in self._parts)):
                 folder.mkdir(parents=True, exist_ok=True)
-                for name in _OWN:
+                for name in self._stale:
                     (folder / name).unlink(missing_ok=True)
+        self._stale = []
 
     def part(self, name: str) -> Path:
         """The folder of a part."""

@@ -2,19 +2,25 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from .._checks import nearest
-from ._config import PROBLEMS, TIMES_TAGS, Config, ScheduleConfig, TimesConfig
+from ._config import PROBLEMS, TIMES_TAGS, Config, LearnConfig, ScheduleConfig, TimesConfig
 from ._errors import UserError
 
 __all__ = ["read_config"]
 
+C = TypeVar("C", bound=Config)
 
-def read_config(path: Path) -> Config:
+
+def read_config(path: Path, model: type[C] = Config) -> C:
     """Parse and check a TOML file; stages and files that it names are checked when they are built.
+
+    Arguments:
+        path: the file.
+        model: what may stand in it.
 
     Raises:
         UserError: no such file, no TOML, or a key or value that is not understood.
@@ -28,21 +34,21 @@ def read_config(path: Path) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}.") from error
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         # an unknown key comes first: it is often the misspelt name of one that is missing
         mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
         more = f" ({len(mistakes) - 1} more after that.)" if len(mistakes) > 1 else ""
-        raise UserError(f"{path}: {_explain(dict(mistakes[0]), values)}{more}") from error
+        raise UserError(f"{path}: {_explain(dict(mistakes[0]), values, model)}{more}") from error
 
 
-def _explain(mistake: dict[str, Any], values: dict[str, Any]) -> str:
+def _explain(mistake: dict[str, Any], values: dict[str, Any], whole: type[BaseModel]) -> str:
     kind, place = mistake["type"], _place(mistake["loc"])
     key, value = _key(place), mistake["input"]
     if kind == "extra_forbidden":
-        return f"{key}: unknown key.{nearest(str(place[-1]), _model(place[:-1], values).model_fields)}"
+        return f"{key}: unknown key.{nearest(str(place[-1]), _model(place[:-1], values, whole).model_fields)}"
     if kind == "missing":
-        model = _model(place[:-1], values)
+        model = _model(place[:-1], values, whole)
         required = [name for name, field in model.model_fields.items() if field.is_required()]
         return f"{key} is missing: {_key(place[:-1]) or 'the file'} needs {', '.join(required)}."
     if kind == "union_tag_not_found":
@@ -71,11 +77,12 @@ def _key(place: tuple[Any, ...]) -> str:
     return text
 
 
-def _model(place: tuple[Any, ...], values: dict[str, Any]) -> type[BaseModel]:
+def _model(place: tuple[Any, ...], values: dict[str, Any], whole: type[BaseModel]) -> type[BaseModel]:
     """What may stand at a place."""
     if not place:
-        return Config
-    return {"problem": PROBLEMS.get(_kind(values), Config), "times": TimesConfig}.get(place[0], ScheduleConfig)
+        return whole
+    parts = {"problem": PROBLEMS.get(_kind(values), whole), "times": TimesConfig, "learn": LearnConfig}
+    return parts.get(place[0], ScheduleConfig)
 
 
 def _kind(values: dict[str, Any]) -> str:

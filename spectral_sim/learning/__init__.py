@@ -1,22 +1,33 @@
 """Schedules found by gradients, with proof of how near to the best they are."""
 
+from ._deployable import CeilingAndDeployable, ceiling_and_deployable
 from ._gap import Gap, measure_gap
-from ._learn import Learned, learn
+from ._learn import Learned, learn, load_learned
 from ._objectives import AbstractObjective, save_costs
 from ._objectives import AnytimeLogLoss as anytime_log_loss
 from ._objectives import Penalised as penalised
 from ._objectives import SoftTimeToTarget as soft_time_to_target
 from ._objectives import TerminalLogLoss as terminal_log_loss
+from ._sampler import SamplerWeights, load_sampler_weights, sampler_weights
+from ._saved import load_schedule, save_schedule
 
 __all__ = [
     "AbstractObjective",
+    "CeilingAndDeployable",
     "Gap",
     "Learned",
+    "SamplerWeights",
     "anytime_log_loss",
+    "ceiling_and_deployable",
     "learn",
+    "load_learned",
+    "load_sampler_weights",
+    "load_schedule",
     "measure_gap",
     "penalised",
+    "sampler_weights",
     "save_costs",
+    "save_schedule",
     "soft_time_to_target",
     "terminal_log_loss",
 ]

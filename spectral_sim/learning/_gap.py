@@ -79,7 +79,7 @@ def measure_gap(
 ) -> Gap:
     """Compare a schedule with its bound, with no curation and with the best hand-written schedule."""
     optimum, kind, valid_until = lower_bound(problem, schedule, objective, times)
-    plain = _plain(objective)
+    plain = plain_objective(objective)
 
     def value(candidate):
         return float(plain(simulate(problem, candidate, times, throw=False, **options)))
@@ -117,10 +117,10 @@ def cap_of(schedule: AbstractStage) -> Any:
     return min(caps, default=None)
 
 
-def _plain(objective: AbstractObjective) -> AbstractObjective:
+def plain_objective(objective: AbstractObjective) -> AbstractObjective:
     return objective.objective if isinstance(objective, Penalised) else objective
 
 
 def _evaluate(objective: AbstractObjective, times: np.ndarray, loss: jax.Array) -> float:
     zero = jnp.zeros((), jnp.int32)
-    return float(_plain(objective)(Trajectory(jnp.asarray(times, loss.dtype), loss, None, zero, zero - 1)))
+    return float(plain_objective(objective)(Trajectory(jnp.asarray(times, loss.dtype), loss, None, zero, zero - 1)))

@@ -1,5 +1,6 @@
 """Search for a schedule by gradients through the whole run."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,10 @@ from ..schedules import AbstractStage
 from ._checkpoint import Checkpoint
 from ._gap import Gap, lower_bound, measure_gap, reachable_floor
 from ._objectives import AbstractObjective, save_costs
+from ._sampler import SamplerWeights, sampler_weights
+from ._saved import Folder
+
+_SAMPLER_ARRAYS = ("times", "weights", "mass")
 
 
 class Learned(eqx.Module):
@@ -31,6 +36,7 @@ class Learned(eqx.Module):
         best_start: which start the schedule came from.
         gap: how far from the optimum, or what certifies it; see `Gap`. One for each problem.
         steps: how many steps were done.
+        samplers: the weights that the schedule asks for at each refresh. One for each problem.
     """
 
     schedule: AbstractStage
@@ -40,6 +46,56 @@ class Learned(eqx.Module):
     best_start: int
     gap: tuple[Gap, ...]
     steps: int
+    samplers: tuple[SamplerWeights, ...]
+
+    def sampler_weights(self, times: ArrayLike | None = None, *, problem: int = 0) -> SamplerWeights:
+        """Weights per example for a data loader, with a `save` to .npz or .parquet.
+
+        Arguments:
+            times: when they are wanted, shape (times,), within the run; the refreshes if None.
+            problem: which problem, where the search was over several.
+        """
+        found = self.samplers[problem]
+        return found if times is None else found.at(times)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to `path` (JSON) and the `.npz` file beside it, for `load_learned`.
+
+        Raises:
+            ValueError: a suffix other than .json, or a schedule with a stage that is not shipped.
+        """
+        facts = {
+            "value": self.value,
+            "best_start": self.best_start,
+            "steps": self.steps,
+            "gap": [vars(gap) for gap in self.gap],
+            "last": [sampler.last for sampler in self.samplers],
+        }
+        arrays = {"history": self.history, "failed_at": self.failed_at}
+        for n, sampler in enumerate(self.samplers):
+            arrays |= {f"sampler{n}.{name}": getattr(sampler, name) for name in _SAMPLER_ARRAYS}
+        Folder(path, "learned").write(facts, self.schedule, arrays)
+
+
+def load_learned(path: str | os.PathLike[str]) -> Learned:
+    """Read what `Learned.save` wrote, exactly.
+
+    Arguments:
+        path: the .json file; its arrays are looked for beside it.
+
+    Raises:
+        FileNotFoundError: either file is missing.
+        ValueError: files of another version, or files that do not belong together.
+    """
+    facts, schedule, arrays = Folder(path, "learned").read()
+    gaps = tuple(Gap(**{key: _restored(value) for key, value in gap.items()}) for gap in facts["gap"])
+    samplers = []
+    for n, last in enumerate(facts["last"]):
+        times, weights, mass = (arrays[f"sampler{n}.{name}"] for name in _SAMPLER_ARRAYS)
+        samplers.append(SamplerWeights(times, weights, mass, float(last)))
+    history, failed_at = arrays["history"], arrays["failed_at"]
+    value, best, steps = float(facts["value"]), facts["best_start"], facts["steps"]
+    return Learned(schedule, value, history, failed_at, best, gaps, steps, tuple(samplers))
 
 
 def learn(
@@ -164,7 +220,13 @@ def learn(
     winner = int(np.argmin(best))
     found = eqx.combine(jax.tree.map(lambda x: x[winner], carry[3]), constant)
     gaps = tuple(measure_gap(p, found, objective, grid, key=run_key, **options) for p in problems)
-    return Learned(found, float(best[winner]), history, np.asarray(carry[4]), winner, gaps, done)
+    samplers = tuple(sampler_weights(p, found, grid, key=run_key, **options) for p in problems)
+    return Learned(found, float(best[winner]), history, np.asarray(carry[4]), winner, gaps, done, samplers)
+
+
+def _restored(value: Any) -> Any:
+    """Infinities and NaN are kept as words in JSON."""
+    return float(value) if value in ("inf", "-inf", "nan") else value
 
 
 def _choose(condition, chosen, otherwise):

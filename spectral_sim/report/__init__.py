@@ -7,6 +7,7 @@ from ._extras import INSTALL, require
 from ._html import report_html, write_report
 from ._plots import write_plots
 from ._results import summary, to_dataset, verdict_of, write_dataset, write_results
+from ._search import Search, SearchCurve, search_of_data, search_of_modes
 from ._table import Row, Table, table
 from ._verdict import verdict
 
@@ -17,6 +18,8 @@ __all__ = [
     "REFRESHES_PER_DECADE",
     "Row",
     "Run",
+    "Search",
+    "SearchCurve",
     "Table",
     "default_entries",
     "default_times",
@@ -24,6 +27,8 @@ __all__ = [
     "require",
     "run_assessment",
     "scoring_charges",
+    "search_of_data",
+    "search_of_modes",
     "step_charge",
     "summary",
     "table",

@@ -16,6 +16,7 @@ from ..schedules import uniform
 from ._curves import Curve, bounds_of
 from ._entry import Entry, Family, family, scoring_charges
 from ._record import Record, Rows, Spectrum, recorder
+from ._search import Search
 
 __all__ = ["Assessment", "Run", "run_assessment"]
 
@@ -33,6 +34,7 @@ class Run:
         effective_sample_size: fraction of the base sample that the draws are worth, shape (times,).
         drive: tr M_w over tr M, shape (times,): how much of the speed is scale; 1 on modes.
         rows: mean weight in each row of the heat map, shape (times, rows).
+        row_energy: mean residual energy in each row, shape (times, rows).
         mode_energy: residual energy per mode at the end, shape (modes,).
         initial_mode_energy: the same at time 0.
         charges: how many times all data is scored at each refresh, shape (times,).
@@ -41,6 +43,7 @@ class Run:
         refresh: index of the first bad refresh, -1 if none.
         quadrature_error: largest relative change of the loss on a rule with twice the nodes; None without quadrature.
         seconds: how long it took, compilation included.
+        is_ceiling: whether it was found by looking at the loss that it is judged by.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Run:
     effective_sample_size: np.ndarray
     drive: np.ndarray
     rows: np.ndarray
+    row_energy: np.ndarray
     mode_energy: np.ndarray
     initial_mode_energy: np.ndarray
     charges: np.ndarray
@@ -59,6 +63,7 @@ class Run:
     refresh: int
     quadrature_error: float | None
     seconds: float
+    is_ceiling: bool
 
     @property
     def ok(self) -> bool:
@@ -89,6 +94,7 @@ class Assessment:
         planned: how many runs there will be.
         settings: whatever else was chosen, as plain values.
         warnings: what could not be done.
+        search: how the learned schedules among them were found, if any were.
     """
 
     name: str
@@ -106,6 +112,7 @@ class Assessment:
     planned: int
     settings: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    search: Search | None = None
 
     @property
     def reference(self) -> Run:
@@ -130,6 +137,7 @@ def run_assessment(
     seed: int = 0,
     settings: dict[str, Any] | None = None,
     group_names: tuple[str, ...] = (),
+    search: Search | None = None,
     started: Callable[[int, int, str], None] = lambda index, total, name: None,
     finished: Callable[[Assessment], None] = lambda assessment: None,
 ) -> Assessment:
@@ -147,6 +155,7 @@ def run_assessment(
         seed: seed of random stages, for entries that say nothing else.
         settings: kept with the results.
         group_names: names of the groups, where the problem is reweighted by group.
+        search: how learned schedules among the entries were found.
         started: called with (index, total, name) before each run.
         finished: called after each run with everything so far.
 
@@ -176,6 +185,7 @@ def run_assessment(
         planned=len(entries),
         settings=dict(settings or {}),
         warnings=warnings,
+        search=search,
     )
     for index, entry in enumerate(entries):
         started(index, len(entries), entry.name)
@@ -202,6 +212,7 @@ def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Reco
         effective_sample_size=saved["effective_sample_size"],
         drive=saved["drive"],
         rows=saved["rows"],
+        row_energy=saved["row_energy"],
         mode_energy=saved["mode_energy"][-1],
         initial_mode_energy=saved["mode_energy"][0],
         charges=scoring_charges(entry.schedule, times),
@@ -210,6 +221,7 @@ def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Reco
         refresh=int(trajectory.refresh),
         quadrature_error=_quadrature_error(own, entry, times, options, loss),
         seconds=time.perf_counter() - begin,
+        is_ceiling=entry.is_ceiling,
     )
 
 

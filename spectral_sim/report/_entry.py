@@ -25,6 +25,7 @@ class Entry:
         problem: what it runs on where that is not the problem of the comparison: the same data with weights per group.
         cost: time units that scoring all data once takes; that of the comparison if None.
         seed: seed of its random stages; that of the comparison if None.
+        is_ceiling: whether it was found by looking at the loss that it is judged by: shown, and never recommended.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Entry:
     problem: OperatorProblem | None = None
     cost: float | None = None
     seed: int | None = None
+    is_ceiling: bool = False
 
 
 def stage_of(schedule: AbstractStage, name: str) -> AbstractStage | None:

@@ -6,22 +6,34 @@ from typing import Any
 import numpy as np
 
 from ..analysis import Speedup
-from ._assessment import Assessment
-from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, NET_COLOUR, styles
+from ._assessment import Assessment, Run
+from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, styles
 from ._table import format_speedup, table
 from ._views import (
     COLOUR_TICKS,
     LossView,
+    SearchView,
     colour_limit,
     energy_span,
+    frontier_line,
     heat_map,
     log_ticks,
     loss_views,
     mode_curves,
+    search_views,
+    shown_beside,
     speedup_bars,
 )
 
-__all__ = ["energy_figure", "eigenvalue_figure", "loss_figure", "speedup_figure", "weight_figure"]
+__all__ = [
+    "eigenvalue_figure",
+    "energy_figure",
+    "learned_figure",
+    "loss_figure",
+    "search_figure",
+    "speedup_figure",
+    "weight_figure",
+]
 
 _SPEEDUP_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
 _RED_BLUE = [  # ColorBrewer RdBu from blue to red: white at weight 1, safe for colour-blind readers
@@ -89,15 +101,25 @@ def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
         z = np.log10(np.clip(weights, 1 / limit, limit))
         name = run.name if run.ok else f"{run.name} ({run.describe(assessment.times)})"
         views.append({"name": name, "data": {"z": [_round(z, 4)], "customdata": [_round(weights, 3)]}, "layout": {}})
-    cells = heat_map(assessment, runs[0])
     start = next((n for n, run in enumerate(runs) if run.family == "closed loop" and run.ok), 0)
+    trace, axes = _heat_trace(assessment, runs[start], limit)
+    layout = _layout(400, "time (log scale)", rows.label)
+    for name, options in axes.items():
+        layout[name] |= options
+    layout["margin"]["r"] = 110
+    return {"data": [trace], "layout": layout, "views": views, "start": start}
+
+
+def _heat_trace(assessment: Assessment, run: Run, limit: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The weights of one run, and what its axes look like."""
+    cells, rows = heat_map(assessment, run), assessment.rows
     ticks = [t for t in COLOUR_TICKS if 0.999 / limit <= t <= 1.001 * limit]
     trace = {
         "type": "heatmap",
         "x": _round(cells.times, 6),
         "y": _round(cells.rows, 6),
-        "z": views[start]["data"]["z"][0],
-        "customdata": views[start]["data"]["customdata"][0],
+        "z": _round(np.log10(np.clip(cells.weights, 1 / limit, limit)), 4),
+        "customdata": _round(cells.weights, 3),
         "zmin": -np.log10(limit),
         "zmax": np.log10(limit),
         "colorscale": _RED_BLUE,
@@ -108,15 +130,80 @@ def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
             "ticktext": [f"{tick:g}" for tick in ticks],
         },
     }
-    layout = _layout(400, "time (log scale)", rows.label)
-    layout["xaxis"] |= {**_log_axis((cells.times[0], cells.times[-1])), "showgrid": False}
-    layout["yaxis"] |= {"type": "log" if rows.log else "linear", "showgrid": False}
+    vertical: dict[str, Any] = {"type": "log" if rows.log else "linear", "showgrid": False}
     if rows.log:
-        layout["yaxis"] |= _log_axis((cells.rows[0], cells.rows[-1]))
-    elif rows.named:
-        layout["yaxis"] |= {"tickvals": rows.position.tolist(), "ticktext": [html.escape(name) for name in rows.names]}
-    layout["margin"]["r"] = 110
-    return {"data": [trace], "layout": layout, "views": views, "start": start}
+        vertical |= _log_axis((cells.rows[0], cells.rows[-1]))
+    else:
+        vertical["range"] = [cells.rows[0], cells.rows[-1]]
+    if rows.named:
+        vertical |= {"tickvals": rows.position.tolist(), "ticktext": [html.escape(name) for name in rows.names]}
+    horizontal = {**_log_axis((cells.times[0], cells.times[-1])), "showgrid": False}
+    return trace, {"xaxis": horizontal, "yaxis": vertical}
+
+
+def learned_figure(assessment: Assessment) -> dict[str, Any] | None:
+    """What was learned beside what is ideal, with the frontier over both."""
+    runs = shown_beside(assessment)
+    if not runs:
+        return None
+    limit = colour_limit(assessment)
+    layout = _layout(430, "time (log scale)", assessment.rows.label)
+    width, data = 1 / len(runs), []
+    layout["annotations"] = []
+    for n, run in enumerate(runs):
+        suffix = "" if n == 0 else str(n + 1)
+        trace, axes = _heat_trace(assessment, run, limit)
+        trace |= {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showscale": n == 0, "name": html.escape(run.name)}
+        edge = frontier_line(assessment, run)[1:]
+        line = _line("frontier: energy has fallen by e", assessment.times[1:], edge, "#000000", "solid", 2)
+        data += [trace, line | {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showlegend": n == 0}]
+        left, right = n * width, (n + 1) * width - (0.03 if n + 1 < len(runs) else 0)
+        layout[f"xaxis{suffix}"] = {**layout["xaxis"], **axes["xaxis"], "domain": [left, right], "anchor": f"y{suffix}"}
+        layout[f"yaxis{suffix}"] = {**layout["yaxis"], **axes["yaxis"], "anchor": f"x{suffix}"}
+        if n:
+            layout[f"yaxis{suffix}"] |= {"matches": "y", "showticklabels": False, "title": {"text": ""}}
+        place = {"x": (left + right) / 2, "y": 1.01, "xref": "paper", "yref": "paper", "yanchor": "bottom"}
+        layout["annotations"].append({"text": html.escape(run.name), "showarrow": False, **place})
+    layout["margin"] |= {"r": 110, "b": 90}
+    layout["legend"] |= {"orientation": "h", "y": -0.2, "yanchor": "top"}
+    return {"data": data, "layout": layout}
+
+
+def search_figure(assessment: Assessment) -> dict[str, Any] | None:
+    """The gap over iterations; the views are the searches."""
+    views = search_views(assessment)
+    if not views:
+        return None
+    drawn = [_search_traces(view) for view in views]
+    most = max(len(traces) for traces in drawn)
+    blank = _line("", [], [], "#000000", "solid", 1) | {"showlegend": False}
+    drawn = [[*traces, *([blank] * (most - len(traces)))] for traces in drawn]
+    switched = []
+    for view, traces in zip(views, drawn, strict=True):
+        keys = ("x", "y", "name", "showlegend")
+        data: dict[str, Any] = {key: [trace.get(key, True) for trace in traces] for key in keys}
+        data["line.color"] = [trace["line"]["color"] for trace in traces]
+        data["line.dash"] = [trace["line"]["dash"] for trace in traces]
+        data["line.width"] = [trace["line"]["width"] for trace in traces]
+        axis = {"yaxis.title.text": html.escape(view.axis), "yaxis.type": "log" if view.log else "linear"}
+        switched.append({"name": view.title, "data": data, "layout": {**axis, "yaxis.autorange": True}})
+    layout = _layout(400, "gradient step", views[0].axis)
+    layout["xaxis"] |= {"type": "linear"}
+    layout["yaxis"] |= {"type": "log" if views[0].log else "linear", "exponentformat": "power"}
+    return {"data": drawn[0], "layout": layout, "views": switched}
+
+
+def _search_traces(view: SearchView) -> list[dict[str, Any]]:
+    steps = np.arange(1.0, len(view.best) + 1)
+    keep = np.unique(np.linspace(0, len(steps) - 1, 400).astype(int))
+    traces = [
+        _line("starts", steps[keep], start[keep], BOUND_COLOUR, "solid", 1) | {"showlegend": n == 0}
+        for n, start in enumerate(view.starts.T)
+    ]
+    traces.append(_line("best so far", steps[keep], view.best[keep], GROSS_COLOUR, "solid", 2.5))
+    for (name, value), colour, dash in zip(view.levels, LEVEL_COLOURS, ("solid", "dash", "dot"), strict=False):
+        traces.append(_line(name, steps[[0, -1]], np.full(2, value), colour, dash, 1.6))
+    return traces
 
 
 def eigenvalue_figure(assessment: Assessment) -> dict[str, Any]:

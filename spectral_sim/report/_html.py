@@ -10,7 +10,15 @@ from typing import Any
 
 from ._assessment import Assessment
 from ._extras import require
-from ._figures import eigenvalue_figure, energy_figure, loss_figure, speedup_figure, weight_figure
+from ._figures import (
+    eigenvalue_figure,
+    energy_figure,
+    learned_figure,
+    loss_figure,
+    search_figure,
+    speedup_figure,
+    weight_figure,
+)
 from ._reading import reading
 from ._results import environment, verdict_of
 from ._style import GROSS_COLOUR, NET_COLOUR
@@ -94,6 +102,13 @@ def _section(assessment: Assessment, name: str, figures: dict[str, Any], title: 
     add("loss", "Loss", loss_figure(assessment), ["Click a name to hide it, double-click to see it alone.", *curves])
     bars = "Hatched bars are upper limits: the schedule never reached some of the losses."
     add("speedup", f"Speed-up {_BAR_LEGEND}", speedup_figure(assessment), [bars])
+    if assessment.search is not None:
+        found = [f"Minimised: {assessment.search.objective}. The cost of the search itself is not charged to anything."]
+        add("search", "Search", search_figure(assessment), found)
+        edge = "Black: up to where residual energy has fallen by a factor e."
+        if assessment.is_data:
+            edge += " On data, rows are examples by difficulty; there is no ideal schedule to show beside."
+        add("learned", "Learned weights", learned_figure(assessment), [edge])
     rows = "Red: sampled more than uniformly, blue: less; white: as uniformly. Weights are averaged over each row."
     add("weights", "Weights over time", weight_figure(assessment), [rows], select=True)
     add("eigenvalues", "Eigenvalues under uniform sampling", eigenvalue_figure(assessment), [])

@@ -6,11 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from ._assessment import Assessment
+from ._assessment import Assessment, Run
 from ._extras import require
-from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, NET_COLOUR, styles
+from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, styles
 from ._table import format_short, format_speedup, table
-from ._views import COLOUR_TICKS, colour_limit, energy_span, heat_map, log_ticks, loss_views, mode_curves, speedup_bars
+from ._views import (
+    COLOUR_TICKS,
+    colour_limit,
+    energy_span,
+    frontier_line,
+    heat_map,
+    log_ticks,
+    loss_views,
+    mode_curves,
+    search_views,
+    shown_beside,
+    speedup_bars,
+)
 
 __all__ = ["PLOTS", "write_plots"]
 
@@ -75,8 +87,6 @@ def _losses(assessment: Assessment) -> Any:
 
 
 def _weights(assessment: Assessment) -> Any:
-    from matplotlib.colors import LogNorm
-
     runs = [run for run in assessment.runs if run.family != "uniform"]
     if not runs:
         return None
@@ -87,15 +97,7 @@ def _weights(assessment: Assessment) -> Any:
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     mesh = None
     for axes, run in zip(grid.ravel(), runs, strict=False):
-        cells = heat_map(assessment, run)
-        shown = np.clip(cells.weights, 1 / limit, limit)
-        mesh = axes.pcolormesh(cells.times, cells.rows, shown, norm=LogNorm(1 / limit, limit), cmap="RdBu_r")
-        axes.set_title(run.name if run.ok else f"{run.name} (failed)", fontsize=10)
-        axes.set_xscale("log")
-        if assessment.rows.log:
-            axes.set_yscale("log")
-        elif assessment.rows.named:
-            axes.set_yticks(assessment.rows.position, assessment.rows.names, fontsize=7)
+        mesh = _heat_map(axes, assessment, run, limit)
     for axes in grid.ravel()[len(runs) :]:
         axes.set_visible(False)
     for column in range(columns):  # the lowest plot of each column carries its time axis
@@ -106,6 +108,65 @@ def _weights(assessment: Assessment) -> Any:
     bar = figure.colorbar(mesh, ax=grid, extend="both", aspect=35, label="weight (1: as in uniform sampling)")
     _label_colours(bar, limit)
     figure.suptitle(f"{assessment.title}: weights over time")
+    return figure
+
+
+def _heat_map(axes: Any, assessment: Assessment, run: Run, limit: float) -> Any:
+    from matplotlib.colors import LogNorm
+
+    cells = heat_map(assessment, run)
+    shown = np.clip(cells.weights, 1 / limit, limit)
+    mesh = axes.pcolormesh(cells.times, cells.rows, shown, norm=LogNorm(1 / limit, limit), cmap="RdBu_r")
+    axes.set_title(run.name if run.ok else f"{run.name} (failed)", fontsize=10)
+    axes.set_xscale("log")
+    if assessment.rows.log:
+        axes.set_yscale("log")
+    elif assessment.rows.named:
+        axes.set_yticks(assessment.rows.position, assessment.rows.names, fontsize=7)
+    return mesh
+
+
+def _learned(assessment: Assessment) -> Any:
+    """What was learned beside what is ideal, with the frontier over both."""
+    runs = shown_beside(assessment)
+    if not runs:
+        return None
+    limit = colour_limit(assessment)
+    figure = _figure(5.2 * len(runs) + 1.2, 4.4)
+    grid = figure.subplots(1, len(runs), squeeze=False, sharex=True, sharey=True)
+    mesh = None
+    for axes, run in zip(grid[0], runs, strict=True):
+        mesh = _heat_map(axes, assessment, run, limit)
+        edge = frontier_line(assessment, run)
+        axes.plot(assessment.times[1:], edge[1:], color="black", lw=1.8, label="frontier: energy has fallen by e")
+        axes.set(xlabel="time", ylim=axes.get_ylim())
+    grid[0, 0].set_ylabel(assessment.rows.label)
+    bar = figure.colorbar(mesh, ax=grid, extend="both", aspect=30, label="weight (1: as in uniform sampling)")
+    _label_colours(bar, limit)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
+    figure.suptitle(f"{assessment.title}: learned weights")
+    return figure
+
+
+def _search(assessment: Assessment) -> Any:
+    """The gap over iterations."""
+    views = search_views(assessment)
+    if not views:
+        return None
+    figure = _figure(5.8 * len(views) + 0.6, 4.8)
+    for axes, view in zip(figure.subplots(1, len(views), squeeze=False)[0], views, strict=True):
+        steps = np.arange(1, len(view.best) + 1)
+        lines = axes.plot(steps, view.starts, color=BOUND_COLOUR, lw=0.9)
+        lines[0].set_label("each start")
+        axes.plot(steps, view.best, color=GROSS_COLOUR, lw=2.2, label="best so far")
+        for (name, value), colour, dash in zip(view.levels, LEVEL_COLOURS, ("-", "--", ":"), strict=False):
+            axes.axhline(value, color=colour, ls=dash, lw=1.5, label=name)
+        axes.set(xlabel="gradient step", ylabel=view.axis, title=view.title)
+        if view.log:
+            axes.set_yscale("log")
+        axes.grid(True, which="major", lw=0.4, color="#dddddd")
+        axes.legend(frameon=False, fontsize=8)
+    figure.suptitle(f"{assessment.title}: search")
     return figure
 
 
@@ -208,5 +269,7 @@ PLOTS: dict[str, Callable[[Assessment], Any]] = {
     "weights.png": _weights,
     "spectra.png": _spectra,
     "speedups.png": _speedups,
+    "learned.png": _learned,
+    "search.png": _search,
 }
 """File name and drawing function of every plot."""

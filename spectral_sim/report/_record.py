@@ -54,7 +54,7 @@ class Spectrum:
 
 
 class Record(eqx.Module):
-    """A `save` function: `save_summary`, `rows` (times, rows), `mode_energy` (times, modes) and `drive` (times,).
+    """A `save` function: `save_summary`, `rows` and `row_energy` (times, rows), `mode_energy` (times, modes), `drive`.
 
     The drive is tr M_w / tr M. Above 1 a schedule is faster partly by training on examples with larger features, as a
     larger learning rate would be; on modes it is 1.
@@ -85,14 +85,16 @@ class Record(eqx.Module):
         problem = observation.problem
         if self.mode_bin is None:
             weights_shown, energy = problem.per_example(weights), self._data_energy(observation)
+            residual = jnp.sum(observation.state.residual**2, axis=1)
             assert self.norms is not None
             base = problem.example_mass * self.norms
             drive = jnp.sum(base * weights_shown) / jnp.sum(base)
         else:
-            weights_shown, drive = weights, jnp.ones_like(observation.loss)
+            weights_shown, drive, residual = weights, jnp.ones_like(observation.loss), observation.energy
             energy = _mean(observation.energy, self.mode_count, self.mode_bin, self.num_bins)
-        rows = _mean(weights_shown, self.row_mass, self.row, self.num_rows)
-        return {**save_summary(observation, weights), "rows": rows, "mode_energy": energy, "drive": drive}
+        rows, row_energy = (_mean(x, self.row_mass, self.row, self.num_rows) for x in (weights_shown, residual))
+        means = {"rows": rows, "row_energy": row_energy, "mode_energy": energy, "drive": drive}
+        return {**save_summary(observation, weights), **means}
 
     def _data_energy(self, observation: Observation) -> Float[Array, "features"]:
         """lam_k |a_k|^2 of the training residual in the eigenbasis of uniform sampling, summed over outputs."""

@@ -15,6 +15,7 @@ from ..analysis import Speedup
 from ._assessment import Assessment
 from ._extras import require
 from ._gains import Gains
+from ._search import Search
 from ._table import Row, table
 from ._verdict import verdict
 
@@ -35,22 +36,23 @@ def environment() -> dict[str, str]:
 
 
 def verdict_of(assessment: Assessment) -> str:
-    """The verdict on a comparison, with the distance to the ideal oracle where that is a bound."""
+    """The verdict on a comparison, with the distance to the ideal oracle where that is a bound, and on a search."""
     ideal = [curve for curve in assessment.bounds if assessment.is_modal and curve.kind == "bound"]
     done = [run for run in assessment.runs[1:] if run.ok]
     ratio = None
     if ideal and done and ideal[0].loss[-1] > 0:
         best = min(done, key=lambda run: run.loss[-1])
         ratio = best.name, float(best.loss[-1] / ideal[0].loss[-1])
-    return verdict(table(assessment), assessment.subject, ideal_ratio=ratio)
+    text = verdict(table(assessment), assessment.subject, ideal_ratio=ratio)
+    return text if assessment.search is None else f"{text} {assessment.search.verdict}"
 
 
 def to_dataset(assessment: Assessment) -> Any:
     """An `xarray.Dataset` of everything recorded.
 
     Dimensions: schedules, times, rows (of the heat map), modes, bounds. Variables: loss, train_loss, max_weight,
-    effective_sample_size, drive, charges, weights, status, refresh, cost, eigenvalue, initial_energy, final_energy,
-    bound_loss, bound_kind, bound_measure, bound_valid_until.
+    effective_sample_size, drive, charges, weights, row_energy, status, refresh, cost, eigenvalue, initial_energy,
+    final_energy, bound_loss, bound_kind, bound_measure, bound_valid_until.
     """
     xarray = require("xarray", "results.nc")
     runs, bounds, times = assessment.runs, assessment.bounds, assessment.times
@@ -63,6 +65,7 @@ def to_dataset(assessment: Assessment) -> Any:
     variables: dict[str, Any] = {name: (over_time, stacked(name)) for name in names}
     variables |= {
         "weights": (("schedules", "times", "rows"), stacked("rows")),
+        "row_energy": (("schedules", "times", "rows"), stacked("row_energy")),
         "status": ("schedules", stacked("status").astype(np.int32)),
         "refresh": ("schedules", stacked("refresh").astype(np.int32)),
         "cost": ("schedules", stacked("cost")),
@@ -109,6 +112,7 @@ _LONG_NAMES = {
     "drive": "tr M_w / tr M",
     "charges": "passes over all data for scoring, at each refresh",
     "weights": "mean density ratio in each row",
+    "row_energy": "mean residual energy in each row, on the training set",
     "status": "0: ok; see spectral_sim.Status",
     "refresh": "first bad refresh, -1 if none",
     "cost": "time units for scoring all data once",
@@ -130,6 +134,7 @@ def summary(assessment: Assessment) -> dict[str, Any]:
             "description": assessment.description,
             "complete": len(assessment.runs) == assessment.planned,
             "verdict": verdict_of(assessment),
+            "search": None if assessment.search is None else _search(assessment.search),
             "loss_is": assessment.measure,
             "window": None if window is None else [window.start, window.end],
             "horizon": None if window is None else window.end,
@@ -182,6 +187,28 @@ def _row(row: Row) -> dict[str, Any]:
         else {"value": exponent.value, "stderr": exponent.stderr, "window": list(exponent.window)},
         "quadrature_error": row.quadrature_error,
         "speedup": _gains(row.gains),
+    }
+
+
+def _search(search: Search) -> dict[str, Any]:
+    return {
+        "objective": search.objective,
+        "verdict": search.verdict,
+        "learned": [
+            {
+                "name": curve.name,
+                "searched_on": curve.measured_on,
+                "steps": len(curve.values),
+                "starts": curve.values.shape[1],
+                "objective": curve.best[-1],
+                "bound": curve.optimum,
+                "bound_is": curve.kind,
+                "uniform": curve.uniform,
+                "best_by_hand": curve.by_hand,
+                "best_by_hand_objective": curve.by_hand_value,
+            }
+            for curve in search.curves
+        ],
     }
 
 

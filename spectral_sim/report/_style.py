@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from ._assessment import Run
 
-__all__ = ["BOUND_COLOUR", "CURVE_DASHES", "GROSS_COLOUR", "NET_COLOUR", "Style", "styles"]
+__all__ = ["BOUND_COLOUR", "CURVE_DASHES", "GROSS_COLOUR", "LEVEL_COLOURS", "NET_COLOUR", "Style", "styles"]
 
 # Okabe and Ito (2008), told apart with any colour vision, and a brown. Black is uniform sampling; yellow is too pale.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24")
 BOUND_COLOUR = "#8A8A8A"
 GROSS_COLOUR, NET_COLOUR = "#0072B2", "#E69F00"
+LEVEL_COLOURS = ("#000000", "#D55E00", "#009E73")  # what a search is compared with: uniform, by hand, the certificate
 _DASHES = {"static": ("dash", "longdash"), "open loop": ("dashdot", "longdashdot"), "closed loop": ("solid", "dot")}
 _MATPLOTLIB = {
     "solid": "-",

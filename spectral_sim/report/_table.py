@@ -32,6 +32,7 @@ class Row:
         status: "ok", or what went wrong and when.
         ok: whether the run finished.
         is_uniform: whether this is the reference.
+        is_ceiling: whether it was found by looking at the loss that it is judged by.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row:
     status: str
     ok: bool
     is_uniform: bool
+    is_ceiling: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ def _row(assessment: Assessment, run: Run, window: Window | None) -> Row:
         status=run.describe(assessment.times),
         ok=run.ok,
         is_uniform=run is assessment.reference,
+        is_ceiling=run.is_ceiling,
     )
 
 

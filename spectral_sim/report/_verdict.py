@@ -21,9 +21,10 @@ def verdict(table: Table, subject: str, *, ideal_ratio: tuple[str, float] | None
         ideal_ratio: for modes, the schedule that ends nearest to the ideal oracle, and its loss over the oracle's.
 
     Returns:
-        Plain text. A schedule that only bounds a speed-up from above is never credited with a gain.
+        Plain text. A schedule that only bounds a speed-up from above is never credited with a gain, and a ceiling not
+        at all.
     """
-    curated = [row for row in table.rows if not row.is_uniform]
+    curated = [row for row in table.rows if not row.is_uniform and not row.is_ceiling]
     done = [row for row in curated if row.ok]
     failed = _failures([row for row in curated if not row.ok])
     if not curated:

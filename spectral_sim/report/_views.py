@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..analysis import Speedup
+from ..analysis import frontier as resolution_frontier
+from ..problems import ModalProblem
 from ._assessment import Assessment, Run
 from ._curves import Curve
 from ._table import Table, format_short
@@ -14,12 +16,16 @@ __all__ = [
     "BarGroup",
     "HeatMap",
     "LossView",
+    "SearchView",
     "colour_limit",
     "energy_span",
+    "frontier_line",
     "heat_map",
     "log_ticks",
     "loss_views",
     "mode_curves",
+    "search_views",
+    "shown_beside",
     "speedup_bars",
 ]
 
@@ -147,6 +153,66 @@ def _edges(position: np.ndarray, log: bool) -> np.ndarray:
     middle = (x[1:] + x[:-1]) / 2
     edges = np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
     return np.exp(edges) if log else edges
+
+
+def frontier_line(assessment: Assessment, run: Run) -> np.ndarray:
+    """Up to which row the residual energy has fallen by a factor e, at each time, in the units of the rows; NaN before.
+
+    On modes the resolution frontier; on data the same read off the rows of the heat map, by which examples are ordered.
+    """
+    rows = assessment.rows
+    if rows.named:  # groups have no order
+        return np.full(len(assessment.times), np.nan)
+    # rows of the heat map serve as the modes of a spectrum: increasing positions, the easiest first
+    shown = ModalProblem(np.arange(len(rows.position), 0.0, -1.0), run.row_energy[0], index=rows.position)
+    with np.errstate(divide="ignore"):
+        edge = np.asarray(resolution_frontier(shown, np.log(run.row_energy)))
+    return np.where(edge > 0, edge, np.nan)
+
+
+def shown_beside(assessment: Assessment) -> list[Run]:
+    """What was learned and what is ideal, to be looked at side by side; those that finished."""
+    if assessment.search is None:
+        return []
+    by_name = {run.name: run for run in assessment.runs}
+    return [by_name[name] for name in assessment.search.beside if name in by_name and by_name[name].ok]
+
+
+@dataclass(frozen=True)
+class SearchView:
+    """The progress of one search: the gap to an optimum that can be attained, otherwise the objective itself.
+
+    Arguments:
+        title: what was searched for, and on what.
+        axis: label of the vertical axis.
+        log: whether that axis is logarithmic.
+        starts: shape (steps, starts).
+        best: the best so far, shape (steps,).
+        levels: (name, value) of what it is compared with.
+    """
+
+    title: str
+    axis: str
+    log: bool
+    starts: np.ndarray
+    best: np.ndarray
+    levels: list[tuple[str, float]]
+
+
+def search_views(assessment: Assessment) -> list[SearchView]:
+    """One view for each schedule that was learned."""
+    views = []
+    for curve in () if assessment.search is None else assessment.search.curves:
+        zero = curve.optimum if curve.is_attained else 0.0
+        levels = [("uniform", curve.uniform), (f"best by hand: {curve.by_hand}", curve.by_hand_value)]
+        span = np.nanmax(curve.values) - np.nanmin(curve.best)
+        if not curve.is_attained and np.isfinite(curve.optimum) and curve.best[-1] - curve.optimum < 3 * span:
+            levels.append(("speed limit", curve.optimum))
+        axis = f"gap to {curve.kind} (e-folds of loss)" if curve.is_attained else "objective (log loss)"
+        title = f"{curve.name}, searched on {curve.measured_on}" if curve.measured_on else curve.name
+        levels = [(name, value - zero) for name, value in levels if np.isfinite(value)]
+        views.append(SearchView(title, axis, curve.is_attained, curve.values - zero, curve.best - zero, levels))
+    return views
 
 
 def colour_limit(assessment: Assessment) -> float:

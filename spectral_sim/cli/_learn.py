@@ -1,0 +1,193 @@
+"""The search behind `spectral-sim learn` and `assess --learn`, and the comparison that its outcome belongs in."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+from rich.console import Console
+
+from ..learning import (
+    AbstractObjective,
+    CeilingAndDeployable,
+    Learned,
+    anytime_log_loss,
+    ceiling_and_deployable,
+    learn,
+    load_schedule,
+    penalised,
+    soft_time_to_target,
+    terminal_log_loss,
+)
+from ..problems import ModalProblem, OperatorProblem
+from ..report import Entry, Search, search_of_data, search_of_modes
+from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, water_filling
+from ._config import LearnConfig, ScheduleConfig
+from ._errors import explained
+from ._job import Part
+from ._output import OutputFolder
+from ._progress import Steps, steps
+from ._stages import build_schedule, check_suits
+
+__all__ = ["CHECKPOINT", "learn_part"]
+
+CHECKPOINT = "search.npz"
+_QUANTILES = 16
+_RATES = {"table": 0.1, "policy": 0.01}
+_RATE_OF_STAGES = 0.03
+_REPORTS = 20
+
+
+def learn_part(
+    part: Part, settings: LearnConfig, output: OutputFolder, where: str, progress: Console, base: Path = Path()
+) -> Part:
+    """Search, write what was found into the output folder, and add it to a comparison.
+
+    Files: `learned.json` with `learned.npz`, the same for the ceiling where there is one, and on data `sampler.npz` and
+    `sampler.parquet`, the weights for a data loader. An interrupted search goes on from its checkpoint.
+
+    Arguments:
+        part: the comparison without the search.
+        settings: what to look for, and how.
+        output: folder for results, opened.
+        where: file and key, for messages.
+        progress: for the live gap.
+        base: folder that file names in the settings are relative to.
+
+    Raises:
+        UserError: a search that cannot be made.
+    """
+    problem, folder = part.problem, output.part(part.name)
+    with explained(where):
+        objective = _objective(settings)
+        schedule = _start(settings, part, where, base)
+        objective.check(part.times, 0.0)
+    check_suits(schedule, problem, where)
+    rate = settings.learning_rate or _rate(settings)
+    options: dict[str, Any] = {
+        "objective": objective,
+        "optimizer": optax.adam(optax.cosine_decay_schedule(rate, settings.steps)),
+        "steps": settings.steps,
+        "num_starts": settings.starts,
+        "spread": settings.spread,
+        "patience": settings.patience,
+        "key": jax.random.key(part.seed),
+        "checkpoint": folder / CHECKPOINT,
+        "report_every": max(1, settings.steps // _REPORTS),
+    }
+    data = problem if isinstance(problem, OperatorProblem) and problem.eval_features is not None else None
+    with steps(progress, f"search on {part.name}") as step, explained(where):
+        if data is not None:
+            found: Learned | CeilingAndDeployable = ceiling_and_deployable(
+                data,
+                schedule,
+                part.times,
+                searched_on=settings.searched_on,
+                validation_fraction=settings.validation_fraction,
+                seed=part.seed,
+                report=lambda which, done, best, gap: _tell(step, which, done, settings.steps, best, gap),
+                **options,
+            )
+        else:
+            report = lambda done, best, gap: _tell(step, "learned", done, settings.steps, best, gap)
+            found = learn(problem, schedule, part.times, report=report, **options)
+    _write(found, problem, folder)
+    words = _in_words(settings)
+    if isinstance(found, CeilingAndDeployable):
+        names = "learned (deployable)", "learned (ceiling: saw the held-out loss)"
+        entries = [
+            Entry(names[0], found.deployable.schedule),
+            Entry(names[1], found.ceiling.schedule, is_ceiling=True),
+        ]
+        search: Search = search_of_data(found, names, words)
+    elif isinstance(problem, ModalProblem):
+        name, ideal = "learned", _ideal(schedule)
+        entries = [Entry(name, found.schedule), ideal]
+        search = search_of_modes(found, name, ideal.name, words)
+    else:
+        entries = [Entry("learned", found.schedule)]
+        search = search_of_data(found, ("learned",), words)
+    own = {entry.name for entry in entries}
+    kept = [entry for entry in part.entries if entry.name not in own]
+    learned_settings = settings.model_dump(exclude_none=True)
+    return dataclasses.replace(
+        part, entries=[*kept, *entries], search=search, settings={**part.settings, "learn": learned_settings}
+    )
+
+
+def _objective(settings: LearnConfig) -> AbstractObjective:
+    if settings.objective == "anytime":
+        window = None if settings.window is None else (settings.window[0], settings.window[1])
+        objective: AbstractObjective = anytime_log_loss(window)
+    elif settings.objective == "terminal":
+        objective = terminal_log_loss()
+    else:
+        objective = soft_time_to_target(settings.target, settings.softness)
+    prices = {name: getattr(settings, name) for name in ("divergence", "smoothness", "sample_size", "scoring")}
+    return penalised(objective, **prices) if any(prices.values()) else objective
+
+
+def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> AbstractStage:
+    """Where the search begins."""
+    problem = part.problem
+    if settings.start is not None:
+        return load_schedule(base / settings.start)
+    if settings.stages is not None:
+        return build_schedule(ScheduleConfig(name="learned", stages=settings.stages), where)
+    cap = None if settings.cap is None else (settings.cap[0], settings.cap[1])
+    if settings.schedule == "policy":
+        policy = PolicySchedule.create(jax.random.key(part.seed), width=settings.width, depth=settings.depth)
+        return policy if cap is None else chain(policy, clip(*cap))
+    columns = settings.columns
+    if columns is None and isinstance(problem, OperatorProblem) and problem.groups is None:
+        # a column for each example could not be carried over to examples that the search does not see
+        overfits = problem.eval_features is not None and settings.searched_on == "validation"
+        columns = min(_QUANTILES, len(problem.mass) // 4) if overfits else None
+    return TableSchedule.create(problem, part.times, num_basis=columns, cap=cap, min_spacing=settings.min_spacing)
+
+
+def _rate(settings: LearnConfig) -> float:
+    if settings.stages is not None or settings.start is not None:
+        return _RATE_OF_STAGES
+    return _RATES[settings.schedule or "table"]
+
+
+def _ideal(schedule: AbstractStage) -> Entry:
+    """The ideal oracle, under the cap of what is learned if it has one."""
+    caps = [stage.cap for stage in stages_of(schedule) if isinstance(stage, TableSchedule) and stage.cap]
+    caps += [(float(stage.low), float(stage.high)) for stage in stages_of(schedule) if isinstance(stage, clip)]
+    if not caps:
+        return Entry("water-filling (ideal)", water_filling())
+    low, high = caps[0]
+    return Entry(f"water-filling up to weight {high:g}", chain(water_filling(), clip(low, high)))
+
+
+def _write(found: Learned | CeilingAndDeployable, problem: Any, folder: Path) -> None:
+    """What was found, so that it can be used: to simulate with, and to sample with."""
+    if isinstance(found, CeilingAndDeployable):
+        found.deployable.save(folder / "learned.json")
+        found.ceiling.save(folder / "learned-ceiling.json")
+        sampler = found.sampler
+    else:
+        found.save(folder / "learned.json")
+        sampler = found.sampler_weights()
+    if isinstance(problem, OperatorProblem):
+        sampler.save(folder / "sampler.npz")
+        sampler.save(folder / "sampler.parquet")
+
+
+def _tell(step: Steps, which: str, done: int, total: int, best: float, gap: float) -> None:
+    step.start(done - 1, total, f"{which}, objective {best:.4g}, {gap:.3g} above the bound")
+
+
+def _in_words(settings: LearnConfig) -> str:
+    if settings.objective == "anytime":
+        window = "all times" if settings.window is None else f"t = {settings.window[0]:g} to {settings.window[1]:g}"
+        text = f"mean log loss over log time, {window}"
+    elif settings.objective == "terminal":
+        text = "log loss at the last time"
+    else:
+        text = f"log time to the loss {settings.target:g}"
+    prices = [name for name in ("divergence", "smoothness", "sample_size", "scoring") if getattr(settings, name)]
+    return text + (f", with penalties on {', '.join(prices)}" if prices else "")
