@@ -13,9 +13,9 @@ import optax
 from .._checks import check_choice, check_times
 from .._simulate import simulate
 from .._types import ArrayLike, PRNGKeyArray
-from ..problems import AbstractProblem, OperatorProblem
+from ..problems import OperatorProblem
 from ..schedules import AbstractStage, TableSchedule
-from ._gap import cap_of, hand_written, plain_objective
+from ._gap import cap_of, plain_objective
 from ._learn import Learned, learn
 from ._objectives import AbstractObjective
 from ._sampler import SamplerWeights, sampler_weights
@@ -137,27 +137,20 @@ def ceiling_and_deployable(
     deployable = search("deployable", inner, schedule, **options)
     ceiling = search("ceiling", problem, ceiling_schedule, **{**options, "optimizer": ceiling_optimizer})
 
-    plain = plain_objective(objective)
     run_options = {name: options[name] for name in ("dynamics", "adjoint") if name in options}
-
-    def value(where: AbstractProblem, candidate: AbstractStage) -> float:
-        run_key = key if candidate.needs_key else None
-        reached = float(plain(simulate(where, candidate, grid, key=run_key, throw=False, **run_options)))
-        return reached if np.isfinite(reached) else np.inf
-
-    rules = hand_written(problem, cap_of(schedule))
-    seen = {name: value(inner, rule) for name, rule in rules.items()}
-    picked = min(seen, key=lambda name: seen[name])
+    run_key = key if deployable.schedule.needs_key else None
+    run = simulate(problem, deployable.schedule, grid, key=run_key, **run_options)
+    picked = deployable.gap[0].best_by_hand
     return CeilingAndDeployable(
         ceiling=ceiling,
         deployable=deployable,
         searched_on=searched_on,
-        uniform=value(problem, rules["uniform"]),
+        uniform=ceiling.gap[0].uniform,
         ceiling_value=ceiling.gap[0].value,
-        deployable_value=value(problem, deployable.schedule),
+        deployable_value=float(plain_objective(objective)(run)),
         by_hand=picked,
-        by_hand_value=value(problem, rules[picked]),
-        sampler=sampler_weights(problem, deployable.schedule, grid, key=key, **run_options),
+        by_hand_value=ceiling.gap[0].by_hand[picked],
+        sampler=sampler_weights(problem, deployable.schedule, grid, key=run_key, **run_options),
     )
 
 

@@ -38,18 +38,29 @@ class Gap(eqx.Module):
         kind: how that is known: "water-filling" (attained by a schedule), "capped envelope" (attained at one horizon),
             or "speed limit" (a certificate, loose).
         valid_until: time up to which the bound says anything; infinite for the first two.
-        uniform: the objective of no curation.
-        best_by_hand: name of the best schedule written by hand.
-        best_by_hand_value: its objective.
+        by_hand: objectives of schedules written by hand, by name; "uniform" is no curation.
     """
 
     value: float
     optimum: float
     kind: str
     valid_until: float
-    uniform: float
-    best_by_hand: str
-    best_by_hand_value: float
+    by_hand: dict[str, float]
+
+    @property
+    def uniform(self) -> float:
+        """The objective of no curation."""
+        return self.by_hand["uniform"]
+
+    @property
+    def best_by_hand(self) -> str:
+        """Name of the best schedule written by hand, of those that finished."""
+        return min(self.by_hand, key=lambda name: self.by_hand[name] if np.isfinite(self.by_hand[name]) else np.inf)
+
+    @property
+    def best_by_hand_value(self) -> float:
+        """Its objective."""
+        return self.by_hand[self.best_by_hand]
 
     @property
     def gap(self) -> float:
@@ -86,8 +97,7 @@ def measure_gap(
 
     cap = cap_of(schedule)
     by_hand = {name: value(candidate) for name, candidate in hand_written(problem, cap).items()}
-    best = min(by_hand, key=lambda name: by_hand[name] if np.isfinite(by_hand[name]) else np.inf)
-    return Gap(value(schedule), optimum, kind, valid_until, by_hand["uniform"], best, by_hand[best])
+    return Gap(value(schedule), optimum, kind, valid_until, by_hand)
 
 
 def hand_written(problem: AbstractProblem, cap: Any = None) -> dict[str, AbstractStage]:

@@ -226,6 +226,8 @@ def learn(
 
 def _restored(value: Any) -> Any:
     """Infinities and NaN are kept as words in JSON."""
+    if isinstance(value, dict):
+        return {key: _restored(item) for key, item in value.items()}
     return float(value) if value in ("inf", "-inf", "nan") else value
 
 

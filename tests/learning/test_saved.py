@@ -1,0 +1,150 @@
+"""Schedules, searches and sampler weights on disk: what comes back is what was written, or a clear refusal."""
+
+import json
+
+import equinox as eqx
+import jax
+import numpy as np
+import pyarrow.parquet
+import pytest
+from helpers import DATA_ONLY, EXAMPLES, example, make_problem
+
+import spectral_sim as ss
+
+TIMES = ss.log_times(0.5, 50.0, 7)
+
+
+@pytest.fixture(scope="module")
+def found(two_rules):
+    problem = make_problem("grouped")
+    table = ss.TableSchedule.create(problem, TIMES, cap=(0.1, 3.0), min_spacing=2.0)
+    return ss.learn(
+        problem, table, TIMES, objective=ss.terminal_log_loss(), steps=4, num_starts=2, key=jax.random.key(0)
+    )
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_stage_comes_back_exactly(name, tmp_path):
+    problem = make_problem("operator" if EXAMPLES[name].refused == DATA_ONLY else "modal")
+    schedule = example(name, problem)
+    ss.save_schedule(schedule, tmp_path / "schedule.json")
+    assert eqx.tree_equal(ss.load_schedule(tmp_path / "schedule.json"), schedule)
+
+
+@pytest.mark.parametrize("kind", ["policy", "table", "chain of tables"])
+def test_learnable_schedules_come_back_exactly(kind, tmp_path):
+    problem, key = make_problem("shells", np.float32), jax.random.key(3)
+    table = ss.TableSchedule.create(problem, TIMES, num_basis=4, min_spacing=3.0, scale=1.0, key=key)
+    varying = ss.chain(ss.proportional(ss.PerRefresh(np.linspace(0.5, 1.0, len(TIMES)))), ss.clip(0.1, 9.0))
+    policy = ss.PolicySchedule.create(key, width=5, depth=2)
+    schedule = {"policy": policy, "table": table, "chain of tables": varying}[kind]
+    ss.save_schedule(schedule, tmp_path / "schedule.json")
+    loaded = ss.load_schedule(tmp_path / "schedule.json")
+    assert eqx.tree_equal(loaded, schedule)
+    np.testing.assert_array_equal(*(ss.simulate(problem, s, TIMES).loss for s in (loaded, schedule)))
+
+
+def test_a_search_comes_back_exactly(found, tmp_path):
+    found.save(tmp_path / "learned.json")
+    loaded = ss.load_learned(tmp_path / "learned.json")
+    assert eqx.tree_equal(loaded.schedule, found.schedule)
+    assert loaded.gap == found.gap
+    assert (loaded.value, loaded.best_start, loaded.steps) == (found.value, found.best_start, found.steps)
+    np.testing.assert_array_equal(loaded.history, found.history)
+    np.testing.assert_array_equal(loaded.failed_at, found.failed_at)
+    for name in ("times", "weights", "mass", "last"):
+        np.testing.assert_array_equal(getattr(loaded.sampler_weights(), name), getattr(found.sampler_weights(), name))
+    assert eqx.tree_equal(ss.load_schedule(tmp_path / "learned.json"), found.schedule)  # also a schedule file
+
+
+def test_files_that_cannot_serve_say_why(found, tmp_path):
+    path = tmp_path / "learned.json"
+    with pytest.raises(FileNotFoundError, match=r"learned\.json is missing"):
+        ss.load_learned(path)
+    with pytest.raises(ValueError, match=r"does not end in \.json"):
+        found.save(tmp_path / "learned.npz")
+    found.save(path)
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({**facts, "version": 2}))
+    with pytest.raises(ValueError, match="has version 2, this library reads version 1: learn it anew"):
+        ss.load_learned(path)
+    path.write_text(json.dumps({**facts, "digest": "0"}))
+    with pytest.raises(ValueError, match="holds other arrays than were saved with it"):
+        ss.load_learned(path)
+    path.write_text(json.dumps({**facts, "stages": [{"stage": "magic"}]}))
+    with pytest.raises(ValueError, match="the stage 'magic', which this version of the library does not know"):
+        ss.load_learned(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="is no file of this library"):
+        ss.load_learned(path)
+    ss.save_schedule(found.schedule, path)
+    with pytest.raises(ValueError, match=r"holds 'spectral_sim\.schedule', not spectral_sim\.learned"):
+        ss.load_learned(path)
+
+    class Own(ss.AbstractStage):
+        def init(self, problem):
+            return None
+
+        def __call__(self, signal, observation, state):
+            return signal, state
+
+    with pytest.raises(ValueError, match="Own is no shipped stage and cannot be saved"):
+        ss.save_schedule(Own(), path)
+
+
+def test_a_policy_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "policy.json"
+    ss.save_schedule(ss.PolicySchedule.create(jax.random.key(0), width=4, depth=1), path)
+    facts = json.loads(path.read_text())
+    facts["stages"][0]["network"]["width"] = 5
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ValueError, match="its network has other inputs than the policies of this version"):
+        ss.load_schedule(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_sampler_weights_are_those_of_the_run(found, suffix, tmp_path):
+    problem, path = make_problem("grouped"), tmp_path / f"sampler{suffix}"
+    run = ss.simulate(problem, found.schedule, TIMES, save=ss.save_weights)
+    sampler = found.sampler_weights()
+    np.testing.assert_array_equal(sampler.weights, np.asarray(run.saved)[:-1][:, np.asarray(problem.groups)])
+    np.testing.assert_allclose(sampler.weights @ sampler.mass, 1, rtol=1e-12)
+    np.testing.assert_allclose(sampler.probabilities().sum(axis=1), 1, rtol=1e-14)
+    sampler.save(path)
+    loaded = ss.load_sampler_weights(path)
+    for name in ("times", "weights", "mass", "last"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(sampler, name))
+    # held from each refresh to the next, to the end of the run
+    later = loaded.at([0.0, TIMES[2], TIMES[3] * 0.999, TIMES[-1]])
+    np.testing.assert_array_equal(later.weights, sampler.weights[[0, 2, 2, -1]])
+    np.testing.assert_array_equal(found.sampler_weights([1.0]).weights[0], sampler.at([1.0]).weights[0])
+    with pytest.raises(ValueError, match="times holds 60, but weights are known from 0 to 50"):
+        loaded.at([1.0, 60.0])
+
+
+def test_a_parquet_file_is_plain_for_other_readers(found, tmp_path):
+    path = tmp_path / "sampler.parquet"
+    found.sampler_weights().save(path)
+    table = pyarrow.parquet.read_table(path)
+    assert table.num_rows == 12
+    assert table.column_names[:3] == ["example", "mass", "weight_0"]
+
+
+def test_sampler_files_that_cannot_serve_say_why(found, tmp_path):
+    with pytest.raises(ValueError, match=r"suffix of path='\.csv' is not known"):
+        found.sampler_weights().save(tmp_path / "sampler.csv")
+    with pytest.raises(FileNotFoundError, match="is not a file"):
+        ss.load_sampler_weights(tmp_path / "sampler.npz")
+    np.savez(tmp_path / "other.npz", a=np.ones(2))
+    with pytest.raises(ValueError, match="holds no sampler weights"):
+        ss.load_sampler_weights(tmp_path / "other.npz")
+    parts = {name: getattr(found.sampler_weights(), name) for name in ("times", "weights", "mass", "last")}
+    np.savez(tmp_path / "old.npz", version=0, **parts)
+    with pytest.raises(ValueError, match="has version 0, this library reads version 1"):
+        ss.load_sampler_weights(tmp_path / "old.npz")
+
+
+def test_sampler_weights_of_modes_are_those_of_the_modes():
+    problem = make_problem("modal")
+    sampler = ss.sampler_weights(problem, ss.chain(ss.noise(0.1), ss.proportional()), TIMES, key=jax.random.key(0))
+    assert sampler.weights.shape == (len(TIMES) - 1, 12)
