@@ -1,8 +1,8 @@
 """Throughput of the modal loop against the same computation in vectorised NumPy, in one process.
 
-1,024 power-tilt schedules x 512 modes x 256 times in float32. The bare compiled loop, which only updates, exponentiates
-and sums, is the limit that the same compiler sets. Runs are interleaved and medians of ratios are printed, since machines
-are shared and noisy. Run: python benchmarks/modal_forward.py
+1,024 power-tilt schedules x 512 modes x 256 times in float32. The bare compiled loop, which only updates,
+exponentiates and sums, is the limit that the same compiler sets. Runs are interleaved and medians of ratios are printed,
+since machines are shared and noisy. Run: python benchmarks/modal_forward.py
 """
 
 import statistics
@@ -81,7 +81,8 @@ def main() -> None:
     print(f"largest relative difference of the losses: {difference:.1e}")
     print(f"{rate:.2e} mode-steps/s: {ratio('numpy', 'spectral_sim'):.1f} times NumPy (median of {PAIRS} rounds)")
     print(
-        f"{ratio('bare', 'spectral_sim'):.2f} of the bare compiled loop, itself {ratio('numpy', 'bare'):.1f} times NumPy"
+        f"{ratio('bare', 'spectral_sim'):.2f} of the bare compiled loop, "
+        f"itself {ratio('numpy', 'bare'):.1f} times NumPy"
     )
 
 

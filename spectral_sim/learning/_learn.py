@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from .._checks import check_positive, check_times
+from .._checks import check_choice, check_positive, check_times
 from .._save import save_loss
 from .._simulate import simulate
 from .._types import ArrayLike, PRNGKeyArray
@@ -23,6 +23,11 @@ from ._sampler import SamplerWeights, sampler_weights
 from ._saved import Folder
 
 _SAMPLER_ARRAYS = ("times", "weights", "mass")
+_ACROSS = {
+    "worst": lambda values, bounds: values.max(),
+    "worst_gap": lambda values, bounds: (values - bounds).max(),
+    "mean": lambda values, bounds: values.mean(),
+}
 
 
 class Learned(eqx.Module):
@@ -30,7 +35,7 @@ class Learned(eqx.Module):
 
     Arguments:
         schedule: the best schedule found.
-        value: its objective (on several problems, the worst).
+        value: its objective; on several problems the worst, the worst gap or the mean, as was asked for.
         history: objective of every start before each step, shape (steps, starts); NaN once a start has failed.
         failed_at: step at which a start's gradient became non-finite, -1 for the others, shape (starts,).
         best_start: which start the schedule came from.
@@ -108,6 +113,7 @@ def learn(
     steps: int = 500,
     num_starts: int = 1,
     spread: float = 0.3,
+    across: str = "worst",
     key: PRNGKeyArray | None = None,
     patience: int | None = None,
     checkpoint: Any = None,
@@ -121,7 +127,7 @@ def learn(
     A start whose gradient becomes non-finite stops there and is marked; the others go on.
 
     Arguments:
-        problem: one problem, or several: then the worst objective among them is minimised.
+        problem: one problem, or several; see `across`.
         schedule: where the search begins: a `TableSchedule`, a `PolicySchedule`, or any chain.
         times: refresh grid, shape (times,).
         objective: what to minimise, such as `anytime_log_loss()`.
@@ -129,8 +135,11 @@ def learn(
         steps: number of gradient steps.
         num_starts: number of starts; the first is `schedule` itself, the others add noise to its leaves.
         spread: standard deviation of that noise.
+        across: what is minimised on several problems: "worst", the largest objective among them; "worst_gap", the
+            largest distance of an objective to the bound on it, which is fair to problems of unequal loss; or "mean".
         key: PRNG key of the starts, and of schedules with random stages (the same draws at every step).
-        patience: stop once the best objective has not improved by 1e-6 for this many steps; never if None.
+        patience: stop once the best objective has not improved by 1e-6 in this many steps, looked at every
+            `report_every` steps; never if None.
         checkpoint: path of a file that holds the state of the search, written every `report_every` steps. A search that
             finds one of its own resumes from it, to the same result bit for bit.
         report: called with the step, the best objective and its distance to the bound on it.
@@ -151,6 +160,7 @@ def learn(
         check_positive(name, number, "give a whole number, at least 1")
     if not problems:
         raise ValueError("problem is an empty sequence: give at least one problem.")
+    check_choice("across", across, _ACROSS)
     grid = np.asarray(times, np.float64)
     for each in problems:
         objective.check(grid, reachable_floor(each))
@@ -165,12 +175,17 @@ def learn(
     if optimizer is None:
         optimizer = optax.adam(optax.cosine_decay_schedule(0.1, steps))
     save = save_costs if objective.needs_weights else save_loss
+    bounds = np.array([lower_bound(p, schedule, objective, grid)[0] for p in problems])
+    if across == "worst_gap" and not np.isfinite(bounds).all():
+        n = int(np.argmin(np.isfinite(bounds)))
+        raise ValueError(f"across='worst_gap', but the bound on problem {n} is {bounds[n]}: use 'worst' or 'mean'.")
+    optimum = float(_ACROSS[across](bounds, bounds))
 
     def value_of(trainable):
         built = eqx.combine(trainable, constant)
         run_key_ = run_key if built.needs_key else None
         runs = [simulate(p, built, grid, save=save, key=run_key_, throw=False, **options) for p in problems]
-        return jnp.max(jnp.stack([objective(run) for run in runs]))
+        return _ACROSS[across](jnp.stack([objective(run) for run in runs]), bounds)
 
     def step(carry, _):
         params, opt_state, best, best_params, failed_at, count = carry
@@ -195,11 +210,9 @@ def learn(
         return params, optimizer.init(params), *nothing
 
     carry = jax.vmap(begin)(_noise(trainable, num_starts, spread, start_key))
-    optimum = max(lower_bound(p, schedule, objective, grid)[0] for p in problems)
-    store = Checkpoint.open(checkpoint, carry, (schedule, problems, grid, objective, num_starts, spread))
+    store = Checkpoint.open(checkpoint, carry, (schedule, problems, grid, objective, num_starts, spread, across, steps))
     carry, history, done = store.restore(carry)
-    best_seen, since = np.inf, done
-    while done < steps:
+    while done < steps and not _settled(history, patience):
         length = min(report_every, steps - done)
         carry, values = advance(carry, length)
         history = np.concatenate([history, np.asarray(values).T])
@@ -208,9 +221,7 @@ def learn(
         best = float(np.min(np.asarray(carry[2])))
         if report is not None:
             report(done, best, best - optimum)
-        if best < best_seen - 1e-6:
-            best_seen, since = best, done
-        if (patience is not None and done - since >= patience) or np.all(np.asarray(carry[4]) >= 0):
+        if np.all(np.asarray(carry[4]) >= 0):
             break
     best = np.asarray(carry[2])
     if not np.isfinite(best).any():
@@ -222,6 +233,17 @@ def learn(
     gaps = tuple(measure_gap(p, found, objective, grid, key=run_key, **options) for p in problems)
     samplers = tuple(sampler_weights(p, found, grid, key=run_key, **options) for p in problems)
     return Learned(found, float(best[winner]), history, np.asarray(carry[4]), winner, gaps, done, samplers)
+
+
+def _settled(history: np.ndarray, patience: int | None) -> bool:
+    """Whether the best objective has not improved by 1e-6 in the last `patience` steps.
+
+    A function of the history alone, so that a search that was resumed stops where it would have stopped.
+    """
+    if patience is None or len(history) <= patience:
+        return False
+    earlier, all_of_it = (np.fmin.reduce(part, axis=None) for part in (history[:-patience], history))
+    return bool(earlier - all_of_it < 1e-6)
 
 
 def _restored(value: Any) -> Any:
