@@ -1,8 +1,8 @@
 """Throughput of the modal loop against the same computation in vectorised NumPy, in one process.
 
 1,024 power-tilt schedules x 512 modes x 256 times in float32. The bare compiled loop, which only updates,
-exponentiates and sums, is the limit that the same compiler sets. Runs are interleaved and medians of ratios are printed,
-since machines are shared and noisy. Run: python benchmarks/modal_forward.py
+exponentiates and sums, is the limit that the same compiler sets. Runs are interleaved and medians of ratios are
+printed, since machines are shared and noisy. Run: python benchmarks/modal_forward.py
 """
 
 import statistics
