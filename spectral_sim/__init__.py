@@ -33,6 +33,8 @@ from .dynamics import (
     AbstractDynamics,
     ModalFlow,
     OperatorFlow,
+    SGDMoments,
+    step_times,
 )
 from .learning import (
     AbstractObjective,
@@ -188,6 +190,7 @@ __all__ = [
     "save_summary",
     "save_weights",
     "schedules",
+    "SGDMoments",
     "shell_average",
     "simulate",
     "SimulationError",
@@ -207,6 +210,7 @@ __all__ = [
     "static_sandwich",
     "static_weights",
     "Status",
+    "step_times",
     "subsample",
     "TableSchedule",
     "terminal_log_loss",

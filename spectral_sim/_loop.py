@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from ._observation import Observation
-from ._trajectory import Status, Trajectory
+from ._status import Status
+from ._trajectory import Trajectory
 from ._types import Array, PerRefresh, PyTree, cast_inexact
+from .dynamics import Verdict
 from .numerics import attempt, segment_length, segmented_scan
 
 
@@ -45,7 +47,7 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
     constants, memory = eqx.partition(stage_state, passed_on)
 
     def refresh(carry, xs):
-        observed, memory, last_weights, status, failed_at = carry
+        observed, memory, last_weights, status, failed_at, limit = carry
         index, duration, next_time, sliced = xs
         live = index < intervals  # the last entry only records, and so do any that pad a segment
         schedule_now, dynamics_now = eqx.combine(sliced, (schedule, dynamics))
@@ -60,13 +62,18 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
             weights = held
         record = observed.loss, save(shown(observed, index, duration), jnp.where(live, weights, last_weights))
         operands = dynamics_now, problem, observed.state, weights, duration, next_time, key, index
-        observed, _ = attempt(_advance, operands)
-        return (observed, memory, weights, status, failed_at), record
+        (observed, verdict), _ = attempt(_advance, operands)
+        if verdict is not None:
+            first = live & (status == Status.OK) & (verdict.code != Status.OK)
+            status, failed_at = jnp.where(first, verdict.code, status), jnp.where(first, index, failed_at)
+            limit = jnp.where(first, verdict.limit, limit)
+        return (observed, memory, weights, status, failed_at, limit), record
 
-    carry = observed, memory, jnp.ones_like(mass), code, jnp.zeros((), jnp.int32)
+    unknown = jnp.full((), jnp.nan, mass.dtype)
+    carry = observed, memory, jnp.ones_like(mass), code, jnp.zeros((), jnp.int32), unknown
     again = lambda x: jnp.concatenate([x, x[-1:]])
     xs = index, again(durations), again(times[1:]), jax.tree.map(again, tables)
-    (*_, status, failed_at), (loss, saved) = _scan(adjoint, refresh, carry, xs)
+    (*_, status, failed_at, limit), (loss, saved) = _scan(adjoint, refresh, carry, xs)
 
     # a state that is not finite shows in the recorded loss, which costs the loop nothing
     failed_at = jnp.where(status == Status.OK, intervals + 1, failed_at)
@@ -75,7 +82,8 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
     status = jnp.where(lost, Status.NON_FINITE_STATE, status).astype(jnp.int32)
     failed_at = jnp.minimum(failed_at, lost_at)
     loss, saved = jax.tree.map(lambda x: _blank(x, index < failed_at), (loss, saved))
-    return Trajectory(times, loss, saved, status, jnp.where(status == Status.OK, -1, failed_at))
+    limit = jnp.where(lost, unknown, limit)
+    return Trajectory(times, loss, saved, status, jnp.where(status == Status.OK, -1, failed_at), limit)
 
 
 def _scan(adjoint, step, carry, xs):
@@ -137,8 +145,13 @@ def _advance(operands):
     """Hold the weights over the interval and look at the learner after it."""
     dynamics, problem, state, weights, duration, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
+    verdict = jax.lax.stop_gradient(dynamics.check(problem, state, weights, duration))
     observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, duration, key), time))
-    return observed, _finite(observed)
+    code = _finite(observed)
+    if verdict is not None:
+        verdict = Verdict(jnp.asarray(verdict.code, jnp.int32), jnp.asarray(verdict.limit, observed.loss.dtype))
+        code = jnp.where(verdict.code == Status.OK, code, verdict.code)
+    return (observed, verdict), code
 
 
 def _finite(observed):

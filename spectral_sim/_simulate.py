@@ -44,7 +44,7 @@ def simulate(
         adjoint: what reverse mode keeps. "direct": everything inside every interval. "stored": the state at every
             refresh, the inside of an interval being computed again. "checkpointed": the state at about sqrt(times)
             refreshes. The default of the dynamics if None. Forward mode works with each.
-        key: PRNG key, for schedules with random stages.
+        key: PRNG key, for schedules with random stages and for dynamics that draw mini-batches.
         throw: raise `SimulationError` when a run fails; otherwise its status says so, and it runs on with uniform
             weights, so that no member of a batch affects another's result or gradient.
 
@@ -67,6 +67,8 @@ def simulate(
         raise ValueError("the schedule draws random numbers: pass simulate(key=jax.random.key(0)).")
     if dynamics is None:
         dynamics = _default_dynamics(problem)
+    if dynamics.needs_key and key is None:
+        raise ValueError(f"{type(dynamics).__name__} draws random numbers: pass simulate(key=jax.random.key(0)).")
     # differences are taken in float64 where possible: on a long grid float32 times lose an interval's digits
     grid = np.asarray(times, np.float64) if is_concrete(times) else jnp.asarray(times)
     durations = jnp.asarray(np.diff(grid) if is_concrete(times) else jnp.diff(grid), problem.dtype)

@@ -1,31 +1,13 @@
 """What a run returns, and the reasons for which it may have failed."""
 
-import enum
 from typing import Any
 
 import equinox as eqx
 import numpy as np
 
 from ._checks import is_concrete
+from ._status import MEANING, Status
 from ._types import Array, Float, Int, PyTree
-
-
-class Status(enum.IntEnum):
-    """Why a run stopped following its schedule."""
-
-    OK = 0
-    NON_FINITE_WEIGHTS = 1
-    NEGATIVE_WEIGHTS = 2
-    ZERO_WEIGHTS = 3
-    NON_FINITE_STATE = 4
-
-
-_MEANING = {
-    Status.NON_FINITE_WEIGHTS: "the schedule returned weights that are NaN or infinite",
-    Status.NEGATIVE_WEIGHTS: "the schedule returned a negative weight; weights are density ratios",
-    Status.ZERO_WEIGHTS: "the schedule returned weights that are all zero",
-    Status.NON_FINITE_STATE: "the loss became NaN or infinite; check the problem's scale, or use float64",
-}
 
 
 class SimulationError(RuntimeError):
@@ -41,6 +23,8 @@ class Trajectory(eqx.Module):
         saved: what `save` returned, every array with a leading `times` axis.
         status: a `Status` code, scalar (one per member of a batch).
         refresh: index of the first bad refresh, -1 if none. Recorded values from there on are NaN.
+        limit: what the dynamics could have done there, where its status names a limit: the largest stable learning
+            rate, for one. NaN otherwise, None where nothing was run.
     """
 
     times: Float[Array, "times"]
@@ -48,6 +32,7 @@ class Trajectory(eqx.Module):
     saved: PyTree
     status: Int[Array, "..."]
     refresh: Int[Array, "..."]
+    limit: Float[Array, "..."] | None = None
 
     def raise_if_failed(self) -> None:
         """Raise `SimulationError` for the first member that failed; nothing is raised under a trace."""
@@ -57,9 +42,9 @@ class Trajectory(eqx.Module):
         if status.any():
             member = int(np.flatnonzero(status)[0])
             where = f"refresh {refresh[member]}" + (f" of member {member}" if status.size > 1 else "")
-            raise SimulationError(
-                f"{_MEANING[Status(int(status[member]))]} (at {where}); simulate(throw=False) returns a status instead."
-            )
+            limit = np.nan if self.limit is None else np.atleast_1d(self.limit).ravel()[member]
+            meaning = MEANING[Status(int(status[member]))].format(limit=f"{limit:.6g}")
+            raise SimulationError(f"{meaning} (at {where}); simulate(throw=False) returns a status instead.")
 
 
 def describe_status(status: Any) -> str:

@@ -21,7 +21,7 @@ LAYERS = (
     {"_checks"},
     {"_times", "numerics"},
     {"problems"},
-    {"_observation"},
+    {"_observation", "_status"},
     {"schedules", "dynamics"},
     {"_save", "_trajectory"},
     {"_loop"},

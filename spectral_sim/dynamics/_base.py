@@ -6,7 +6,19 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from .._observation import Observation
-from .._types import Array, Float, PRNGKeyArray, PyTree
+from .._types import Array, Float, Int, PRNGKeyArray, PyTree
+
+
+class Verdict(eqx.Module):
+    """Whether an interval can be run.
+
+    Arguments:
+        code: a `Status` code, scalar.
+        limit: what could have been run instead, scalar: the largest stable learning rate, for one; NaN if unknown.
+    """
+
+    code: Int[Array, ""]
+    limit: Float[Array, ""]
 
 
 class AbstractDynamics(eqx.Module):
@@ -14,9 +26,11 @@ class AbstractDynamics(eqx.Module):
 
     Class attributes to override:
         adjoint: what reverse mode keeps by default; see `simulate`.
+        needs_key: whether the dynamics draws random numbers.
     """
 
     adjoint: ClassVar[str] = "checkpointed"
+    needs_key: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:
@@ -36,6 +50,12 @@ class AbstractDynamics(eqx.Module):
     @abc.abstractmethod
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         """Energies, loss and time of a state; the loop fills in the rest."""
+
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Float[Array, ""]
+    ) -> Verdict | None:
+        """Whether `advance` can run the interval; None where it always can, and nothing is compiled for it."""
+        return None
 
 
 def require(problem: Any, kind: type, dynamics: AbstractDynamics) -> None:

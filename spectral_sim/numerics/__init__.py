@@ -4,12 +4,15 @@ from ._guard import attempt
 from ._phi import integral_decay, phi1, phi1_eigh
 from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
+from ._rank_one_power import SHORTEST_POWER, rank_one_power
+from ._repeat import repeat
 from ._scores import log_or_minus_inf, mean_one, relative_log
 from ._segmented import segment_length, segmented_scan
 from ._selection import mass_rank, top_mass
 from ._water_filling import capped_water_level, water_level
 
 __all__ = [
+    "SHORTEST_POWER",
     "ShellRule",
     "attempt",
     "capped_water_level",
@@ -20,7 +23,9 @@ __all__ = [
     "phi1",
     "phi1_eigh",
     "project_to_bounds",
+    "rank_one_power",
     "relative_log",
+    "repeat",
     "segment_length",
     "segmented_scan",
     "shell_rule",

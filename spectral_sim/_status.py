@@ -1,0 +1,30 @@
+"""The reasons for which a run may have failed."""
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """Why a run stopped following its schedule."""
+
+    OK = 0
+    NON_FINITE_WEIGHTS = 1
+    NEGATIVE_WEIGHTS = 2
+    ZERO_WEIGHTS = 3
+    NON_FINITE_STATE = 4
+    UNSTABLE_LEARNING_RATE = 5
+    PARTIAL_STEPS = 6
+    BAD_SETTING = 7
+    TOO_MANY_STEPS = 8
+
+
+MEANING = {
+    Status.NON_FINITE_WEIGHTS: "the schedule returned weights that are NaN or infinite",
+    Status.NEGATIVE_WEIGHTS: "the schedule returned a negative weight; weights are density ratios",
+    Status.ZERO_WEIGHTS: "the schedule returned weights that are all zero",
+    Status.NON_FINITE_STATE: "the loss became NaN or infinite; check the problem's scale, or use float64",
+    Status.UNSTABLE_LEARNING_RATE: "the learning rate is above the limit of stability; the largest stable value is {limit}",
+    Status.PARTIAL_STEPS: "the interval is not a whole number of steps, being {limit} of them; build the grid with step_times",
+    Status.BAD_SETTING: "a learning rate that is not positive, a batch below 1, or a negative noise variance or source",
+    Status.TOO_MANY_STEPS: "the interval takes more than max_steps steps; the longest that it allows is {limit}: "
+    "refresh more often, or raise max_steps",
+}

@@ -1,0 +1,110 @@
+"""Learning rate and batch size, as numbers, tables or schedules of the step; the steps that fill an interval."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_finite, check_non_negative, check_positive, concrete, first_index, is_concrete
+from .._status import Status
+from .._types import Array, ArrayLike, Float, PerRefresh, as_inexact
+
+__all__ = ["as_setting", "check_settings", "setting_at", "settings_code", "step_times", "whole_steps"]
+
+Setting = Any  # a scalar, a PerRefresh table of scalars, or a callable of the number of steps taken, as optax's are
+_TOLERANCE = 1e-3  # of a step
+
+
+def as_setting(value: Any) -> Setting:
+    """A schedule of the step passes; anything else becomes an inexact array."""
+    return value if callable(value) else as_inexact(value)
+
+
+def check_settings(learning_rate: Setting, batch_size: Setting, noise_variance: Setting) -> None:
+    """Raise on the first value that no run could use; schedules of the step are checked as they are evaluated."""
+    if not callable(learning_rate):
+        check_positive("learning_rate", learning_rate, "give a step in units of time")
+    if not callable(batch_size):
+        check_finite("batch_size", batch_size, "give a number of examples; ModalFlow is the limit of small steps")
+        if is_concrete(batch_size) and (concrete(batch_size) < 1).any():
+            bad = concrete(batch_size) < 1
+            raise ValueError(
+                f"batch_size{first_index(bad)} is {concrete(batch_size)[bad][0]:.6g}: a batch has at least one "
+                "example; give 1 or more."
+            )
+    check_non_negative("noise_variance", noise_variance, "give sigma^2, the variance of the label noise")
+
+
+def setting_at(setting: Setting, steps: Float[Array, ""]) -> Float[Array, ""]:
+    """The value in force after `steps` steps; tables have been sliced by the loop."""
+    value = setting(steps) if callable(setting) else setting
+    return jnp.asarray(value, steps.dtype)
+
+
+def whole_steps(duration: Float[Array, ""], learning_rate: Float[Array, ""]) -> tuple[Array, Array]:
+    """n = rint(h / eta), and h / eta itself where n is off by more than a thousandth of a step, else NaN.
+
+    The difference is also allowed what rounding makes of it: in float32 a million steps are known to a tenth.
+    """
+    ratio = duration / jnp.where(learning_rate > 0, learning_rate, 1)
+    steps = jax.lax.stop_gradient(jnp.rint(ratio))
+    allowed = jnp.maximum(_TOLERANCE, 8 * jnp.finfo(ratio.dtype).eps * ratio)
+    exact = (jnp.abs(ratio - steps) <= allowed) & (steps >= 1)
+    return steps, jnp.where(exact, jnp.nan, ratio)
+
+
+def settings_code(
+    learning_rate: Float[Array, ""], batch_size: Float[Array, ""], noise_variance: Float[Array, ""], partial: Array
+) -> Array:
+    """The status of settings and steps alone."""
+    good = (learning_rate > 0) & jnp.isfinite(learning_rate) & (batch_size >= 1) & (noise_variance >= 0)
+    code = jnp.where(jnp.isnan(partial), Status.OK, Status.PARTIAL_STEPS)
+    return jnp.where(good, code, Status.BAD_SETTING)
+
+
+def step_times(learning_rate: ArrayLike | PerRefresh | Callable, steps: ArrayLike) -> np.ndarray:
+    """The refresh grid of a run that is refreshed after given numbers of steps: time is the running sum of eta.
+
+    The learning rate is held from refresh to refresh, as weights are, so a schedule that changes fast needs refreshes
+    as dense as its changes.
+
+    Arguments:
+        learning_rate: eta, a number, a `PerRefresh` table, or a schedule of the step such as optax's.
+        steps: numbers of steps at which to refresh, shape (times,), starting at 0; rounded to whole numbers, repeats
+            dropped. `log_times(1, 1e6, 201)` spaces them evenly in the logarithm.
+
+    Returns:
+        Shape (times,), float64, for `simulate`: every interval is a whole number of steps.
+
+    Raises:
+        ValueError: steps that do not start at 0 or decrease, or a learning rate that is not positive at a refresh.
+    """
+    counts = np.rint(np.asarray(steps, np.float64))
+    if counts.ndim != 1 or counts.size < 2 or counts[0] != 0 or (np.diff(counts) < 0).any():
+        raise ValueError(
+            f"steps has shape {counts.shape} and starts with {counts.ravel()[:2]}: give two or more numbers of steps, "
+            "starting at 0 and increasing."
+        )
+    if isinstance(learning_rate, PerRefresh):
+        rates = np.asarray(learning_rate.by_refresh(), np.float64)
+        if rates.shape[0] not in (counts.size - 1, counts.size) or (np.diff(counts) == 0).any():
+            raise ValueError(
+                f"the table has {rates.shape[0]} learning rates and steps has {counts.size} entries, of which "
+                f"{np.unique(counts).size} differ when rounded: give one rate for each of as many different counts."
+            )
+        rates = rates[: counts.size - 1]
+    else:
+        counts = np.unique(counts)
+        schedule = as_setting(learning_rate)
+        at = lambda count: setting_at(schedule, jnp.asarray(count, jnp.result_type(float)))
+        rates = np.asarray([float(at(count)) for count in counts[:-1]])
+    stuck = ~(rates > 0)
+    if stuck.any():
+        n = int(np.argmax(stuck))
+        raise ValueError(
+            f"the learning rate is {rates[n]:.6g} at refresh {n} (step {counts[n]:.0f}), so time would stand still: "
+            "start a warm-up, and end a decay, above zero."
+        )
+    return np.concatenate([[0.0], np.cumsum(rates * np.diff(counts))])
