@@ -145,11 +145,12 @@ def _advance(operands):
     """Hold the weights over the interval and look at the learner after it."""
     dynamics, problem, state, weights, duration, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
-    verdict = jax.lax.stop_gradient(dynamics.check(problem, state, weights, duration))
+    verdict = dynamics.check(problem, state, weights, duration)
     observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, duration, key), time))
     code = _finite(observed)
     if verdict is not None:
-        verdict = Verdict(jnp.asarray(verdict.code, jnp.int32), jnp.asarray(verdict.limit, observed.loss.dtype))
+        limit = _without_derivative(jnp.asarray(verdict.limit, observed.loss.dtype))
+        verdict = Verdict(jnp.asarray(verdict.code, jnp.int32), limit)
         code = jnp.where(verdict.code == Status.OK, code, verdict.code)
     return (observed, verdict), code
 
@@ -188,6 +189,17 @@ def _split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
         return values[:intervals]
 
     return jax.tree.map(cut, tables, is_leaf=_is_table), rest
+
+
+@jax.custom_jvp
+def _without_derivative(value: Array) -> Array:
+    """As `stop_gradient`, which cannot be transposed inside `attempt` in a batch."""
+    return value
+
+
+@_without_derivative.defjvp
+def _no_tangent(primals, tangents):
+    return primals[0], jnp.zeros_like(primals[0])
 
 
 @jax.custom_jvp

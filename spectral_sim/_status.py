@@ -22,8 +22,10 @@ MEANING = {
     Status.NEGATIVE_WEIGHTS: "the schedule returned a negative weight; weights are density ratios",
     Status.ZERO_WEIGHTS: "the schedule returned weights that are all zero",
     Status.NON_FINITE_STATE: "the loss became NaN or infinite; check the problem's scale, or use float64",
-    Status.UNSTABLE_LEARNING_RATE: "the learning rate is above the limit of stability; the largest stable value is {limit}",
-    Status.PARTIAL_STEPS: "the interval is not a whole number of steps, being {limit} of them; build the grid with step_times",
+    Status.UNSTABLE_LEARNING_RATE: "the learning rate is above the limit of stability; "
+    "the largest stable value is {limit}",
+    Status.PARTIAL_STEPS: "the interval is not a whole number of steps, being {limit} of them; "
+    "build the grid with step_times",
     Status.BAD_SETTING: "a learning rate that is not positive, a batch below 1, or a negative noise variance or source",
     Status.TOO_MANY_STEPS: "the interval takes more than max_steps steps; the longest that it allows is {limit}: "
     "refresh more often, or raise max_steps",

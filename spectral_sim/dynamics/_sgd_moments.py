@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from .._observation import Observation
 from .._status import Status
 from .._types import Array, Float
-from ..numerics import SHORTEST_POWER, log_or_minus_inf, rank_one_power, repeat
+from ..numerics import SHORTEST_POWER, batch_max, log_or_minus_inf, rank_one_power, repeat
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, Verdict, require
 from ._sgd_settings import Setting, as_setting, check_settings, setting_at, settings_code, whole_steps
@@ -34,14 +34,14 @@ class SGDMoments(AbstractDynamics):
     Time is the running sum of eta; small steps give `ModalFlow`. The n steps of an interval are applied at once, by a
     contour integral of the resolvent, in float64 to about 1e-11 whatever n; fewer than 8 are taken one by one.
 
-    Learning rate and batch size are held from refresh to refresh, as weights are. Each is a number, a `PerRefresh` table,
-    or a function of the number of steps taken, such as any optax schedule; one whose own numbers are traced must be a
-    pytree (an equinox module, or `jax.tree_util.Partial`). Every interval must be a whole number of steps within a
+    Learning rate and batch size are held from refresh to refresh, as weights are. Each is a number, a `PerRefresh`
+    table, or a function of the number of steps taken, such as any optax schedule; one whose own numbers are traced must
+    be a pytree (an equinox module, or `jax.tree_util.Partial`). Every interval must be a whole number of steps within a
     thousandth of one: build the grid with `step_times`. Derivatives are taken at that number of steps.
 
     A run whose learning rate is above the limit of stability under the weights in force stops with
-    `Status.UNSTABLE_LEARNING_RATE`, the limit standing in `Trajectory.limit`. Whatever the weights, a learning rate below
-    2 / ((1 + 2/B) kappa), kappa the trace, is stable.
+    `Status.UNSTABLE_LEARNING_RATE`, the limit standing in `Trajectory.limit`. Whatever the weights, a learning rate
+    below 2 / ((1 + 2/B) kappa), kappa the trace, is stable.
 
     Arguments:
         learning_rate: eta, in units of time, positive.
@@ -52,9 +52,9 @@ class SGDMoments(AbstractDynamics):
         ValueError: a learning rate that is not positive, a batch below 1, or a negative variance.
 
     Source:
-        The fourth moment of a Gaussian, E[x x^T M x x^T] = 2 L M L + L tr(L M) for L its covariance; the recursion of the
-        energies is closed because L is diagonal. For the power laws it leads to: Paquette, Paquette, Xiao and Pennington,
-        4+3 phases of compute-optimal neural scaling laws (2024).
+        The fourth moment of a Gaussian, E[x x^T M x x^T] = 2 L M L + L tr(L M) for L its covariance; the recursion of
+        the energies is closed because L is diagonal. For the power laws it leads to: Paquette, Paquette, Xiao and
+        Pennington, 4+3 phases of compute-optimal neural scaling laws (2024).
     """
 
     learning_rate: Setting = eqx.field(converter=as_setting)
@@ -79,14 +79,18 @@ class SGDMoments(AbstractDynamics):
         def one_step(energy):
             return (1 - decrement) * energy + left * (jnp.sum(right * energy) + self.noise_variance)
 
-        def few(energy):
-            return repeat(one_step, energy, steps.astype(jnp.int32), SHORTEST_POWER.bit_length() - 1)
-
-        def many(energy):
+        def many_steps(energy):
             log_diagonal = _log_one_minus(decrement, rate * sampled, batch)
-            return rank_one_power(energy, decrement, left, right, self.noise_variance, log_diagonal, steps)
+            at_least = jnp.maximum(steps, SHORTEST_POWER)
+            return rank_one_power(energy, decrement, left, right, self.noise_variance, log_diagonal, at_least)
 
-        return SGDState(jax.lax.cond(steps < SHORTEST_POWER, few, many, state.energy), state.steps + steps)
+        short = steps < SHORTEST_POWER
+        # members of a batch may differ in it; what no member needs is not computed
+        few = repeat(
+            one_step, state.energy, jnp.where(short, steps, 0).astype(jnp.int32), SHORTEST_POWER.bit_length() - 1
+        )
+        many = jax.lax.cond(batch_max(~short), many_steps, lambda energy: energy, state.energy)
+        return SGDState(jnp.where(short, few, many), state.steps + steps)
 
     def observe(self, problem, state, time):
         return Observation(
@@ -103,9 +107,7 @@ class SGDMoments(AbstractDynamics):
         code = settings_code(rate, batch, self.noise_variance, partial)
         largest = largest_stable_rate(problem, weights, batch)
         unstable = (code == Status.OK) & ~(rate < largest)
-        return Verdict(
-            jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, code), jnp.where(unstable, largest, partial)
-        )
+        return Verdict(jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, code), jnp.where(unstable, largest, partial))
 
     def _at(self, state):
         return setting_at(self.learning_rate, state.steps), setting_at(self.batch_size, state.steps)
@@ -118,8 +120,8 @@ def largest_stable_rate(
 
     One step is a non-negative matrix, diagonal plus rank one, so its spectral radius is below one if and only if every
     diagonal entry is and F = sum_k a_k / (2 x - b_k) is below one, with x = 1 / eta, a_k = m_k lam~_k / B and
-    b_k = (1 + 1/B) lam~_k. 1 / F is concave and increasing in x, so Newton's method climbs to the root of F = 1 from the
-    root of the largest single term without passing it.
+    b_k = (1 + 1/B) lam~_k. 1 / F is concave and increasing in x, so Newton's method climbs to the root of F = 1 from
+    the root of the largest single term without passing it.
     """
     sampled = problem.eigenvalues * weights
     a, b = problem.multiplicity * sampled / batch_size, (1 + 1 / batch_size) * sampled

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -49,7 +48,7 @@ def whole_steps(duration: Float[Array, ""], learning_rate: Float[Array, ""]) -> 
     The difference is also allowed what rounding makes of it: in float32 a million steps are known to a tenth.
     """
     ratio = duration / jnp.where(learning_rate > 0, learning_rate, 1)
-    steps = jax.lax.stop_gradient(jnp.rint(ratio))
+    steps = jnp.rint(ratio)
     allowed = jnp.maximum(_TOLERANCE, 8 * jnp.finfo(ratio.dtype).eps * ratio)
     exact = (jnp.abs(ratio - steps) <= allowed) & (steps >= 1)
     return steps, jnp.where(exact, jnp.nan, ratio)

@@ -5,7 +5,7 @@ from ._phi import integral_decay, phi1, phi1_eigh
 from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
-from ._repeat import repeat
+from ._repeat import batch_max, repeat
 from ._scores import log_or_minus_inf, mean_one, relative_log
 from ._segmented import segment_length, segmented_scan
 from ._selection import mass_rank, top_mass
@@ -15,6 +15,7 @@ __all__ = [
     "SHORTEST_POWER",
     "ShellRule",
     "attempt",
+    "batch_max",
     "capped_water_level",
     "integral_decay",
     "log_or_minus_inf",

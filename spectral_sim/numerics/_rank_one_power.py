@@ -1,7 +1,7 @@
 """Many steps of a linear recursion at once, where one step is diagonal plus rank one.
 
-A step is x <- A x + f u with A = D + u v^T. Its n-th iterate is a contour integral of the resolvent (zeta - A)^-1, which
-Sherman and Morrison's formula gives in O(size) at each node.
+A step is x <- A x + f u with A = D + u v^T. Its n-th iterate is a contour integral of the resolvent (zeta - A)^-1,
+which Sherman and Morrison's formula gives in O(size) at each node.
 """
 
 import jax.numpy as jnp
@@ -42,10 +42,10 @@ def rank_one_power(
         Trefethen, Weideman and Schmelzer, Talbot quadratures and rational approximations (2006), for the contour and
         its nodes; their exp(z) becomes zeta^n with zeta = exp(z / n).
     """
-    node, weight = _nodes(_NODES[jnp.dtype(value.dtype)])
+    node_real, node_imag, weight = _nodes(_NODES[jnp.dtype(value.dtype)])
     dtype = value.dtype
     # p = n (zeta - 1), without cancellation for many steps, in real arithmetic: complex division is slow
-    angle, growth = node.imag.astype(dtype) / steps, jnp.expm1(node.real.astype(dtype) / steps)
+    angle, growth = node_imag.astype(dtype) / steps, jnp.expm1(node_real.astype(dtype) / steps)
     sine = jnp.sin(angle / 2)
     p_real = steps * (growth - 2 * (1 + growth) * sine**2)
     p_imag = steps * (1 + growth) * jnp.sin(angle)
@@ -68,10 +68,10 @@ def rank_one_power(
     return jnp.exp(steps * log_diagonal) * value + left * jnp.maximum(added, 0)
 
 
-def _nodes(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes z and weights in the upper half plane: the real part of their sum is (1 / 2 pi i) int e^z F(z) dz."""
+def _nodes(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Parts of the nodes z, and weights, in the upper half plane: the real part of their sum is (1 / 2 pi i) int e^z F(z) dz."""
     angle = (2 * np.arange(count // 2) + 1) * np.pi / count
     a, b, c, shift = 0.6407, 0.5017, 0.2645, 0.6122
-    node = count * (b * angle / np.tan(a * angle) - shift + 1j * c * angle)
+    real, imag = count * (b * angle / np.tan(a * angle) - shift), count * c * angle
     slope = count * (b / np.tan(a * angle) - a * b * angle / np.sin(a * angle) ** 2 + 1j * c)
-    return node, 2 * np.exp(node) * slope / (1j * count)
+    return real, imag, 2 * np.exp(real + 1j * imag) * slope / (1j * count)

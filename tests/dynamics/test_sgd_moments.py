@@ -1,0 +1,292 @@
+"""SGDMoments against real SGD, the scan that takes every step, gradient flow, and published exponents."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.linalg
+import scipy.optimize
+from helpers import QUICK, quickly
+
+import spectral_sim as ss
+from spectral_sim.dynamics import largest_stable_rate
+from spectral_sim.numerics import SHORTEST_POWER
+
+
+def spectrum(problem):
+    return (np.asarray(x) for x in (problem.eigenvalues, problem.energies, problem.multiplicity))
+
+
+def step_by_step(problem, weights, rates, batches, noise, counts):
+    """Energies at each count: the recursion in NumPy; weights, rates and batches are those of each interval."""
+    eigenvalues, energy, multiplicity = spectrum(problem)
+    path = [energy]
+    for weight, rate, batch, steps in zip(weights, rates, batches, np.diff(counts).astype(int), strict=True):
+        sampled = eigenvalues * weight
+        keep = 1 - 2 * rate * sampled + (1 + 1 / batch) * rate**2 * sampled**2
+        for _ in range(steps):
+            seen = np.sum(multiplicity * weight * energy) + noise
+            energy = keep * energy + rate**2 / batch * eigenvalues * sampled * seen
+        path.append(energy)
+    return np.stack(path)
+
+
+def some_weights(problem, intervals, seed=0):
+    table = np.random.default_rng(seed).exponential(size=(intervals, len(problem.mass)))
+    return table / (table @ np.asarray(problem.mass))[:, None]
+
+
+class Given(ss.AbstractStage):
+    """Weights read from a table."""
+
+    closed_loop = False
+    values: ss.PerRefresh
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return self.values, state
+
+
+def test_real_sgd_agrees_within_sampling_error():
+    """20,000 runs of SGD on Gaussian features with label noise: other weights in each of five intervals."""
+    rng = np.random.default_rng(1)
+    eigenvalues, energies = np.arange(1.0, 7) ** -1.3, np.arange(1.0, 7) ** -1.7
+    problem = ss.ModalProblem(eigenvalues, energies)
+    rate, batch, noise, runs = 0.25, 3, 0.3, 20_000
+    counts = np.array([0, 1, 4, 10, 25, 60])
+    weights = some_weights(problem, 5)
+    residual = np.broadcast_to(np.sqrt(energies / eigenvalues), (runs, 6)).copy()
+    mean, error = [], []
+    for weight, steps in zip(weights, np.diff(counts), strict=True):
+        for _ in range(steps):
+            features = rng.standard_normal((runs, batch, 6)) * np.sqrt(eigenvalues * weight)
+            labels = np.sqrt(noise) * rng.standard_normal((runs, batch))
+            wrong = np.einsum("rbk,rk->rb", features, residual) - labels
+            residual -= rate / batch * np.einsum("rbk,rb->rk", features, wrong)
+        losses = 0.5 * residual**2 @ eigenvalues
+        mean.append(losses.mean())
+        error.append(losses.std() / np.sqrt(runs))
+    dynamics = ss.SGDMoments(rate, batch, noise)
+    run = quickly(lambda: ss.simulate(problem, Given(ss.PerRefresh(weights)), rate * counts, dynamics=dynamics))
+    mean, error = np.array(mean), np.array(error)
+    assert np.all(error < 0.02 * mean)
+    assert np.all(np.abs(run.loss[1:] - mean) < 3 * error)
+
+
+def test_many_steps_at_once_are_the_steps_one_by_one():
+    """Short and long intervals, with tables of weights, learning rates and batches."""
+    problem = ss.power_law(1.6, 1.9, max_mode=1e5, nodes=48)
+    counts = np.array([0, 1, 3, 10, 17, 25, 60, 400, 5000])
+    rng = np.random.default_rng(2)
+    weights = some_weights(problem, 8)
+    rates, batches = rng.uniform(0.1, 0.4, 8) / float(problem.trace), rng.uniform(1, 9, 8)
+    assert set(np.diff(counts) < SHORTEST_POWER) == {True, False}
+    expected = step_by_step(problem, weights, rates, batches, 0.02, counts)
+    times = ss.step_times(ss.PerRefresh(rates), counts)
+    np.testing.assert_allclose(times, np.concatenate([[0], np.cumsum(rates * np.diff(counts))]), rtol=1e-15)
+    dynamics = ss.SGDMoments(ss.PerRefresh(rates), ss.PerRefresh(batches), 0.02)
+    table = Given(ss.PerRefresh(weights))
+    run = ss.simulate(problem, table, times, dynamics=dynamics, save=lambda o, w: (o.energy, o.state.steps))
+    np.testing.assert_allclose(run.saved[0], expected, rtol=1e-9)
+    np.testing.assert_array_equal(run.saved[1], counts)
+    np.testing.assert_allclose(run.loss, 0.5 * expected @ np.asarray(problem.multiplicity), rtol=1e-11)
+
+
+@pytest.mark.parametrize("one_interval", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_hundred_million_steps(dtype, one_interval):
+    """Against a symmetric eigendecomposition in double precision, refreshed along the way or not at all."""
+    problem = ss.power_law(2.0, 2.0, max_mode=1e7, nodes=96)
+    eigenvalues, energies, multiplicity = spectrum(problem)
+    rate, batch, noise = float(0.4 / problem.trace), 2.0, 1e-5
+    weight = eigenvalues**-0.2 / np.sum(np.asarray(problem.mass) * eigenvalues**-0.2)
+    counts = np.array([0, 1e8]) if one_interval else np.unique(np.rint(ss.log_times(1, 1e8, 101)))
+    sampled = eigenvalues * weight
+    # E / (lam sqrt(lam~)) * sqrt(m lam~)... symmetric in the variable sqrt(m w / (lam lam~)) E
+    scale = np.sqrt(multiplicity * weight / (eigenvalues * sampled))
+    vector = scale * eigenvalues * sampled
+    generator = np.diag(sampled * (2 - (1 + 1 / batch) * rate * sampled)) - rate / batch * np.outer(vector, vector)
+    values, vectors = scipy.linalg.eigh(generator)
+    start, source = vectors.T @ (scale * energies), vectors.T @ (rate / batch * noise * vector)
+    decay = np.exp(counts[:, None] * np.log1p(-rate * values))
+    expected = (decay * start - np.expm1(counts[:, None] * np.log1p(-rate * values)) / values * source) @ vectors.T
+    expected = 0.5 * (expected / scale) @ multiplicity
+    law = ss.power_law(dtype(2), dtype(2), max_mode=1e7, nodes=96)
+    dynamics = ss.SGDMoments(rate, batch, noise)
+    times = ss.step_times(rate, counts)
+    run = quickly(lambda: ss.simulate(law, ss.power_tilt(0.2), times, dynamics=dynamics))
+    assert run.loss.dtype == dtype
+    assert run.status == ss.Status.OK
+    np.testing.assert_allclose(run.loss, expected, rtol=1e-3 if dtype is np.float32 else 1e-8)
+
+
+def test_small_steps_converge_to_gradient_flow_at_first_order():
+    problem = ss.power_law(1.7, 1.9, max_mode=1e4, nodes=48)
+    times = np.array([0.0, 1.0, 4.0, 20.0, 100.0])
+    flow = ss.simulate(problem, ss.power_tilt(0.4), times).loss[1:]
+    rates = 1e-4 / 2.0 ** np.arange(4)
+    loss = jax.jit(
+        jax.vmap(lambda rate: ss.simulate(problem, ss.power_tilt(0.4), times, dynamics=ss.SGDMoments(rate, 2.0)).loss),
+        compiler_options=QUICK,
+    )(rates)
+    error = np.abs(np.asarray(loss)[:, 1:] / flow - 1)
+    orders = np.log2(error[:-1] / error[1:])
+    assert np.all(np.abs(orders - 1) < 0.02)
+    assert np.all(error[0] > 5e-6)
+
+
+def exponent(alpha, beta, window, rate=0.2):
+    problem = ss.power_law(alpha, beta, max_mode=1e10, nodes=384)
+    times = ss.step_times(float(rate / problem.trace), ss.log_times(1, 1e9, 181))
+    run = ss.simulate(problem, ss.uniform(), times, dynamics=ss.SGDMoments(float(rate / problem.trace), 1.0))
+    return ss.fit_exponent(times, run.loss, window=window).value
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(2.0, 2.0), (1.5, 2.0)])
+def test_the_forcing_limited_exponent_is_that_of_gradient_flow(alpha, beta):
+    assert exponent(alpha, beta, (1e4, 1e7)) == pytest.approx((beta - 1) / alpha, rel=0.02)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(1.5, 6.0), (2.0, 8.0)])
+def test_the_noise_limited_exponent_governs_where_targets_are_easy(alpha, beta):
+    """Steps inject noise in proportion to the loss; it decays as t^-(2 - 1/alpha), however fast the signal does."""
+    assert (beta - 1) / alpha > 1.5 * (2 - 1 / alpha)
+    assert exponent(alpha, beta, (1e4, 1e7)) == pytest.approx(2 - 1 / alpha, rel=0.02)
+
+
+def test_the_largest_stable_rate_is_a_spectral_radius_of_one():
+    problem = ss.power_law(1.4, 2.0, max_mode=1e4, nodes=32)
+    eigenvalues, _, multiplicity = spectrum(problem)
+    weight = some_weights(problem, 1)[0]
+    sampled = eigenvalues * weight
+    for batch in (1.0, 7.0, 1e4):
+        largest = float(largest_stable_rate(problem, weight, batch))
+        step = np.diag(1 - 2 * largest * sampled + (1 + 1 / batch) * largest**2 * sampled**2)
+        step += largest**2 / batch * np.outer(eigenvalues * sampled, multiplicity * weight)
+        assert np.max(np.abs(np.linalg.eigvals(step))) == pytest.approx(1, abs=1e-10)
+        assert largest >= 2 / ((1 + 2 / batch) * float(problem.trace)) * (1 - 1e-12)  # stable for any weights
+
+
+def test_an_unstable_rate_is_a_status_that_names_the_largest_stable_one():
+    problem = ss.ModalProblem([1.0, 0.5], [1.0, 1.0])
+    largest = float(largest_stable_rate(problem, np.ones(2), 4.0))
+    for factor in (0.999, 1.001):
+        rate = factor * largest
+        run = ss.simulate(
+            problem,
+            ss.uniform(),
+            rate * np.array([0, 5, 50]),
+            dynamics=ss.SGDMoments(rate, 4.0),
+            throw=False,
+        )
+        assert run.status == (ss.Status.OK if factor < 1 else ss.Status.UNSTABLE_LEARNING_RATE)
+    assert run.refresh == 0
+    assert float(run.limit) == pytest.approx(largest, rel=1e-12)
+    with pytest.raises(ss.SimulationError, match=rf"the largest stable value is {largest:.6g} \(at refresh 0\)"):
+        run.raise_if_failed()
+
+
+def test_one_unstable_member_of_a_batch_spoils_no_other():
+    problem = ss.power_law(1.7, 1.9, max_mode=1e4, nodes=32)
+    times = np.array([0.0, 8.0, 80.0, 800.0])
+
+    def run(rate):
+        return ss.simulate(problem, ss.proportional(0.5), times, dynamics=ss.SGDMoments(rate, 2.0), throw=False)
+
+    def total(rates):
+        return jnp.nansum(jnp.log(jax.vmap(run)(rates).loss))
+
+    rates = jnp.array([0.2, 0.25, 4.0, 0.3])  # the last one gives 26.67 steps
+    batch = jax.jit(jax.vmap(run), compiler_options=QUICK)(rates)
+    codes = [ss.Status.OK, ss.Status.OK, ss.Status.UNSTABLE_LEARNING_RATE, ss.Status.PARTIAL_STEPS]
+    np.testing.assert_array_equal(batch.status, codes)
+    assert float(batch.limit[3]) == pytest.approx(8 / 0.3)
+    slope = jax.jit(jax.grad(total), compiler_options=QUICK)
+    gradient, among_good = slope(rates), slope(rates.at[2:].set(0.2))
+    assert np.isfinite(gradient).all()
+    np.testing.assert_allclose(gradient[:2], among_good[:2], rtol=1e-10)
+    np.testing.assert_array_equal(gradient[2:], 0)
+
+
+SCHEDULES = {
+    "constant": optax.constant_schedule(0.1),
+    "warm-up and cosine": optax.warmup_cosine_decay_schedule(0.02, 0.2, 50, 2000, 0.01),
+    "warm-up, stable, decay": optax.join_schedules(
+        [
+            optax.linear_schedule(0.02, 0.2, 50),
+            optax.constant_schedule(0.2),
+            optax.exponential_decay(0.2, 100, 0.5),
+        ],
+        [50, 1000],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_optax_schedules_of_the_step(name):
+    """A learning rate and a batch that follow the step, held between refreshes, as the recursion does step by step."""
+    schedule = SCHEDULES[name]
+    problem = ss.power_law(1.7, 1.9, max_mode=1e4, nodes=32)
+    counts = np.unique(np.rint(np.append(0, np.geomspace(1, 2000, 30))))
+    grow = optax.linear_schedule(2.0, 40.0, 1500)
+    times = ss.step_times(schedule, counts)
+    rates = np.array([float(schedule(jnp.asarray(n))) for n in counts[:-1]])
+    batches = np.array([float(grow(n)) for n in counts[:-1]])
+    weights = np.ones((len(rates), 32))
+    expected = step_by_step(problem, weights, rates, batches, 0.01, counts) @ np.asarray(problem.multiplicity) / 2
+    run = quickly(lambda: ss.simulate(problem, ss.uniform(), times, dynamics=ss.SGDMoments(schedule, grow, 0.01)))
+    assert run.status == ss.Status.OK
+    np.testing.assert_allclose(run.loss, expected, rtol=1e-9)
+    np.testing.assert_allclose(np.diff(times), rates * np.diff(counts), rtol=1e-11)
+
+
+def test_a_schedule_of_the_step_may_carry_traced_numbers():
+    problem = ss.power_law(1.7, 1.9, max_mode=1e4, nodes=32)
+    counts = np.array([0, 10, 100])
+    times = ss.step_times(0.1, counts)
+
+    def batch_after(scale, steps):
+        return scale * (1 + steps / 50)
+
+    def loss(scale):
+        batch = jax.tree_util.Partial(batch_after, scale)
+        return ss.simulate(problem, ss.uniform(), times, dynamics=ss.SGDMoments(0.1, batch), throw=False).loss
+
+    together = jax.jit(jax.vmap(loss), compiler_options=QUICK)(jnp.array([1.0, 4.0, 0.5]))
+    expected = step_by_step(problem, np.ones((2, 32)), [0.1, 0.1], [4.0, 4.0 * (1 + 10 / 50)], 0.0, counts)
+    np.testing.assert_allclose(together[1], 0.5 * expected @ np.asarray(problem.multiplicity), rtol=1e-9)
+    assert np.isnan(together[2]).all()  # a batch of half an example
+
+
+def test_step_times_refuses_what_no_run_could_follow():
+    np.testing.assert_allclose(ss.step_times(0.5, [0, 0.4, 3, 3.2, 10]), [0, 1.5, 5])  # rounded, repeats dropped
+    with pytest.raises(ValueError, match=r"the learning rate is 0 at refresh 0 \(step 0\), so time would stand still"):
+        ss.step_times(optax.linear_schedule(0.0, 1.0, 10), [0, 5, 10])
+    with pytest.raises(ValueError, match=r"starting at 0 and increasing"):
+        ss.step_times(0.1, [1, 5])
+    with pytest.raises(ValueError, match=r"the table has 3 learning rates and steps has 3 entries, of which 2 differ"):
+        ss.step_times(ss.PerRefresh([0.1, 0.2, 0.3]), [0, 5, 5])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.0,), r"learning_rate is 0: it must be positive; give a step in units of time"),
+        ((ss.PerRefresh([0.1, -0.2]),), r"learning_rate\[1\] is -0\.2: it must be positive"),
+        ((0.1, 0.5), r"batch_size is 0\.5: a batch has at least one example"),
+        ((0.1, ss.PerRefresh([4.0, 0.0])), r"batch_size\[1\] is 0: a batch has at least one example"),
+        ((0.1, np.inf), r"batch_size is inf: every entry must be finite"),
+        ((0.1, 2.0, -1.0), r"noise_variance is -1: it must not be negative; give sigma\^2"),
+    ],
+)
+def test_bad_settings(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ss.SGDMoments(*arguments)
+
+
+def test_data_problems_are_refused():
+    with pytest.raises(TypeError, match="SGDMoments advances a ModalProblem"):
+        ss.simulate(ss.torus(2.0, 2.0, 8), ss.uniform(), [0.0, 1.0], dynamics=ss.SGDMoments(0.1))
