@@ -69,7 +69,7 @@ def rank_one_power(
 
 
 def _nodes(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Parts of the nodes z, and weights, in the upper half plane: the real part of their sum is (1 / 2 pi i) int e^z F(z) dz."""
+    """Nodes z of the upper half plane, in parts, and their weights: Re sum w F(z) = (1 / 2 pi i) int e^z F(z) dz."""
     angle = (2 * np.arange(count // 2) + 1) * np.pi / count
     a, b, c, shift = 0.6407, 0.5017, 0.2645, 0.6122
     real, imag = count * (b * angle / np.tan(a * angle) - shift), count * c * angle
