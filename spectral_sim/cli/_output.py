@@ -22,7 +22,7 @@ class OutputFolder:
         path: the folder.
         parts: names of the parts; none for a single one, which is written to the folder itself.
         force: replace earlier results.
-        resume: replace them too, but go on with the searches that were begun.
+        resume: go on with the searches that were begun; what is there is replaced once there is something better.
 
     Raises:
         UserError: it is a file, or holds something and `force` is not set.
@@ -31,7 +31,7 @@ class OutputFolder:
     def __init__(self, path: Path, parts: tuple[str, ...] = (), force: bool = False, resume: bool = False):
         self.path = path
         self._parts = parts
-        self._stale = list(_OWN) if resume else [*_OWN, *_SEARCHES]
+        self._stale = [] if resume else [*_OWN, *_SEARCHES]
         force = force or resume
         if path.exists() and not path.is_dir():
             raise UserError(f"--output {path} is a file: name a folder.")
