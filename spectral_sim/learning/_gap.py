@@ -91,6 +91,7 @@ def measure_gap(
     """Compare a schedule with its bound, with no curation and with the best hand-written schedule."""
     optimum, kind, valid_until = lower_bound(problem, schedule, objective, times)
     plain = plain_objective(objective)
+    options = {**options, "adjoint": "direct"}  # nothing is differentiated here, so nothing is to be kept for it
 
     def value(candidate):
         return float(plain(simulate(problem, candidate, times, throw=False, **options)))
