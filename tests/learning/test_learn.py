@@ -1,5 +1,10 @@
 """The search: how near it comes to a known optimum, and what it does when things go wrong."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,7 +43,7 @@ def test_anytime_learning_comes_within_a_hundredth_of_water_filling(alpha, beta)
 
 
 @pytest.mark.parametrize("cap", [3.0, 30.0])
-def test_terminal_learning_under_a_cap_reaches_the_envelope(cap):
+def test_terminal_learning_under_a_cap_reaches_the_envelope(cap, two_rules):
     problem = ss.power_law(2.0, 2.0, max_mode=1e6)
     times = ss.log_times(1.0, 1e3, 33)
     table = ss.TableSchedule.create(problem, times, cap=(0.0, cap))
@@ -70,7 +75,7 @@ def test_hyperparameters_of_a_practical_chain_are_learned():
     assert ss.stage_at(found.schedule, "mix").eps < 0.5
 
 
-def test_several_problems_are_judged_by_the_worst():
+def test_several_problems_are_judged_by_the_worst(two_rules):
     family = [ss.power_law(alpha, 2.0, max_mode=1e5, nodes=64) for alpha in (1.5, 2.5)]
     times = ss.log_times(1.0, 1e3, 17)
     policy = ss.PolicySchedule.create(jax.random.key(0), width=8, depth=1)
@@ -95,7 +100,7 @@ def small_search(**options):
     return ss.learn(problem, table, times, **{**settings, **options})
 
 
-def test_a_killed_search_resumes_to_the_same_result_bit_for_bit(tmp_path):
+def test_a_killed_search_resumes_to_the_same_result_bit_for_bit(tmp_path, two_rules):
     whole = small_search()
     path = tmp_path / "search.npz"
 
@@ -116,6 +121,38 @@ def test_a_killed_search_resumes_to_the_same_result_bit_for_bit(tmp_path):
         small_search(checkpoint=path)
 
 
+KILLED = """
+import sys
+import jax
+jax.config.update("jax_enable_x64", True)
+sys.path[:0] = sys.argv[2:]
+import spectral_sim as ss
+from test_learn import small_search
+small_search(checkpoint=sys.argv[1], steps=4000, report_every=1)
+"""
+
+
+def test_a_search_killed_at_any_moment_resumes_to_the_same_result(tmp_path, two_rules):
+    """SIGKILL, wherever the search and the writing of its checkpoint are at the time."""
+    path, folder = tmp_path / "search.npz", Path(__file__).parent
+    command = [sys.executable, "-c", KILLED, str(path), str(folder), str(folder.parent)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while not path.exists():
+            assert child.poll() is None
+            time.sleep(0.01)
+        time.sleep(np.random.default_rng().uniform(0, 0.5))
+    finally:
+        child.kill()
+        child.wait()
+    with np.load(path) as stored:
+        assert 0 < int(stored["done"]) < 4000
+    steps = {"steps": 4000, "report_every": 400}
+    resumed, whole = small_search(checkpoint=path, **steps), small_search(**steps)
+    np.testing.assert_array_equal(resumed.history, whole.history)
+    np.testing.assert_array_equal(resumed.schedule.log_weights.values, whole.schedule.log_weights.values)
+
+
 class Fragile(ss.AbstractStage):
     """Weights whose gradient is infinite below zero."""
 
@@ -129,7 +166,7 @@ class Fragile(ss.AbstractStage):
         return observation.problem.eigenvalues ** jnp.sqrt(self.power), state
 
 
-def test_a_failed_start_is_marked_and_the_others_go_on():
+def test_a_failed_start_is_marked_and_the_others_go_on(two_rules):
     problem = ss.power_law(2.0, 2.0, num_modes=50)
     found = ss.learn(
         problem,
@@ -149,7 +186,7 @@ def test_a_failed_start_is_marked_and_the_others_go_on():
     assert np.isnan(found.history[:, failed]).any(axis=0).all()
 
 
-def test_patience_stops_a_search_that_no_longer_improves():
+def test_patience_stops_a_search_that_no_longer_improves(two_rules):
     assert small_search(steps=400, patience=10, optimizer=optax.sgd(0.0)).steps < 30
 
 
