@@ -34,6 +34,8 @@ from .dynamics import (
     ModalFlow,
     OperatorFlow,
     SGDMoments,
+    ShellTransport,
+    log_shells,
     step_times,
 )
 from .learning import (
@@ -160,6 +162,7 @@ __all__ = [
     "load_schedule",
     "load_table",
     "local_exponent",
+    "log_shells",
     "log_times",
     "measure_gap",
     "mix",
@@ -192,6 +195,7 @@ __all__ = [
     "schedules",
     "SGDMoments",
     "shell_average",
+    "ShellTransport",
     "simulate",
     "SimulationError",
     "smooth",

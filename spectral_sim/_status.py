@@ -26,7 +26,8 @@ MEANING = {
     "the largest stable value is {limit}",
     Status.PARTIAL_STEPS: "the interval is not a whole number of steps, being {limit} of them; "
     "build the grid with step_times",
-    Status.BAD_SETTING: "a learning rate that is not positive, a batch below 1, or a negative noise variance or source",
-    Status.TOO_MANY_STEPS: "the interval takes more than max_steps steps; the longest that it allows is {limit}: "
-    "refresh more often, or raise max_steps",
+    Status.BAD_SETTING: "a learning rate that is not positive, a batch below 1, a drift that is not "
+    "finite, or a negative noise variance or source",
+    Status.TOO_MANY_STEPS: "the interval takes more steps than the dynamics allows; the longest that it can run is "
+    "{limit}: refresh more often, or allow more steps",
 }

@@ -5,6 +5,8 @@ from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
 from ._sgd_moments import SGDMoments, SGDState, largest_stable_rate
 from ._sgd_settings import step_times
+from ._shell_grid import log_shells
+from ._shell_transport import ShellTransport, TransportState
 
 __all__ = [
     "AbstractDynamics",
@@ -13,7 +15,10 @@ __all__ = [
     "OperatorState",
     "SGDMoments",
     "SGDState",
+    "ShellTransport",
+    "TransportState",
     "Verdict",
     "largest_stable_rate",
+    "log_shells",
     "step_times",
 ]

@@ -51,6 +51,10 @@ class AbstractDynamics(eqx.Module):
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         """Energies, loss and time of a state; the loop fills in the rest."""
 
+    def validate(self, problem: Any) -> None:
+        """Raise for a problem that no run could use, before anything is compiled; values may be looked at."""
+        return None
+
     def check(
         self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Float[Array, ""]
     ) -> Verdict | None:

@@ -1,6 +1,7 @@
 """Numerical kernels: each does one thing, to rounding, with its derivative."""
 
 from ._guard import attempt
+from ._limiter import limited_slope
 from ._phi import integral_decay, phi1, phi1_eigh
 from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
@@ -18,6 +19,7 @@ __all__ = [
     "batch_max",
     "capped_water_level",
     "integral_decay",
+    "limited_slope",
     "log_or_minus_inf",
     "mass_rank",
     "mean_one",

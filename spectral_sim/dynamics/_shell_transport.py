@@ -1,0 +1,176 @@
+"""Feature learning on shells: energy drifts along the spectrum while weights dissipate it."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_finite, check_non_negative, check_positive
+from .._observation import Observation
+from .._status import Status
+from .._types import Array, Float, as_inexact
+from ..numerics import integral_decay, limited_slope, log_or_minus_inf, phi1, repeat
+from ..problems import ModalProblem
+from ._base import AbstractDynamics, Verdict, require
+from ._sgd_settings import Setting, as_setting
+from ._shell_grid import Edges, check_shells, shell_edges, swept_log_distance
+
+_COURANT = 0.9  # of a shell's width, swept in a step
+_SAMPLES = 9  # of the drift over an interval, for the largest
+_GAUSS = tuple(zip(*(x.tolist() for x in np.polynomial.legendre.leggauss(3)), strict=True))
+
+
+class TransportState(eqx.Module):
+    """Energy in each shell, m_k E_k (modes,), energy lost through eigenvalue zero, and the time."""
+
+    content: Float[Array, "modes"]
+    lost: Float[Array, ""]
+    time: Float[Array, ""]
+
+
+class ShellTransport(AbstractDynamics):
+    """d_t g + d_lam(v g) = -gamma lam w g + S with v = -c(t) lam^b, on the entries of a spectrum as shells.
+
+    v = 0 is lazy training, `ModalFlow`; v != 0 is feature learning: energy moves along the spectrum by itself, towards
+    small eigenvalues for c > 0. The drift is an input: this library does not derive it from a network.
+
+    Finite volumes in log lam. Each step moves what the drift sweeps across the edges of shells, along exact
+    characteristics and out of a piecewise linear reconstruction, between two exact half steps of dissipation and source
+    (Strang splitting): second order in smooth regions, conservative, never negative. The number of steps in an interval
+    is the smallest for which no shell is swept by more than nine tenths of its width. Ends have no flux, except that
+    for b < 1 characteristics reach lam = 0: what leaves the last shell is counted in `TransportState.lost`.
+
+    Shells that resolve g well are equally wide in log lam (see `log_shells`); the entries of `power_law` do too.
+
+    Arguments:
+        drift_exponent: b, scalar.
+        drift: c, in units of lam^(1-b) / time: a number, a `PerRefresh` table, or a function of time. A function is
+            looked at 9 times in an interval for its largest value: refresh often enough that it has no spikes between.
+        gamma: rate of dissipation in units of lam w; 2 for energies, 1 for amplitudes.
+        source: energy that enters each shell per unit of time, shape (modes,) or scalar, non-negative.
+        max_substeps: the most steps that an interval may take; above it a run stops with `Status.TOO_MANY_STEPS`, and
+            `Trajectory.limit` is the longest interval that would do.
+
+    Raises:
+        ValueError: a drift that is not finite, a negative gamma or source; eigenvalues that are zero or equal.
+
+    Source:
+        Strang, On the construction and comparison of difference schemes (1968); van Leer, Towards the ultimate
+        conservative difference scheme (1977).
+    """
+
+    adjoint: ClassVar[str] = "stored"  # an interval holds many steps
+    drift_exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
+    drift: Setting = eqx.field(converter=as_setting)
+    gamma: Float[Array, ""] = eqx.field(converter=as_inexact, default=2.0)
+    source: Any = eqx.field(converter=as_inexact, default=None)
+    max_substeps: int = eqx.field(static=True, default=64)
+
+    def __check_init__(self):
+        check_finite("drift_exponent", self.drift_exponent, "give a finite exponent b")
+        if not callable(self.drift):
+            check_finite("drift", self.drift, "give a finite drift c; 0 is lazy training")
+        check_non_negative("gamma", self.gamma, "give 2 for energies, or 1")
+        if self.source is not None:
+            check_non_negative("source", self.source, "energy enters a shell; dissipation takes it out")
+        check_positive("max_substeps", self.max_substeps, "allow at least one step in an interval")
+
+    def validate(self, problem):
+        require(problem, ModalProblem, self)
+        check_shells(problem)
+
+    def init(self, problem):
+        require(problem, ModalProblem, self)
+        zero = jnp.zeros((), problem.dtype)
+        return TransportState(problem.multiplicity * problem.energies, zero, zero)
+
+    def advance(self, problem, state, weights, duration, key):
+        edges = shell_edges(problem)
+        steps = jnp.minimum(self._steps(edges, state.time, duration), self.max_substeps)
+        step = duration / steps
+        rate = self.gamma * problem.eigenvalues * weights
+        keep, gain = jnp.exp(-rate * step / 2), None
+        if self.source is not None:
+            gain = integral_decay(rate, step / 2) * self.source
+
+        def dissipate(content):
+            return keep * content if gain is None else keep * content + gain
+
+        def swept(time):
+            return _swept_shares(edges, self._shift(time, step), self.drift_exponent)
+
+        constant = None if callable(self.drift) else swept(state.time)
+
+        def one_step(state):
+            down, up = swept(state.time) if constant is None else constant
+            content, out = _transport(edges, dissipate(state.content), down, up, self.drift_exponent)
+            return TransportState(dissipate(content), state.lost + out, state.time + step)
+
+        end = repeat(one_step, state, steps.astype(jnp.int32), int(self.max_substeps).bit_length())
+        return TransportState(end.content, end.lost, state.time + duration)
+
+    def observe(self, problem, state, time):
+        energy = state.content / problem.multiplicity
+        return Observation(
+            time=time,
+            energy=energy,
+            log_energy=log_or_minus_inf(energy),
+            loss=0.5 * jnp.sum(state.content),
+            state=state,
+        )
+
+    def check(self, problem, state, weights, duration):
+        steps = self._steps(shell_edges(problem), state.time, duration)
+        good = jnp.isfinite(steps) & (self.gamma >= 0)
+        if self.source is not None:
+            good &= jnp.min(self.source) >= 0
+        code = jnp.where(steps > self.max_substeps, Status.TOO_MANY_STEPS, Status.OK)
+        return Verdict(jnp.where(good, code, Status.BAD_SETTING), duration * self.max_substeps / steps)
+
+    def _drift_at(self, time):
+        return jnp.asarray(self.drift(time) if callable(self.drift) else self.drift, time.dtype)
+
+    def _steps(self, edges: Edges, time: Array, duration: Array) -> Array:
+        """How many steps keep every shell from being swept by more than `_COURANT` of its width; at least one.
+
+        The shift that sweeps a log distance d at eigenvalue lam is lam^(1 - b) (e^((1 - b) d) - 1) / (1 - b).
+        """
+        samples = time + duration * jnp.linspace(0, 1, _SAMPLES, dtype=time.dtype)
+        drifts = eqx.filter_vmap(self._drift_at)(samples) if callable(self.drift) else self._drift_at(time)
+        most, least = jnp.max(drifts), jnp.min(drifts)
+        q = 1 - self.drift_exponent
+        allowed = _COURANT * edges.width
+        down = jnp.max(jnp.exp(-q * edges.log[1:]) / (allowed * phi1(q * allowed)))
+        up = jnp.max(jnp.exp(-q * edges.log[:-1]) / (allowed * phi1(-q * allowed)))
+        rate = jnp.maximum(jnp.maximum(most, 0) * down, jnp.maximum(-least, 0) * up)
+        return jnp.maximum(jnp.ceil(rate * duration), 1)
+
+    def _shift(self, time: Array, step: Array) -> Array:
+        """The integral of the drift over a step."""
+        if not callable(self.drift):
+            return self._drift_at(time) * step
+        return sum(weight * self._drift_at(time + step * (1 + node) / 2) for node, weight in _GAUSS) * step / 2
+
+
+def _swept_shares(edges: Edges, shift: Array, exponent: Array) -> tuple[Array, Array]:
+    """The share of each shell's width that a step sweeps across its lower and across its upper edge."""
+    distance = swept_log_distance(edges.log, shift, exponent)
+    down = jnp.clip(distance[1:] / edges.width, 0, 1)
+    return down, jnp.clip(-distance[:-1] / edges.width, 0, 1).at[0].set(0)
+
+
+def _transport(edges: Edges, content: Array, down: Array, up: Array, exponent: Array) -> tuple[Array, Array]:
+    """Move the swept parts of a piecewise linear density into the neighbouring shells; what leaves the last, by itself.
+
+    A shell of content U whose density changes by s U / width from edge to edge holds p (U +- s (1 - p) / 2) in the
+    share p next to an edge.
+    """
+    change = edges.width**2 * limited_slope(content / edges.width, edges.width, edges.spacing)
+    lower = down * (content + 0.5 * (1 - down) * change)
+    upper = up * (content - 0.5 * (1 - up) * change)
+    leaves = jnp.where(exponent < 1, lower[-1], 0)
+    lower = lower.at[-1].set(leaves)
+    nothing = jnp.zeros(1, content.dtype)
+    entered = jnp.concatenate([nothing, lower[:-1]]) + jnp.concatenate([upper[1:], nothing])
+    return content - lower - upper + entered, leaves
