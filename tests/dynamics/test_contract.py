@@ -51,7 +51,7 @@ EXAMPLES = {
         functools.partial(ss.ShellTransport, max_substeps=31),
         ("shells",),
         {
-            "drift_exponent": [1.3, 0.6, 1.0],
+            "drift_exponent": [1.3, 0.9, 1.0],
             "drift": [0.03, 0.0, -0.02],
             "gamma": [2.0, 1.0, 0.0],
             "source": [0.01, 0, 1],
@@ -72,13 +72,12 @@ def key_for(name):
     return KEY if EXAMPLES[name].build(**firsts(name)).needs_key else None
 
 
-def run(name, problem, leaves, power=0.6, **options):
+def run(name, problem, leaves, power=0.6, times=TIMES, **options):
     """A closed loop, so that weights depend on what the dynamics shows."""
     dynamics = EXAMPLES[name].build(**leaves)
     options = {"key": key_for(name), "throw": False} | options
-    return ss.simulate(
-        problem, ss.chain(ss.proportional(power), ss.clip(0.1, 4.0)), TIMES, dynamics=dynamics, **options
-    )
+    schedule = ss.chain(ss.proportional(power), ss.clip(0.1, 4.0))
+    return ss.simulate(problem, schedule, times, dynamics=dynamics, **options)
 
 
 def test_every_dynamics_has_an_example():
@@ -140,7 +139,8 @@ def test_jit_vmap_and_loop_agree(name, kind):
     together = jax.jit(jax.vmap(loss), compiler_options=QUICK)(jax.tree.map(lambda *x: jnp.stack(x), *members), power)
     np.testing.assert_allclose(together, np.stack(looped), rtol=1e-9)
     with jax.disable_jit():
-        np.testing.assert_allclose(run(name, problem, base, 0.4).loss, looped[0], rtol=1e-9)
+        eager = run(name, problem, base, 0.4, times=TIMES[:3]).loss
+    np.testing.assert_allclose(eager, looped[0][:3], rtol=1e-9)
 
 
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in FIRST if EXAMPLES[n].exact])
