@@ -2,7 +2,9 @@
 
 1,024 power-tilt schedules x 256 shells x 200 refreshes in float64, drift exponent 1.5. The drift sweeps shells at the
 top of the spectrum about a hundred times in the run, so that late intervals take several steps. Runs are interleaved
-and the median of their ratios is printed, since machines are shared and noisy. Run: python benchmarks/shell_transport.py
+and the median of their ratios is printed, since machines are shared and noisy.
+
+Run: python benchmarks/shell_transport.py
 """
 
 import statistics
