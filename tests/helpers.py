@@ -92,6 +92,7 @@ DATA_ONLY = ("modal", "shells")
 EXAMPLES: dict[str, Example] = {
     "band_limit": Example(_after(ss.band_limit), {"k_max": [4.5, 2.5, 30.0]}, flat=("k_max",), refused=MODAL_ONLY),
     "clip": Example(_before(ss.clip), {"low": [0.21, 0.0, 1.0], "high": [1.7, 3.0, 1.0]}),
+    "complement": Example(_after(ss.complement), {"training_time": [3.1, 0.4, 200.0]}),
     "curriculum": Example(ss.curriculum, {"end": [11.0, 3.0, 50.0], "start": [0.33, 0.1, 1.0]}, flat=("end", "start")),
     "delay": Example(_after(ss.delay), {"tau": [1.7, 0.0, 60.0]}),
     "frontier": Example(ss.frontier, {"width": [1.1, 0.3, 12.0]}),
@@ -106,12 +107,19 @@ EXAMPLES: dict[str, Example] = {
     "random_pruning": Example(
         ss.random_pruning, {"fraction": [0.57, 0.05, 1.0], "seed": [3, 0, 1]}, flat=("fraction", "seed")
     ),
+    "self_scoring": Example(
+        _after(ss.self_scoring), {"threshold": [0.4, 0.05, 3.0], "sharpness": [1.3, 0.5, np.inf]}
+    ),
     "shell_average": Example(lambda: ss.chain(ss.shell_average(3), ss.proportional(0.7))),
     "smooth": Example(_before(ss.smooth), {"tau": [2.3, 0.0, 40.0]}),
     "softmax": Example(ss.softmax, {"temperature": [0.9, 0.2, 7.0]}),
     "stale": Example(_after(ss.stale), {"period": [1.9, 0.0, 25.0]}, flat=("period",)),
     "static_weights": Example(ss.static_weights, {"values": []}),  # as many as the problem has: see `leaf_values`
     "subsample": Example(_after(ss.subsample), {"fraction": [0.47, 0.1, 1.0]}, flat=("fraction",)),
+    "teacher": Example(
+        _after(ss.teacher),
+        {"training_time": [2.9, 0.3, 200.0], "threshold": [0.4, 0.1, 3.0], "sharpness": [1.3, 0.5, np.inf]},
+    ),
     "top_fraction": Example(ss.top_fraction, {"fraction": [0.43, 0.05, 1.0]}, flat=("fraction",)),
     "uniform": Example(ss.uniform),
     "water_filling": Example(ss.water_filling, refused=MODAL_ONLY),

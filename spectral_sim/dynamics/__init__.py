@@ -3,6 +3,7 @@
 from ._base import AbstractDynamics, Verdict
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
+from ._self_generated import SelfGenerated, SelfGeneratedState
 from ._sgd_moments import SGDMoments, SGDState, largest_stable_rate
 from ._sgd_settings import step_times
 from ._shell_grid import log_shells
@@ -13,6 +14,8 @@ __all__ = [
     "ModalFlow",
     "OperatorFlow",
     "OperatorState",
+    "SelfGenerated",
+    "SelfGeneratedState",
     "SGDMoments",
     "SGDState",
     "ShellTransport",

@@ -8,6 +8,7 @@ from ._allocate import TopFraction as top_fraction
 from ._allocate import WaterFilling as water_filling
 from ._base import AbstractStage, stage_name
 from ._chain import chain, stage_at, stages_of
+from ._complement import Complement as complement
 from ._constrain import Clip as clip
 from ._constrain import Mix as mix
 from ._constrain import Smooth as smooth
@@ -21,6 +22,7 @@ from ._observe import ShellAverage as shell_average
 from ._observe import Stale as stale
 from ._observe import Subsample as subsample
 from ._policy import PolicySchedule
+from ._self_scoring import SelfScoring as self_scoring
 from ._static import HardPruning as hard_pruning
 from ._static import LeverageSampling as leverage_sampling
 from ._static import PowerTilt as power_tilt
@@ -28,10 +30,12 @@ from ._static import RandomPruning as random_pruning
 from ._static import StaticWeights as static_weights
 from ._static import Uniform as uniform
 from ._table import TableSchedule
+from ._teacher import Teacher as teacher
 
 STAGES: dict[str, type[AbstractStage]] = {
     "band_limit": band_limit,
     "clip": clip,
+    "complement": complement,
     "curriculum": curriculum,
     "delay": delay,
     "frontier": frontier,
@@ -44,12 +48,14 @@ STAGES: dict[str, type[AbstractStage]] = {
     "power_tilt": power_tilt,
     "proportional": proportional,
     "random_pruning": random_pruning,
+    "self_scoring": self_scoring,
     "shell_average": shell_average,
     "smooth": smooth,
     "softmax": softmax,
     "stale": stale,
     "static_weights": static_weights,
     "subsample": subsample,
+    "teacher": teacher,
     "top_fraction": top_fraction,
     "uniform": uniform,
     "water_filling": water_filling,
@@ -64,6 +70,7 @@ __all__ = [
     "band_limit",
     "chain",
     "clip",
+    "complement",
     "curriculum",
     "delay",
     "difficulty",
@@ -78,6 +85,7 @@ __all__ = [
     "power_tilt",
     "proportional",
     "random_pruning",
+    "self_scoring",
     "shell_average",
     "smooth",
     "softmax",
@@ -87,6 +95,7 @@ __all__ = [
     "stages_of",
     "static_weights",
     "subsample",
+    "teacher",
     "top_fraction",
     "uniform",
     "water_filling",

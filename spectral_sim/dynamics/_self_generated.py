@@ -1,0 +1,141 @@
+"""Gradient flow on a mixture of real data and the learner's own earlier predictions."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_non_negative, check_positive, concrete, is_concrete
+from .._types import Array, Float, PyTree, as_inexact
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ._base import AbstractDynamics
+from ._modal_flow import ModalFlow
+from ._operator_flow import OperatorFlow, OperatorState
+
+
+class SelfGeneratedState(eqx.Module):
+    """The learner, and what it was when it last labelled samples.
+
+    Arguments:
+        learner: state of the flow on real data alone.
+        snapshot: log decay of the energies on modes, shape (modes,), or the residual on data, shape (examples, outputs).
+        taken_at: time of the snapshot.
+    """
+
+    learner: PyTree
+    snapshot: Array
+    taken_at: Float[Array, ""]
+
+    @property
+    def residual(self) -> Array:
+        """Residual on the training set of a data problem."""
+        return self.learner.residual
+
+    @property
+    def parameters(self) -> Array:
+        """Parameters on a data problem."""
+        return self.learner.parameters
+
+
+class SelfGenerated(AbstractDynamics):
+    """A fraction g of the samples carries the learner's own predictions, from a snapshot renewed now and then.
+
+    With e the residual and e_s that of the snapshot, gradient flow becomes e' = -K W (e - g e_s), exact for held
+    weights: per snapshot a mode's residual shrinks by g + (1 - g) exp(-lam w h). Weights act on real and generated samples
+    alike.
+
+    * Renewed all the time (the default), the drive is that of real data, 1 - g as strong: uniform sampling slowed by
+      exactly 1 / (1 - g).
+    * Renewed at times that grow by a ratio R, the loss falls with exponent min(theta0, 2 log(1/g) / log R).
+    * Never renewed, it stops at g^2 of the loss at the start.
+
+    More volume and no new drive: it neither moves the frontier nor extends the tail. The formalisation is this project's
+    own.
+
+    Arguments:
+        fraction: g, in [0, 1).
+        period: time between snapshots; 0 renews as `ratio` says, infinity never.
+        ratio: R, a snapshot is due when time has grown by this factor since the last; 1 renews as `period` says. With a
+            period of 0 and a ratio of 1 labels are always fresh. A snapshot is taken at the first refresh of the grid at
+            which both are due.
+        flow: how the learner moves between; the default of the problem if None.
+
+    Raises:
+        ValueError: a fraction outside [0, 1), a negative period or a ratio below 1.
+    """
+
+    adjoint: ClassVar[str] = "stored"
+    fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
+    period: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.0)
+    ratio: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
+    flow: ModalFlow | OperatorFlow | None = None
+
+    def __check_init__(self):
+        check_non_negative("fraction", self.fraction, "give a fraction in [0, 1)")
+        check_positive("ratio", self.ratio, "give a factor of 1 or above")
+        if is_concrete(self.fraction) and np.any(concrete(self.fraction) >= 1):
+            raise ValueError(
+                f"fraction is {np.max(concrete(self.fraction)):.6g}: with no real data nothing new is learnt; give a "
+                "fraction in [0, 1)."
+            )
+        if is_concrete(self.period) and not np.all(concrete(self.period) >= 0):
+            raise ValueError(f"period is {np.min(concrete(self.period)):.6g}: give a time of 0 or above, or inf.")
+        if is_concrete(self.ratio) and np.any(concrete(self.ratio) < 1):
+            raise ValueError(f"ratio is {np.min(concrete(self.ratio)):.6g}: time only grows; give a factor of 1 or above.")
+
+    def init(self, problem):
+        learner = self._flow(problem).init(problem)
+        return SelfGeneratedState(learner, _labels(learner), jnp.zeros((), problem.dtype))
+
+    def advance(self, problem, state, weights, duration, key):
+        flow = self._flow(problem)
+        slowed = jnp.where(self._fresh, (1 - self.fraction) * duration, duration)
+        if isinstance(problem, ModalProblem):
+            learner = flow.advance(problem, state.learner, weights, slowed, key)
+            mixed = _mixed_decay(state.learner, state.snapshot, learner - state.learner, self.fraction)
+            return eqx.tree_at(lambda s: s.learner, state, jnp.where(self._fresh, learner, mixed))
+        # training on targets (1 - g) y + g f_s is training on y with the residual r - g r_s for a drive
+        stale = jnp.where(self._fresh, 0, self.fraction)
+        drive = OperatorState(state.learner.parameters, state.learner.residual - stale * state.snapshot)
+        return eqx.tree_at(lambda s: s.learner, state, flow.advance(problem, drive, weights, slowed, key))
+
+    def observe(self, problem, state, time):
+        """The learner itself; it is looked at once per refresh, so this is where a snapshot is taken."""
+        seen = self._flow(problem).observe(problem, state.learner, time)
+        slack = 1 - 64 * jnp.finfo(time.dtype).eps  # times are rounded; snapshots that fit a grid must not slip
+        due = (time - state.taken_at >= self.period * slack) & (time >= state.taken_at * self.ratio * slack)
+        labels = jnp.where(due, _labels(state.learner), state.snapshot)
+        taken_at = jnp.where(due, time, state.taken_at)
+        return seen.replace(state=SelfGeneratedState(state.learner, labels, taken_at))
+
+    @property
+    def _fresh(self) -> Array:
+        """Whether labels are renewed all the time, so that there is no snapshot to wait for."""
+        return (self.period == 0) & (self.ratio == 1)
+
+    def _flow(self, problem: AbstractProblem) -> Any:
+        if self.flow is not None:
+            return self.flow
+        if not isinstance(problem, ModalProblem | OperatorProblem):
+            raise TypeError(f"SelfGenerated advances modes or data, not a {type(problem).__name__}.")
+        return ModalFlow() if isinstance(problem, ModalProblem) else OperatorFlow()
+
+
+def _labels(learner: Any) -> Array:
+    """What of a learner its labels depend on."""
+    return learner.residual if isinstance(learner, OperatorState) else learner
+
+
+def _mixed_decay(now: Array, snapshot: Array, drive: Array, fraction: Array) -> Array:
+    """Log decay of the energies after e(t + h) = g e_s (1 - D) + D e(t), D = exp(drive / 2).
+
+    In logarithms relative to the snapshot, with the larger term taken out: energies underflow, and g may be 0.
+    """
+    kept = (now - snapshot + drive) / 2
+    least = jnp.log(jnp.finfo(kept.dtype).tiny)
+    own = jnp.where(fraction > 0, jnp.log(jnp.where(fraction > 0, fraction, 1)), -jnp.inf)
+    largest = jax.lax.stop_gradient(jnp.maximum(kept, own))
+    share = jnp.where(largest >= least, fraction * jnp.exp(-jnp.maximum(largest, least)), 0)
+    return snapshot + 2 * (largest + jnp.log(jnp.exp(kept - largest) - share * jnp.expm1(drive / 2)))

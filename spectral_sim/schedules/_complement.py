@@ -1,0 +1,58 @@
+"""Heterogeneous complementarity: what the learner gets wrong and another model does not."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from .._types import Array, Float, as_inexact
+from ._base import AbstractStage
+from ._second_model import check_second_model, second_model, trained
+
+
+class Complement(AbstractStage):
+    """Excess residual over a second model of another kind, max(0, E_learner - E_second).
+
+    The second model has another spectrum (on modes) or another kernel (on data). It is trained by gradient flow on
+    uniform samples, exactly: for `training_time` beforehand, or alongside the learner, always as old as it is.
+
+    It sees a mode exactly where the second model is ahead: it extends the tail as far as the second spectrum is heavier,
+    and nowhere else. Where nothing is in excess weights are uniform, and it is blind to what neither model knows. The
+    formalisation is this project's own; the second spectrum is an input, never hidden.
+
+    Arguments:
+        training_time: of the second model, in units of time; None trains it alongside.
+        exponent: its eigenvalues mu_k = k^-exponent; those of the problem if None. Modes only.
+        eigenvalues: mu_k one by one, shape (modes,), instead.
+        features: its features of the same examples, shape (examples, second_features); those of the problem if None.
+            Data only.
+        cost: compute of a training step of the second model, in units of the learner's; see `curation_cost`.
+
+    Raises:
+        ValueError: numbers out of range; at the start of a run, a model with another number of modes or examples.
+
+    Source:
+        On examples the excess loss of Mindermann et al., Prioritized Training on Points that are Learnable, Worth
+        Learning, and Not Yet Learnt (2022), Xie et al., DoReMi (2023), and Evans et al., Data Curation via Joint Example
+        Selection (2024).
+    """
+
+    kind: ClassVar = "observe"
+    training_time: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
+    exponent: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
+    eigenvalues: Float[Array, "modes"] | None = eqx.field(converter=as_inexact, default=None)
+    features: Float[Array, "examples second_features"] | None = eqx.field(converter=as_inexact, default=None)
+    cost: float = eqx.field(static=True, default=1.0)
+
+    def __check_init__(self):
+        check_second_model(self)
+
+    def init(self, problem: Any) -> Any:
+        model = second_model(self, problem)
+        return model if self.training_time is None else trained(problem, model, self.training_time).energy
+
+    def __call__(self, signal, observation, state):
+        energy = state
+        if self.training_time is None:
+            energy = trained(observation.problem, state, observation.time).energy
+        return jnp.where(observation.mass > 0, jnp.maximum(signal - energy, 0), 0), state

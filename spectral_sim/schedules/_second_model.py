@@ -1,0 +1,116 @@
+"""A second model beside the learner, trained by gradient flow on uniform samples of the same task.
+
+What a paradigm can see through it depends on how far its own training has come, so that is computed and not assumed.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._checks import check_length, check_ndim, check_non_negative, check_positive
+from .._types import Array, Float
+from ..numerics import log_or_minus_inf, phi1_eigh
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ._base import stage_name
+
+__all__ = ["check_second_model", "progress", "second_model", "seen_through", "squared", "trained", "visibility"]
+
+
+def check_second_model(stage: Any) -> None:
+    """The fields that every stage with a second model has."""
+    if stage.training_time is not None:
+        check_positive("training_time", stage.training_time, "give the time that the second model has trained for")
+    if stage.exponent is not None:
+        check_positive("exponent", stage.exponent, "give the exponent of the second spectrum")
+    if stage.eigenvalues is not None:
+        check_non_negative("eigenvalues", stage.eigenvalues, "a kernel operator is positive semidefinite")
+    if stage.exponent is not None and stage.eigenvalues is not None:
+        raise ValueError("exponent and eigenvalues are both given: they are two ways to write one spectrum; drop one.")
+    check_non_negative("cost", stage.cost, "give the compute of a step in units of the learner's")
+
+
+def second_model(stage: Any, problem: AbstractProblem) -> Array:
+    """Eigenvalues of the second model on modes, shape (modes,), or its features on data, shape (examples, features).
+
+    Raises:
+        ValueError: a spectrum for data, features for modes, or another number of modes or examples.
+    """
+    name = stage_name(stage)
+    if isinstance(problem, ModalProblem):
+        if stage.features is not None:
+            raise ValueError(f"{name} has features, but the problem has modes only: give eigenvalues or exponent.")
+        if stage.exponent is not None:
+            return jnp.asarray(problem.index**-stage.exponent, problem.dtype)
+        if stage.eigenvalues is None:
+            return problem.eigenvalues
+        if stage.eigenvalues.shape != problem.eigenvalues.shape:
+            raise ValueError(
+                f"{name} has eigenvalues of shape {stage.eigenvalues.shape}, but the problem has "
+                f"{problem.eigenvalues.shape[0]} modes: give one for each."
+            )
+        return stage.eigenvalues.astype(problem.dtype)
+    assert isinstance(problem, OperatorProblem)
+    if stage.exponent is not None or stage.eigenvalues is not None:
+        raise ValueError(f"{name} has a spectrum, but the problem is reweighted by example: give features instead.")
+    if stage.features is None:
+        return problem.features
+    check_ndim("features", stage.features, 2, "examples, features")
+    number = problem.features.shape[0]
+    check_length(f"{name}'s features", stage.features, number, f"a problem of {number} examples")
+    return stage.features.astype(problem.dtype)
+
+
+class Trained(NamedTuple):
+    """The second model at some time: residual energy as weights have it, residual on data, progress from its start."""
+
+    energy: Float[Array, "weights"]
+    residual: Float[Array, "examples outputs"] | None
+    progress: Float[Array, "weights"]
+
+
+def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> Trained:
+    """The second model after `time` on uniform samples, from zero; exact."""
+    if isinstance(problem, ModalProblem):
+        decay = model * time
+        return Trained(problem.energies * jnp.exp(-2 * decay), None, decay)
+    assert isinstance(problem, OperatorProblem)
+    weighted = problem.example_mass[:, None] * model
+    residual = problem.targets - model @ phi1_eigh(model.T @ weighted, weighted.T @ problem.targets, time)
+    energy = squared(problem, residual)
+    start = log_or_minus_inf(squared(problem, problem.targets))
+    return Trained(energy, residual, progress(start, log_or_minus_inf(energy)))
+
+
+def squared(problem: OperatorProblem, residual: Float[Array, "examples outputs"]) -> Float[Array, "weights"]:
+    """Squared residuals summed over outputs, averaged over groups where there are any."""
+    return problem.per_weight(jnp.sum(residual**2, axis=1))
+
+
+def progress(log_start: Float[Array, "weights"], log_energy: Float[Array, "weights"]) -> Float[Array, "weights"]:
+    """u = 1/2 log(E(0) / E); 0 where the energy has risen, or where there never was any."""
+    known = jnp.isfinite(log_start)
+    now = jnp.where(jnp.isfinite(log_energy), log_energy, jnp.log(jnp.finfo(log_energy.dtype).tiny))
+    return jnp.maximum(jnp.where(known, log_start - now, 0), 0) / 2
+
+
+def visibility(
+    progress: Float[Array, "weights"], threshold: Float[Array, ""], sharpness: Float[Array, ""]
+) -> Float[Array, "weights"]:
+    """h(u) = u^q / (u^q + u0^q): 0 before anything is learnt, 1 long after u0; a step at u0 for q = inf."""
+    hard, begun = jnp.isinf(sharpness), progress > 0
+    log_ratio = jnp.log(jnp.where(begun, progress, 1)) - jnp.log(threshold)
+    soft = jax.nn.sigmoid(jnp.where(hard, 1, sharpness) * log_ratio)
+    return jnp.where(begun, jnp.where(hard, jnp.where(progress >= threshold, 1, 0), soft), 0).astype(progress.dtype)
+
+
+def seen_through(
+    signal: Float[Array, "weights"], visible: Float[Array, "weights"], mass: Float[Array, "weights"]
+) -> Float[Array, "weights"]:
+    """What is left of a signal; what is visible stays so after its energy has underflowed.
+
+    Otherwise a curator that has drained all it sees would see nothing, which means uniform weights, at a time that the
+    floating-point type sets.
+    """
+    faint = 4 * jnp.finfo(signal.dtype).tiny
+    return jnp.where((visible > 0) & (mass > 0), jnp.maximum(visible * signal, faint), 0)

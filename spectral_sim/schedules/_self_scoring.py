@@ -1,0 +1,57 @@
+"""Self-scoring: a learner that sees its error only on what it has begun to learn."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_positive, concrete, is_concrete
+from .._types import Array, Float, as_inexact
+from ..numerics import log_or_minus_inf
+from ._base import AbstractStage
+from ._second_model import progress, seen_through, visibility
+
+
+class SelfScoring(AbstractStage):
+    """The learner as its own judge: seen = E h(u), h(u) = u^q / (u^q + u0^q), u = 1/2 log(E(0) / E) its own progress.
+
+    Where it has learnt nothing yet it does not see that anything is missing. With a hard threshold it looks backwards:
+    budget goes to what has been seen, the frontier moves by the uniform share of `mix(eps)` alone, and the exponent
+    stays the static one: the loss is that of uniform sampling at c t, c = eps P(theta0, 2 u0)^(-1 / theta0), P the
+    regularised lower incomplete gamma function. With soft visibility (q <= 1) the little that is seen beyond the frontier
+    feeds back on itself and tracks it; for q > 1 it depends on how dense the refreshes are. Noisy scores: chain `noise`.
+
+    The formalisation is this project's own. On examples u is the fall of the example's own residual.
+
+    Arguments:
+        threshold: visibility threshold u0, progress at which half is seen.
+        sharpness: q; infinite for a step at u0.
+
+    Raises:
+        ValueError: numbers out of range.
+    """
+
+    kind: ClassVar = "observe"
+    threshold: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.5)
+    sharpness: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
+
+    def __check_init__(self):
+        check_positive("threshold", self.threshold, "give the progress at which half of the residual is seen")
+        check_sharpness(self.sharpness)
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        begun = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
+        return seen_through(signal, visibility(begun, self.threshold, self.sharpness), observation.mass), state
+
+
+def check_sharpness(value) -> None:
+    """Raise unless a sharpness is positive; infinity is a step."""
+    if not is_concrete(value):
+        return
+    array = concrete(value)
+    if not np.all(array > 0):
+        raise ValueError(f"sharpness is {array[~(array > 0)][0]:.6g}: it must be positive; inf makes a step.")
