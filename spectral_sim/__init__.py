@@ -9,10 +9,12 @@ from ._trajectory import SimulationError, Status, Trajectory
 from ._types import PerRefresh
 from .analysis import (
     CrossoverTime,
+    CurationCost,
     ExponentFit,
     NoPowerLawError,
     Speedup,
     crossover_time,
+    curation_cost,
     fit_exponent,
     local_exponent,
     speedup,
@@ -136,6 +138,8 @@ __all__ = [
     "complement",
     "CrossoverTime",
     "crossover_time",
+    "curation_cost",
+    "CurationCost",
     "curriculum",
     "Dataset",
     "delay",

@@ -1,5 +1,6 @@
 """Numbers read off loss curves: exponents, times to a loss, speed-ups, frontiers. Host-side, NumPy float64."""
 
+from ._cost import CurationCost, curation_cost, scoring_charges, step_charge, training_charges
 from ._exponent import ExponentFit, NoPowerLawError, fit_exponent, local_exponent
 from ._frontier import CrossoverTime, crossover_time, frontier
 from ._speedup import Speedup, speedup
@@ -7,13 +8,18 @@ from ._time_to_loss import time_to_loss
 
 __all__ = [
     "CrossoverTime",
+    "CurationCost",
     "ExponentFit",
     "NoPowerLawError",
     "Speedup",
     "crossover_time",
+    "curation_cost",
     "fit_exponent",
     "frontier",
     "local_exponent",
+    "scoring_charges",
     "speedup",
+    "step_charge",
     "time_to_loss",
+    "training_charges",
 ]

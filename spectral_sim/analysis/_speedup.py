@@ -51,7 +51,7 @@ def speedup(
     *,
     horizon: float | None = None,
     window: tuple[float, float] | None = None,
-    cost_per_refresh: float = 0.0,
+    cost_per_refresh: ArrayLike = 0.0,
     fixed_cost: float = 0.0,
 ) -> Speedup:
     """How many times sooner a schedule reaches the loss of a reference.
@@ -63,7 +63,7 @@ def speedup(
     evenly in log time.
 
     The speed-up is *gross* unless a cost is given. A *net* one adds to t_s the `fixed_cost` and `cost_per_refresh` for
-    every refresh before t_s, one at the start of each interval; the reference is charged nothing.
+    every refresh before t_s, one at the start of each interval (see `curation_cost`); the reference is charged nothing.
 
     Arguments:
         times: refresh grid of both curves, shape (times,), increasing, in units of time.
@@ -71,7 +71,7 @@ def speedup(
         reference: the loss to compare with, shape (times,), finite, and positive up to the last horizon.
         horizon: the one time H to compare at, after times[0]; the last time if None.
         window: (t0, t1) for an anytime speed-up instead.
-        cost_per_refresh: cost of scoring the data once, in units of time.
+        cost_per_refresh: cost of each refresh, in units of time: one number, or one for each of the times.
         fixed_cost: cost paid once (a teacher's training), in units of time.
 
     Returns:
@@ -90,7 +90,12 @@ def speedup(
         )
     for name, cost in (("cost_per_refresh", cost_per_refresh), ("fixed_cost", fixed_cost)):
         check_non_negative(name, cost, "give the cost in units of time")
-    if cost_per_refresh and grid[0] > 0:
+    charges = np.asarray(cost_per_refresh, np.float64)
+    if charges.ndim and charges.shape != grid.shape:
+        raise ValueError(
+            f"cost_per_refresh has shape {charges.shape}, but there are {grid.size} times: give one number, or one each."
+        )
+    if charges.any() and grid[0] > 0:
         raise ValueError(f"times[0] is {grid[0]:.6g}: cost_per_refresh counts refreshes, so prepend the start, time 0.")
     if window is not None:
         if horizon is not None:
@@ -114,11 +119,12 @@ def speedup(
     last_known = grid[np.flatnonzero(~np.isnan(values))[-1]]
     fast = np.where(never, last_known, np.where(before, grid[0], fast))
     # The refresh at times[n] serves what comes after it, so reaching a loss at times[n] took those at times[0..n-1].
-    spent = fast + cost_per_refresh * np.searchsorted(grid, fast) + fixed_cost
+    paid = np.concatenate([[0.0], np.cumsum(np.broadcast_to(charges, grid.shape))])
+    spent = fast + paid[np.searchsorted(grid, fast)] + fixed_cost
     return Speedup(
         value=float(np.exp(np.mean(np.log(slow / spent)))),
         kind="one horizon" if window is None else "anytime",
-        net=bool(cost_per_refresh or fixed_cost),
+        net=bool(charges.any() or fixed_cost),
         horizon=horizon,
         window=window,
         bound="<=" if never.any() else ">=" if before.any() else "=",

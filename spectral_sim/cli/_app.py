@@ -75,7 +75,7 @@ def demo(
     precision: PrecisionOption = Precision.float64,
     batch_size: BatchSize = 64,
 ) -> None:
-    """Compare a dozen schedules on two real data sets: handwritten digits and image patches."""
+    """Compare some twenty schedules on two real data sets: handwritten digits and image patches."""
     with _running() as (console, progress):
         with explained("demo"):
             for module in ("sklearn", "PIL"):
@@ -113,7 +113,7 @@ def assess(
     steps: Annotated[int, typer.Option(min=1, help="Gradient steps of the search.")] = LearnConfig().steps,
     resume: Resume = False,
 ) -> None:
-    """Compare a dozen schedules on your own data."""
+    """Compare some twenty schedules on your own data."""
     with _running() as (console, progress):
         if resume and not search:
             raise UserError("--resume goes on with a search: add --learn.")

@@ -7,6 +7,7 @@ import numpy as np
 
 from .._checks import check_times, nearest
 from .._times import log_times
+from ..dynamics import SelfGenerated
 from ..problems import (
     AbstractProblem,
     Dataset,
@@ -55,7 +56,6 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
     for n, name in enumerate(names):
         if name in names[:n]:
             raise UserError(f"{path}: schedules[{n}].name = {name!r} is taken by another schedule: give each its own.")
-    schedules = [build_schedule(s, f"{path}: schedules[{n}]") for n, s in enumerate(config.schedules)]
     task = None
     with explained(f"{path}: problem"):
         if isinstance(config.problem, DataProblem | DatasetProblem):
@@ -68,6 +68,8 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
                 "dtype": precision,
                 "seed": config.seed,
             }
+    second = None if task is None else task.second_features
+    schedules = [build_schedule(s, f"{path}: schedules[{n}]", second) for n, s in enumerate(config.schedules)]
     with explained(f"{path}: times"):
         times = _times(config, problem)
     charge = _charge(config, problem, task)
@@ -76,10 +78,12 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
         where = f"{path}: schedules[{n}]"
         grouped = _grouped(own, problem, task, where)
         check_suits(schedule, problem if grouped is None else grouped, f"{where} ({own.name})")
+        options = own.self_generated
+        dynamics = None if options is None else SelfGenerated(options.fraction, options.period, options.ratio)
         seeds = own.seeds or [config.seed]
         for seed in seeds:
             name = own.name if len(seeds) == 1 else f"{own.name}, seed {seed}"
-            entries.append(Entry(name, schedule, grouped, own.cost, seed))
+            entries.append(Entry(name, schedule, grouped, own.cost, seed, dynamics))
     return Part(
         name=path.stem,
         problem=problem,

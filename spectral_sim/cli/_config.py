@@ -112,6 +112,14 @@ TimesOption = Annotated[
 ]
 
 
+class SelfGeneratedConfig(_Model):
+    """Samples that carry the learner's own predictions; see `SelfGenerated`."""
+
+    fraction: Annotated[float, Field(ge=0, lt=1)]
+    period: Annotated[float, Field(ge=0)] = 0.0
+    ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+
+
 class ScheduleConfig(_Model):
     """One named schedule, a list of stages in order."""
 
@@ -120,6 +128,7 @@ class ScheduleConfig(_Model):
     seeds: Annotated[list[int], Field(min_length=1)] | None = None
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     by_group: bool = False
+    self_generated: SelfGeneratedConfig | None = None
 
 
 class LearnConfig(_Model):

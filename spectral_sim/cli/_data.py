@@ -1,5 +1,6 @@
 """Data sets as problems, and the parts of a job that are made of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ class LearningTask:
         group_names: names of the groups.
         description: of the data and the features.
         settings: for the results.
+        second_features: training features under another kernel: (kernel, number) -> (examples, features).
     """
 
     problem: OperatorProblem
@@ -57,6 +59,7 @@ class LearningTask:
     group_names: tuple[str, ...]
     description: str
     settings: dict[str, Any]
+    second_features: Callable[[str, int | None], np.ndarray]
 
     @property
     def epoch(self) -> float:
@@ -80,24 +83,17 @@ def learning_task(
     Raises:
         ValueError: features that do not fit the data, or weights on groups that there are none of.
     """
-    check_choice("kernel", features.kernel, KERNELS)
-    method = features.method or ("exact" if features.kernel == "linear" else "nystrom")
-    check_choice("method", method, METHODS)
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: give at least 1.")
-    if features.bandwidth is not None and features.kernel != "rbf":
-        raise ValueError(f"bandwidth={features.bandwidth:g} is for kernel='rbf' only; leave it out.")
     if by_group and data.groups is None:
         raise ValueError("weights by group need groups: name the column that holds them.")
     # features and spectrum in float64 whatever the precision of the run: whitening divides by small eigenvalues
     inputs = data.inputs.astype(np.float64)
-    number = None
-    if method != "exact":
-        number = min(DEFAULT_FEATURES, len(inputs)) if features.number is None else features.number
-    elif features.number is not None:
-        raise ValueError(f"features={features.number} is for 'nystrom' and 'random'; method='exact' finds its number.")
-    kernel = rbf(features.bandwidth) if features.kernel == "rbf" else KERNELS[features.kernel]()
-    mapped = feature_map(kernel, inputs, method=method, num_features=number, key=jax.random.key(seed))
+    mapped, method = _mapped(inputs, features, seed)
+
+    def second_features(kernel: str, number: int | None) -> np.ndarray:
+        return np.asarray(_mapped(inputs, Features(kernel, None, number), seed)[0](inputs)).astype(precision)
+
     held_out: dict[str, Any] = {}
     if data.eval_inputs is not None and data.eval_targets is not None:
         held_out = {
@@ -134,4 +130,20 @@ def learning_task(
         "seed": seed,
         "by_group": by_group,
     }
-    return LearningTask(problem, modal, charge, data.groups, data.group_names, description, settings)
+    return LearningTask(problem, modal, charge, data.groups, data.group_names, description, settings, second_features)
+
+
+def _mapped(inputs: np.ndarray, features: Features, seed: int) -> tuple[Any, str]:
+    """The feature map, and the method that it uses."""
+    check_choice("kernel", features.kernel, KERNELS)
+    method = features.method or ("exact" if features.kernel == "linear" else "nystrom")
+    check_choice("method", method, METHODS)
+    if features.bandwidth is not None and features.kernel != "rbf":
+        raise ValueError(f"bandwidth={features.bandwidth:g} is for kernel='rbf' only; leave it out.")
+    number = None
+    if method != "exact":
+        number = min(DEFAULT_FEATURES, len(inputs)) if features.number is None else features.number
+    elif features.number is not None:
+        raise ValueError(f"features={features.number} is for 'nystrom' and 'random'; method='exact' finds its number.")
+    kernel = rbf(features.bandwidth) if features.kernel == "rbf" else KERNELS[features.kernel]()
+    return feature_map(kernel, inputs, method=method, num_features=number, key=jax.random.key(seed)), method

@@ -1,8 +1,9 @@
 """Comparisons of schedules, and everything that is made of them: tables, verdicts, files, plots, the HTML report."""
 
+from ..analysis import scoring_charges, step_charge
 from ._assessment import Assessment, Run, run_assessment
 from ._defaults import REFRESHES_PER_DECADE, default_entries, default_times, with_groups
-from ._entry import Entry, scoring_charges, step_charge
+from ._entry import Entry
 from ._extras import INSTALL, require
 from ._html import report_html, write_report
 from ._plots import write_plots

@@ -11,10 +11,11 @@ import numpy as np
 
 from .._simulate import simulate
 from .._trajectory import Status, describe_status
+from ..analysis import scoring_charges, training_charges
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, doubled_rule
 from ..schedules import uniform
 from ._curves import Curve, bounds_of
-from ._entry import Entry, Family, family, scoring_charges
+from ._entry import Entry, Family, family
 from ._record import Record, Rows, Spectrum, recorder
 from ._search import Search
 
@@ -39,6 +40,8 @@ class Run:
         initial_mode_energy: the same at time 0.
         charges: how many times all data is scored at each refresh, shape (times,).
         cost: time units for scoring all data once.
+        training_charges: time units that second models train for and own labels take, at each refresh, shape (times,);
+            what is paid before training is part of the first.
         status: a `Status` code.
         refresh: index of the first bad refresh, -1 if none.
         quadrature_error: largest relative change of the loss on a rule with twice the nodes; None without quadrature.
@@ -59,11 +62,17 @@ class Run:
     initial_mode_energy: np.ndarray
     charges: np.ndarray
     cost: float
+    training_charges: np.ndarray
     status: int
     refresh: int
     quadrature_error: float | None
     seconds: float
     is_ceiling: bool
+
+    @property
+    def cost_per_refresh(self) -> np.ndarray:
+        """Time units that curation costs at each refresh, shape (times,)."""
+        return self.cost * self.charges + self.training_charges
 
     @property
     def ok(self) -> bool:
@@ -197,15 +206,21 @@ def run_assessment(
 
 def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Record, cost: float, seed: int) -> Run:
     begin = time.perf_counter()
-    options = {"key": jax.random.key(seed if entry.seed is None else entry.seed), "throw": False}
+    options: dict[str, Any] = {
+        "key": jax.random.key(seed if entry.seed is None else entry.seed),
+        "dynamics": entry.dynamics,
+        "throw": False,
+    }
     own = problem if entry.problem is None else entry.problem
     # nothing is differentiated here, so nothing is to be kept for it
     trajectory = simulate(own, entry.schedule, times, save=record, adjoint="direct", **options)
     saved = {name: np.asarray(values, np.float64) for name, values in trajectory.saved.items()}
     loss = np.asarray(trajectory.loss, np.float64)
+    fixed, running = training_charges(entry.schedule, np.asarray(times), entry.dynamics)
+    running[0] += fixed
     return Run(
         name=entry.name,
-        family=family(entry.schedule),
+        family=family(entry.schedule, entry.dynamics),
         loss=loss,
         train_loss=saved["train_loss"],
         max_weight=saved["max_weight"],
@@ -217,6 +232,7 @@ def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Reco
         initial_mode_energy=saved["mode_energy"][0],
         charges=scoring_charges(entry.schedule, times),
         cost=cost if entry.cost is None else entry.cost,
+        training_charges=running,
         status=int(trajectory.status),
         refresh=int(trajectory.refresh),
         quadrature_error=_quadrature_error(own, entry, times, options, loss),
@@ -240,7 +256,7 @@ def _quadrature_error(
 
 
 def _uniform_first(entries: Sequence[Entry]) -> list[Entry]:
-    plain = [entry for entry in entries if family(entry.schedule) == "uniform" and entry.problem is None]
+    plain = [entry for entry in entries if family(entry.schedule, entry.dynamics) == "uniform" and entry.problem is None]
     first = plain[0] if plain else Entry("uniform", uniform())
     return [first, *(entry for entry in entries if entry is not first)]
 

@@ -3,18 +3,22 @@
 import numpy as np
 
 from .._times import log_times
+from ..dynamics import SelfGenerated
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, modal_view
 from ..schedules import (
     chain,
     clip,
+    complement,
     curriculum,
     hard_pruning,
     leverage_sampling,
     mix,
     proportional,
     random_pruning,
+    self_scoring,
     softmax,
     stale,
+    teacher,
     top_fraction,
     uniform,
 )
@@ -26,7 +30,17 @@ REFRESHES_PER_DECADE = 8
 _KEPT = 0.7
 _ENERGY_LEFT = 0.01
 _LATEST = 1e6
-_FAST = ("uniform", "random 70%", "hardest 70%", "loss-proportional", "practical oracle", "groups by loss")
+_FAST = (
+    "uniform",
+    "random 70%",
+    "hardest 70%",
+    "loss-proportional",
+    "practical oracle",
+    "excess over a reference model",
+    "self-scoring",
+    "half self-generated",
+    "groups by loss",
+)
 
 
 def default_times(
@@ -78,13 +92,14 @@ def default_entries(
     epoch: float,
     fast: bool = False,
 ) -> list[Entry]:
-    """About a dozen schedules that are used in practice.
+    """Schedules that are used in practice, and the paradigms: what teachers and second models can see of the residual.
 
     Arguments:
         problem: a data problem.
-        times: refresh grid; curricula are complete at a tenth of its end.
+        times: refresh grid; at a tenth of its end curricula are complete, and up to there second models have trained.
         groups: group number of each example, for one schedule with weights per group; None for none.
-        epoch: time units that one pass over the data takes: how often the practical oracle scores.
+        epoch: time units that one pass over the data takes: how often the practical oracle scores
+            and own labels are renewed.
         fast: half of them.
 
     Returns:
@@ -105,6 +120,11 @@ def default_entries(
         Entry("top half by loss", top_fraction(0.5)),
         Entry("softmax of loss", chain(softmax(1.0), clip(0.0, 10.0))),
         Entry("practical oracle", chain(stale(epoch), proportional(1.0), clip(0.1, 10.0), mix(0.1))),
+        Entry("distance to a teacher", chain(teacher(end, shows="distance"), proportional(1.0), mix(0.1))),
+        Entry("what a teacher has learnt", chain(teacher(end), proportional(1.0), mix(0.1))),
+        Entry("excess over a reference model", chain(complement(end), proportional(1.0), mix(0.1))),
+        Entry("self-scoring", chain(self_scoring(), proportional(1.0), mix(0.1))),
+        Entry("half self-generated", uniform(), dynamics=SelfGenerated(0.5, epoch)),
     ]
     if groups is not None:
         entries.append(Entry("groups by loss", chain(proportional(1.0), clip(0.1, 10.0)), with_groups(problem, groups)))

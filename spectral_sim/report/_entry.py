@@ -5,14 +5,13 @@ from typing import Literal
 
 import numpy as np
 
+from ..dynamics import AbstractDynamics
 from ..problems import OperatorProblem
-from ..schedules import AbstractStage, curriculum, hard_pruning, leverage_sampling, stage_at, stages_of, uniform
+from ..schedules import AbstractStage, stage_at, uniform
 
-__all__ = ["Entry", "Family", "family", "option", "scoring_charges", "stage_of", "step_charge"]
+__all__ = ["Entry", "Family", "family", "option", "stage_of"]
 
 Family = Literal["uniform", "static", "open loop", "closed loop"]
-
-_SCORED_ONCE = (hard_pruning, curriculum, leverage_sampling)
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class Entry:
         problem: what it runs on where that is not the problem of the comparison: the same data with weights per group.
         cost: time units that scoring all data once takes; that of the comparison if None.
         seed: seed of its random stages; that of the comparison if None.
+        dynamics: how the learner moves, if not by the default of the problem.
         is_ceiling: whether it was found by looking at the loss that it is judged by: shown, and never recommended.
     """
 
@@ -33,6 +33,7 @@ class Entry:
     problem: OperatorProblem | None = None
     cost: float | None = None
     seed: int | None = None
+    dynamics: AbstractDynamics | None = None
     is_ceiling: bool = False
 
 
@@ -49,47 +50,10 @@ def option(stage: AbstractStage, name: str) -> float:
     return float(np.asarray(getattr(stage, name)))
 
 
-def family(schedule: AbstractStage) -> Family:
+def family(schedule: AbstractStage, dynamics: AbstractDynamics | None = None) -> Family:
     """How a schedule comes by its weights; lines of a plot are styled by it."""
     if isinstance(schedule, uniform):
-        return "uniform"
+        return "uniform" if dynamics is None else "static"
     if schedule.closed_loop:
         return "closed loop"
     return "static" if schedule.static else "open loop"
-
-
-def step_charge(num_examples: int, trace: float, batch_size: int) -> float:
-    """Time units that scoring every example once takes.
-
-    A forward pass is a third of the compute of a training step, for each example. A step on `batch_size` examples at
-    learning rate 1 / trace advances time by 1 / trace.
-    """
-    return num_examples / (3 * batch_size * trace)
-
-
-def scoring_charges(schedule: AbstractStage, times: np.ndarray) -> np.ndarray:
-    """How many times all data is scored at each refresh, shape (times,); the last entry serves no interval and is 0.
-
-    A schedule that looks at the residual scores at every refresh, or once per period behind `stale`, or a part behind
-    `subsample`. Pruning, curricula and leverage score once, at the start.
-    """
-    charges = np.zeros(len(times))
-    if not schedule.closed_loop:
-        charges[0] = float(any(isinstance(stage, _SCORED_ONCE) for stage in stages_of(schedule)))
-        return charges
-    charges[:-1] = 1
-    stale, subsample = stage_of(schedule, "stale"), stage_of(schedule, "subsample")
-    if stale is not None:
-        charges[:-1] = _due(times[:-1], option(stale, "period"))
-    if subsample is not None:
-        charges *= option(subsample, "fraction")
-    return charges
-
-
-def _due(times: np.ndarray, period: float) -> np.ndarray:
-    """The refreshes at which `stale` scores anew."""
-    due, last = np.zeros(len(times), bool), -np.inf
-    for n, time in enumerate(times):
-        if time - last >= period * (1 - 1e-12):
-            due[n], last = True, time
-    return due

@@ -247,7 +247,7 @@ def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
         return {"shape": shape, "fillmode": "overlay", "fgcolor": "white", "fgopacity": 1, "size": 6}
 
     data = []
-    for part, (label, colour) in enumerate((("gross", GROSS_COLOUR), ("net of scoring cost", NET_COLOUR))):
+    for part, (label, colour) in enumerate((("gross", GROSS_COLOUR), ("net of the cost of curation", NET_COLOUR))):
         first = views[0]["data"]
         data.append(
             {

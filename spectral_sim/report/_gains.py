@@ -1,4 +1,4 @@
-"""Speed-ups of a run over uniform sampling: gross, and net of what scoring cost."""
+"""Speed-ups of a run over uniform sampling: gross, and net of what curating cost."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from ._assessment import Run
 __all__ = ["Gains", "Window", "gain_window", "gains"]
 
 _FROM, _TO = 0.1, 0.95
-_HORIZONS = 129
 
 
 @dataclass(frozen=True)
@@ -57,32 +56,18 @@ def gains(times: np.ndarray, run: Run, reference: Run, window: Window | None) ->
         return Gains()
     edges = (window.start, window.end)
     try:
-        anytime = speedup(times, run.loss, reference.loss, window=edges)
-        horizon = speedup(times, run.loss, reference.loss, horizon=window.end)
+        (anytime, anytime_net), (horizon, horizon_net) = (
+            [
+                speedup(times, run.loss, reference.loss, cost_per_refresh=cost, **over)
+                for cost in (0.0, run.cost_per_refresh)
+            ]
+            for over in ({"window": edges}, {"horizon": window.end})
+        )
     except ValueError:  # curves that cannot be compared, such as an evaluation set that is fitted from the start
         return Gains()
-    horizons = np.geomspace(*edges, _HORIZONS)
     return Gains(
         anytime_gross=anytime,
-        anytime_net=_net(anytime, times, run, reference.loss, horizons),
+        anytime_net=dataclasses.replace(anytime_net, net=True),  # also where nothing was charged
         horizon_gross=horizon,
-        horizon_net=_net(horizon, times, run, reference.loss, horizons[-1:]),
+        horizon_net=dataclasses.replace(horizon_net, net=True),
     )
-
-
-def _net(gross: Speedup, times: np.ndarray, run: Run, reference: np.ndarray, horizons: np.ndarray) -> Speedup:
-    """The same speed-up with the scoring that was done by then added to the schedule's times.
-
-    `speedup` charges every refresh alike; here each has its own charge, so that scoring seldom pays.
-    """
-    later = times > 0
-    best = np.minimum.accumulate(reference)[later]
-    # log-log straight between refreshes, as `time_to_loss` has it; rounding must not leave a target out of reach
-    target = np.exp(np.interp(np.log(horizons), np.log(times[later]), np.log(best)))
-    target = np.maximum(target, best[-1])
-    slow = np.asarray(time_to_loss(times, reference, target))
-    fast = np.asarray(time_to_loss(times, run.loss, target))
-    fast = np.where(np.isinf(fast), times[np.flatnonzero(np.isfinite(run.loss))[-1]], fast)
-    scored = np.concatenate([[0.0], np.cumsum(run.charges)])[np.searchsorted(times, fast)]
-    value = float(np.exp(np.mean(np.log(slow / (fast + run.cost * scored)))))
-    return dataclasses.replace(gross, value=value, net=True)

@@ -239,7 +239,7 @@ def _speedups(assessment: Assessment) -> Any:
     panels[0].set_xlim(min(edges) / max(room, 1.5), max(edges) * max(room, 1.5))
     patches = [
         Patch(color=GROSS_COLOUR, label="gross"),
-        Patch(color=NET_COLOUR, label="net of scoring cost"),
+        Patch(color=NET_COLOUR, label="net of the cost of curation"),
         Patch(facecolor="#bbbbbb", hatch="////", edgecolor="white", label="at most (some losses never reached)"),
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=3, frameon=False)

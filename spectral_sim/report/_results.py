@@ -51,7 +51,7 @@ def to_dataset(assessment: Assessment) -> Any:
     """An `xarray.Dataset` of everything recorded.
 
     Dimensions: schedules, times, rows (of the heat map), modes, bounds. Variables: loss, train_loss, max_weight,
-    effective_sample_size, drive, charges, weights, row_energy, status, refresh, cost, eigenvalue, initial_energy,
+    effective_sample_size, drive, charges, training_charges, weights, row_energy, status, refresh, cost, eigenvalue, initial_energy,
     final_energy, bound_loss, bound_kind, bound_measure, bound_valid_until.
     """
     xarray = require("xarray", "results.nc")
@@ -61,7 +61,7 @@ def to_dataset(assessment: Assessment) -> Any:
         return np.stack([np.asarray(getattr(run, name)) for run in runs])
 
     over_time = ("schedules", "times")
-    names = ("loss", "train_loss", "max_weight", "effective_sample_size", "drive", "charges")
+    names = ("loss", "train_loss", "max_weight", "effective_sample_size", "drive", "charges", "training_charges")
     variables: dict[str, Any] = {name: (over_time, stacked(name)) for name in names}
     variables |= {
         "weights": (("schedules", "times", "rows"), stacked("rows")),
@@ -111,6 +111,7 @@ _LONG_NAMES = {
     "effective_sample_size": "1 / E[w^2]",
     "drive": "tr M_w / tr M",
     "charges": "passes over all data for scoring, at each refresh",
+    "training_charges": "time units that second models train for, at each refresh",
     "weights": "mean density ratio in each row",
     "row_energy": "mean residual energy in each row, on the training set",
     "status": "0: ok; see spectral_sim.Status",

@@ -101,11 +101,12 @@ class Table:
             )
         if self.priced:
             lines.append(
-                "Net adds the time that scoring takes: each pass over the data costs a third of the training compute "
-                "on as many examples, unless the configuration says otherwise."
+                "Net adds the time that curation takes: each pass over the data costs a third of the training compute "
+                "on as many examples, unless the configuration says otherwise. So does the training of teachers and other "
+                "second models."
             )
         else:
-            lines.append("No cost of scoring is charged, so net equals gross.")
+            lines.append("No cost of curation is charged, so net equals gross.")
         return lines
 
     @property
@@ -141,7 +142,7 @@ def table(assessment: Assessment) -> Table:
         window=window,
         measure=assessment.measure,
         is_modal=assessment.is_modal,
-        priced=any(run.cost > 0 and run.charges.any() for run in assessment.runs),
+        priced=any(run.cost_per_refresh.any() for run in assessment.runs),
     )
 
 

@@ -87,13 +87,13 @@ def _after_cost(done: list[Row], gross: Row | None, table: Table) -> list[str]:
     net, own = _best(done, "anytime_net"), format_speedup(gross.gains.anytime_net)
     if net is not None and _value(net, "anytime_net") >= _LITTLE:
         if net is gross:
-            return [f"Net of scoring cost it keeps {own}."]
+            return [f"Net of the cost of curation it keeps {own}."]
         best = format_speedup(net.gains.anytime_net)
-        return [f"Net of scoring cost it falls to {own}, and the best is {net.name} at {best}."]
+        return [f"Net of the cost of curation it falls to {own}, and the best is {net.name} at {best}."]
     if _value(gross, "anytime_gross") < _LITTLE:
         same = own == format_speedup(gross.gains.anytime_gross)
-        return [] if same else [f"Net of scoring cost it is {own}."]
-    sentences = [f"Once scoring is paid for, no gain is left over the window: {gross.name} falls to {own} net."]
+        return [] if same else [f"Net of the cost of curation it is {own}."]
+    sentences = [f"Once curation is paid for, no gain is left over the window: {gross.name} falls to {own} net."]
     late = _best(done, "horizon_net")
     if late is not None and table.window is not None and _value(late, "horizon_net") >= _ONE_HORIZON:
         sentences.append(

@@ -26,7 +26,7 @@ def test_everything_is_written_and_said(assessed):
     assert {path.name for path in folder.iterdir()} == FILES
     for text in ("uniform", "practical oracle", "groups by loss", "anytime", "on table.csv", "held-out loss"):
         assert text in result.stdout
-    assert "loss-proportional (8 of 13" in result.stderr
+    assert "loss-proportional (8 of 18" in result.stderr
     assert "written to" in result.stderr
     numbers = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert numbers["settings"]["features"] == 12

@@ -50,7 +50,7 @@ def test_the_example_is_complete(run, tmp_path):
     path.write_text(result.stdout, encoding="utf-8")
     part = build_part(read_config(path), path, "float64")
     assert part.entries[0].name == "uniform"
-    assert len(part.entries) == 6
+    assert len(part.entries) == 9
 
 
 def test_a_run_from_a_file(run, config, tmp_path):
@@ -213,3 +213,42 @@ def test_a_report_that_fails_leaves_the_results(run, config, tmp_path, monkeypat
     assert result.exit_code == 0
     assert "report.html could not be written: RuntimeError: no paper" in result.stderr
     assert (folder / "results.nc").exists()
+
+
+def test_paradigms_from_a_file(config):
+    """A teacher, the learner's own labels, and on data a second kernel."""
+    more = """
+[[schedules]]
+name = "taught"
+stages = [{ stage = "teacher", training_time = 5.0, sharpness = inf, exponent = 1.5, cost = 2 }, { stage = "mix", eps = 0.1 }]
+
+[[schedules]]
+name = "own labels"
+stages = [{ stage = "uniform" }]
+self_generated = { fraction = 0.5, period = inf }
+"""
+    path = config(text=BASE + more)
+    part = build_part(read_config(path), path, "float64")
+    taught, own = part.entries[1:]
+    assert float(taught.schedule.stages[0].exponent) == 1.5
+    assert float(own.dynamics.fraction) == 0.5
+    second = '[{ stage = "complement", training_time = 5.0, kernel = "linear" }]'
+    problem = 'kind = "dataset"\nname = "diabetes"\nnum_train = 40'
+    text = f'[problem]\n{problem}\n\n[[schedules]]\nname = "excess"\nstages = {second}\n'
+    path = config(text=text)
+    part = build_part(read_config(path), path, "float64")
+    assert part.entries[0].schedule.features.shape == (40, 10)
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ('{ stage = "teacher" }', "teacher needs training_time"),
+        ('{ stage = "teacher", training_time = 1.0, kernel = "rbf" }', "kernel needs a data set with inputs"),
+        ('{ stage = "self_scoring", threshold = -1.0 }', "threshold is -1: it must be positive"),
+        ('{ stage = "uniform" }]\nself_generated = { fraction = 1.0 }\n#', "self_generated.fraction"),
+    ],
+)
+def test_paradigms_that_cannot_be(refused, config, stages, message):
+    path = config(text=f'{BASE}\n[[schedules]]\nname = "other"\nstages = [{stages}]\n')
+    assert message in " ".join(refused("simulate", path).split())

