@@ -107,9 +107,7 @@ EXAMPLES: dict[str, Example] = {
     "random_pruning": Example(
         ss.random_pruning, {"fraction": [0.57, 0.05, 1.0], "seed": [3, 0, 1]}, flat=("fraction", "seed")
     ),
-    "self_scoring": Example(
-        _after(ss.self_scoring), {"threshold": [0.4, 0.05, 3.0], "sharpness": [1.3, 0.5, np.inf]}
-    ),
+    "self_scoring": Example(_after(ss.self_scoring), {"threshold": [0.4, 0.05, 3.0], "sharpness": [1.3, 0.5, np.inf]}),
     "shell_average": Example(lambda: ss.chain(ss.shell_average(3), ss.proportional(0.7))),
     "smooth": Example(_before(ss.smooth), {"tau": [2.3, 0.0, 40.0]}),
     "softmax": Example(ss.softmax, {"temperature": [0.9, 0.2, 7.0]}),

@@ -93,7 +93,7 @@ def speedup(
     charges = np.asarray(cost_per_refresh, np.float64)
     if charges.ndim and charges.shape != grid.shape:
         raise ValueError(
-            f"cost_per_refresh has shape {charges.shape}, but there are {grid.size} times: give one number, or one each."
+            f"cost_per_refresh has shape {charges.shape}, but there are {grid.size} times: give one, or one each."
         )
     if charges.any() and grid[0] > 0:
         raise ValueError(f"times[0] is {grid[0]:.6g}: cost_per_refresh counts refreshes, so prepend the start, time 0.")

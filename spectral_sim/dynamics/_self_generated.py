@@ -20,7 +20,7 @@ class SelfGeneratedState(eqx.Module):
 
     Arguments:
         learner: state of the flow on real data alone.
-        snapshot: log decay of the energies on modes, shape (modes,), or the residual on data, shape (examples, outputs).
+        snapshot: log decay of the energies on modes, shape (modes,); the residual on data, shape (examples, outputs).
         taken_at: time of the snapshot.
     """
 
@@ -43,23 +43,23 @@ class SelfGenerated(AbstractDynamics):
     """A fraction g of the samples carries the learner's own predictions, from a snapshot renewed now and then.
 
     With e the residual and e_s that of the snapshot, gradient flow becomes e' = -K W (e - g e_s), exact for held
-    weights: per snapshot a mode's residual shrinks by g + (1 - g) exp(-lam w h). Weights act on real and generated samples
-    alike.
+    weights: per snapshot a mode's residual shrinks by g + (1 - g) exp(-lam w h). Weights act on real and generated
+    samples alike.
 
     * Renewed all the time (the default), the drive is that of real data, 1 - g as strong: uniform sampling slowed by
       exactly 1 / (1 - g).
     * Renewed at times that grow by a ratio R, the loss falls with exponent min(theta0, 2 log(1/g) / log R).
     * Never renewed, it stops at g^2 of the loss at the start.
 
-    More volume and no new drive: it neither moves the frontier nor extends the tail. The formalisation is this project's
-    own.
+    More volume and no new drive: it neither moves the frontier nor extends the tail. The formalisation is this
+    project's own.
 
     Arguments:
         fraction: g, in [0, 1).
         period: time between snapshots; 0 renews as `ratio` says, infinity never.
         ratio: R, a snapshot is due when time has grown by this factor since the last; 1 renews as `period` says. With a
-            period of 0 and a ratio of 1 labels are always fresh. A snapshot is taken at the first refresh of the grid at
-            which both are due.
+            period of 0 and a ratio of 1 labels are always fresh. A snapshot is taken at the first refresh of the grid
+            at which both are due.
         flow: how the learner moves between; the default of the problem if None.
 
     Raises:
@@ -83,7 +83,9 @@ class SelfGenerated(AbstractDynamics):
         if is_concrete(self.period) and not np.all(concrete(self.period) >= 0):
             raise ValueError(f"period is {np.min(concrete(self.period)):.6g}: give a time of 0 or above, or inf.")
         if is_concrete(self.ratio) and np.any(concrete(self.ratio) < 1):
-            raise ValueError(f"ratio is {np.min(concrete(self.ratio)):.6g}: time only grows; give a factor of 1 or above.")
+            raise ValueError(
+                f"ratio is {np.min(concrete(self.ratio)):.6g}: time only grows; give a factor of 1 or above."
+            )
 
     def init(self, problem):
         learner = self._flow(problem).init(problem)

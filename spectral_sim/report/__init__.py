@@ -6,6 +6,7 @@ from ._defaults import REFRESHES_PER_DECADE, default_entries, default_times, wit
 from ._entry import Entry
 from ._extras import INSTALL, require
 from ._html import report_html, write_report
+from ._phases import Phases, draw_phases, self_scoring_phases
 from ._plots import write_plots
 from ._results import summary, to_dataset, verdict_of, write_dataset, write_results
 from ._search import Search, SearchCurve, search_of_data, search_of_modes
@@ -16,6 +17,7 @@ __all__ = [
     "Assessment",
     "Entry",
     "INSTALL",
+    "Phases",
     "REFRESHES_PER_DECADE",
     "Row",
     "Run",
@@ -24,10 +26,12 @@ __all__ = [
     "Table",
     "default_entries",
     "default_times",
+    "draw_phases",
     "report_html",
     "require",
     "run_assessment",
     "scoring_charges",
+    "self_scoring_phases",
     "search_of_data",
     "search_of_modes",
     "step_charge",

@@ -256,7 +256,9 @@ def _quadrature_error(
 
 
 def _uniform_first(entries: Sequence[Entry]) -> list[Entry]:
-    plain = [entry for entry in entries if family(entry.schedule, entry.dynamics) == "uniform" and entry.problem is None]
+    plain = [
+        entry for entry in entries if family(entry.schedule, entry.dynamics) == "uniform" and entry.problem is None
+    ]
     first = plain[0] if plain else Entry("uniform", uniform())
     return [first, *(entry for entry in entries if entry is not first)]
 

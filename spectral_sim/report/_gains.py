@@ -54,14 +54,13 @@ def gains(times: np.ndarray, run: Run, reference: Run, window: Window | None) ->
     """Speed-ups of `run`; none for a run that failed at the start, or without a window."""
     if window is None or not np.isfinite(run.loss[1:2]).all():
         return Gains()
-    edges = (window.start, window.end)
+    edges, charged = (window.start, window.end), run.cost_per_refresh
     try:
-        (anytime, anytime_net), (horizon, horizon_net) = (
-            [
-                speedup(times, run.loss, reference.loss, cost_per_refresh=cost, **over)
-                for cost in (0.0, run.cost_per_refresh)
-            ]
-            for over in ({"window": edges}, {"horizon": window.end})
+        anytime, anytime_net = (
+            speedup(times, run.loss, reference.loss, window=edges, cost_per_refresh=cost) for cost in (0, charged)
+        )
+        horizon, horizon_net = (
+            speedup(times, run.loss, reference.loss, horizon=window.end, cost_per_refresh=cost) for cost in (0, charged)
         )
     except ValueError:  # curves that cannot be compared, such as an evaluation set that is fitted from the start
         return Gains()

@@ -51,8 +51,8 @@ def to_dataset(assessment: Assessment) -> Any:
     """An `xarray.Dataset` of everything recorded.
 
     Dimensions: schedules, times, rows (of the heat map), modes, bounds. Variables: loss, train_loss, max_weight,
-    effective_sample_size, drive, charges, training_charges, weights, row_energy, status, refresh, cost, eigenvalue, initial_energy,
-    final_energy, bound_loss, bound_kind, bound_measure, bound_valid_until.
+    effective_sample_size, drive, charges, training_charges, weights, row_energy, status, refresh, cost, eigenvalue,
+    initial_energy, final_energy, bound_loss, bound_kind, bound_measure, bound_valid_until.
     """
     xarray = require("xarray", "results.nc")
     runs, bounds, times = assessment.runs, assessment.bounds, assessment.times

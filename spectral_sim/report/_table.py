@@ -102,8 +102,8 @@ class Table:
         if self.priced:
             lines.append(
                 "Net adds the time that curation takes: each pass over the data costs a third of the training compute "
-                "on as many examples, unless the configuration says otherwise. So does the training of teachers and other "
-                "second models."
+                "on as many examples, unless the configuration says otherwise. Teachers and other second models are "
+                "paid for as well."
             )
         else:
             lines.append("No cost of curation is charged, so net equals gross.")

@@ -16,9 +16,9 @@ class Complement(AbstractStage):
     The second model has another spectrum (on modes) or another kernel (on data). It is trained by gradient flow on
     uniform samples, exactly: for `training_time` beforehand, or alongside the learner, always as old as it is.
 
-    It sees a mode exactly where the second model is ahead: it extends the tail as far as the second spectrum is heavier,
-    and nowhere else. Where nothing is in excess weights are uniform, and it is blind to what neither model knows. The
-    formalisation is this project's own; the second spectrum is an input, never hidden.
+    It sees a mode exactly where the second model is ahead: it extends the tail as far as the second spectrum is
+    heavier, and nowhere else. Where nothing is in excess weights are uniform, and it is blind to what neither model
+    knows. The formalisation is this project's own; the second spectrum is an input, never hidden.
 
     Arguments:
         training_time: of the second model, in units of time; None trains it alongside.
@@ -33,8 +33,8 @@ class Complement(AbstractStage):
 
     Source:
         On examples the excess loss of Mindermann et al., Prioritized Training on Points that are Learnable, Worth
-        Learning, and Not Yet Learnt (2022), Xie et al., DoReMi (2023), and Evans et al., Data Curation via Joint Example
-        Selection (2024).
+        Learning, and Not Yet Learnt (2022), Xie et al., DoReMi (2023), and Evans et al., Data Curation via Joint
+        Example Selection (2024).
     """
 
     kind: ClassVar = "observe"

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_positive, concrete, is_concrete
@@ -19,8 +18,9 @@ class SelfScoring(AbstractStage):
     Where it has learnt nothing yet it does not see that anything is missing. With a hard threshold it looks backwards:
     budget goes to what has been seen, the frontier moves by the uniform share of `mix(eps)` alone, and the exponent
     stays the static one: the loss is that of uniform sampling at c t, c = eps P(theta0, 2 u0)^(-1 / theta0), P the
-    regularised lower incomplete gamma function. With soft visibility (q <= 1) the little that is seen beyond the frontier
-    feeds back on itself and tracks it; for q > 1 it depends on how dense the refreshes are. Noisy scores: chain `noise`.
+    regularised lower incomplete gamma function. With soft visibility (q <= 1) the little that is seen beyond the
+    frontier feeds back on itself and tracks it; for q > 1 it depends on how dense the refreshes are. For noisy scores
+    chain `noise`.
 
     The formalisation is this project's own. On examples u is the fall of the example's own residual.
 

@@ -17,18 +17,19 @@ from ._self_scoring import check_sharpness
 class Teacher(AbstractStage):
     """What a teacher can show of the residual; the teacher's own training is simulated.
 
-    The teacher is trained beforehand on uniform samples for `training_time`, from zero and exactly. On modes it has then
-    made the progress u_k = mu_k x training_time, mu its eigenvalues; on examples u_i = 1/2 log(|y_i|^2 / |residual|^2).
+    The teacher is trained beforehand on uniform samples for `training_time`, from zero and exactly. On modes it has
+    then made the progress u_k = mu_k x training_time, mu its eigenvalues; on examples
+    u_i = 1/2 log(|y_i|^2 / |residual_i|^2).
 
     What it shows is
 
-    * "residual": h(u) max(E_learner, E_teacher), h(u) = u^q / (u^q + u0^q) with threshold u0 and sharpness q. By default
-      a step: modes (or examples) whose energy has fallen by a factor e are known, and beyond this frontier it sees
-      nothing. Nor does it tell residuals below its own. Follow it by `mix(eps)`, or what it does not know is never
+    * "residual": h(u) max(E_learner, E_teacher), h(u) = u^q / (u^q + u0^q) with threshold u0 and sharpness q. By
+      default a step: modes (or examples) whose energy has fallen by a factor e are known, and beyond this frontier it
+      sees nothing. Nor does it tell residuals below its own. Follow it by `mix(eps)`, or what it does not know is never
       learnt.
     * "distance": |f_learner - f_teacher|^2, what one would measure without targets. On modes
-      E_k(0) (exp(-u_learner) - exp(-u_teacher))^2. Where the teacher lags behind the learner this scores what the learner
-      *already knows*, and curation by it can be slower than none.
+      E_k(0) (exp(-u_learner) - exp(-u_teacher))^2. Where the teacher lags behind the learner this scores what the
+      learner *already knows*, and curation by it can be slower than none.
 
     It speeds up learning as far as the teacher's frontier, then stops; it cannot extend the tail. The formalisation is
     this project's own. Put it first in a chain; "distance" reads the learner itself, whatever stands before it.
@@ -40,8 +41,8 @@ class Teacher(AbstractStage):
         sharpness: q; infinite for a step.
         exponent: eigenvalues mu_k = k^-exponent of the teacher; those of the problem if None. Modes only.
         eigenvalues: mu_k one by one, shape (modes,), instead.
-        features: the teacher's features of the same examples, shape (examples, teacher_features); those of the problem if
-            None. Data only.
+        features: the teacher's features of the same examples, shape (examples, teacher_features); those of the problem
+            if None. Data only.
         cost: compute of a training step of the teacher, in units of the learner's; see `curation_cost`.
 
     Raises:

@@ -31,7 +31,7 @@ def test_everything_is_written_and_said(assessed):
     numbers = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert numbers["settings"]["features"] == 12
     assert numbers["settings"]["dtype"] == "float64"
-    assert len(numbers["schedules"]) == 13
+    assert len(numbers["schedules"]) == 18
     assert all(row["status"] == "ok" for row in numbers["schedules"])
 
 

@@ -220,7 +220,7 @@ def test_paradigms_from_a_file(config):
     more = """
 [[schedules]]
 name = "taught"
-stages = [{ stage = "teacher", training_time = 5.0, sharpness = inf, exponent = 1.5, cost = 2 }, { stage = "mix", eps = 0.1 }]
+stages = [{ stage = "teacher", training_time = 5, sharpness = inf, exponent = 1.5, cost = 2 }, { stage = "greedy" }]
 
 [[schedules]]
 name = "own labels"

@@ -112,7 +112,7 @@ def test_no_own_data_is_plain_gradient_flow():
             np.testing.assert_allclose(own.loss, plain.loss, rtol=1e-12)
 
 
-# The contract of a dynamics -----------------------------------------------------------------------------------------------
+# The contract of a dynamics ---------------------------------------------------------------------------
 
 # period and ratio: always fresh, once per period, at growing times, never
 SETTINGS = jnp.array([[0.0, 1.0], [1.1, 1.0], [0.0, 2.3], [np.inf, 1.0]])

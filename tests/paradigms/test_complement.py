@@ -50,10 +50,13 @@ def test_the_tail_is_extended_as_far_as_the_second_spectrum_is_heavier(exponent)
     """No slower than the second model on its own, whose exponent is (beta - 1) / exponent; static is 1/2, ideal 1."""
     problem = ss.power_law(2.0, 2.0, max_mode=1e7, nodes=256)
     rule = ss.chain(ss.complement(exponent=exponent), ss.proportional(1.0))
-    own, second = (np.asarray(quickly(lambda r=r, p=p: ss.simulate(p, r, TIMES).loss)) for r, p in (
-        (rule, problem),
-        (ss.uniform(), ss.power_law(exponent, 2.0, max_mode=1e7, nodes=256)),
-    ))
+    own, second = (
+        np.asarray(quickly(lambda r=r, p=p: ss.simulate(p, r, TIMES).loss))
+        for r, p in (
+            (rule, problem),
+            (ss.uniform(), ss.power_law(exponent, 2.0, max_mode=1e7, nodes=256)),
+        )
+    )
     ideal = np.asarray(ss.ideal_oracle(problem, TIMES).loss)
     late = (TIMES >= 1e2) & (TIMES <= 1e4)
     slope = -np.polyfit(np.log(TIMES[late]), np.log(own[late]), 1)[0]

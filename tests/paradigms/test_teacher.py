@@ -66,11 +66,11 @@ def test_the_gain_stops_at_the_frontier_of_the_teacher(runs):
         frontier = known(age)
         plateau = loss_of(ENERGY[frontier:])
         # before: the same as if everything were seen
-        early = TIMES <= 0.5 * frontier / KAPPA
+        early = 0.5 * frontier / KAPPA >= TIMES
         np.testing.assert_allclose(mixed[early], free[early], rtol=0.01)
         # after: flat for ever without a uniform share, at the energy that the teacher does not know
         np.testing.assert_allclose(loss[-1], plateau, rtol=1e-6)
-        late = TIMES >= 30 * frontier / KAPPA
+        late = 30 * frontier / KAPPA <= TIMES
         np.testing.assert_allclose(loss[late], plateau, rtol=1e-2)
         # while all that is seen is being drained the curve is that of its rule on the modes that are known
         times, residual = proportional_on(frontier, KAPPA)
@@ -91,11 +91,11 @@ def test_then_the_uniform_share_alone_is_left(runs):
     for age, loss in zip(ages, shared, strict=True):
         frontier = known(age)
         rest = loss_of(ENERGY[frontier:] * np.exp(-2 * SHARE * TIMES[:, None] * INDEX[frontier:] ** -2.0))
-        late = TIMES >= 30 * frontier / KAPPA
+        late = 30 * frontier / KAPPA <= TIMES
         np.testing.assert_allclose(loss[late], rest[late], rtol=1e-2)
     # once the share has passed the frontier, that is uniform sampling at eps t
     uniform = loss_of(ENERGY * np.exp(-2 * SHARE * TIMES[:, None] * INDEX**-2.0))
-    late = TIMES >= 6 * ages[0] / SHARE
+    late = 6 * ages[0] / SHARE <= TIMES
     np.testing.assert_allclose(shared[0][late], uniform[late], rtol=1e-2)
 
 
@@ -136,7 +136,7 @@ def test_the_distance_on_modes_is_what_the_learner_knows_beyond_the_teacher(prob
     assert np.sqrt(age) < largest < np.sqrt(now)  # learnt already, by the learner alone
 
 
-# On examples -----------------------------------------------------------------------------------------------------------
+# On examples --------------------------------------------------------------------------------------------
 
 
 def slope(times, loss, window):
@@ -159,7 +159,9 @@ def test_the_distance_to_a_teacher_that_lags_misleads():
     assert slope(times, uniform, window) > 0.5  # static
     assert np.all(np.array(slopes) < 0.4), slopes
     assert np.all(curated[:, -1] > 2 * uniform[-1])
-    assert np.any(curated[:, times <= 10] < 0.98 * uniform[times <= 10])  # at first, where the teacher is ahead, it helps
+    assert np.any(
+        curated[:, times <= 10] < 0.98 * uniform[times <= 10]
+    )  # at first, where the teacher is ahead, it helps
 
 
 def test_on_examples_the_teacher_is_trained_exactly():
@@ -171,7 +173,9 @@ def test_on_examples_the_teacher_is_trained_exactly():
     problem = ss.OperatorProblem(features, targets, mass=mass, groups=groups)
     p = mass / mass.sum()
     values, vectors = np.linalg.eigh(second.T @ (p[:, None] * second))
-    theta = vectors @ (((1 - np.exp(-values * 1.7)) / values)[:, None] * (vectors.T @ second.T @ (p[:, None] * targets)))
+    theta = vectors @ (
+        ((1 - np.exp(-values * 1.7)) / values)[:, None] * (vectors.T @ second.T @ (p[:, None] * targets))
+    )
     residual = targets - second @ theta
     stage = ss.teacher(1.7, features=second, shows="distance")
     seen = ss.dynamics.OperatorFlow()
@@ -213,7 +217,11 @@ def test_a_second_model_of_another_size(stage, problem):
         (data, {"features": np.ones((4, 2))}, r"'s features has shape \(4, 2\) but a problem of 5 examples needs a le"),
         (data, {"features": np.ones(5)}, r"features must have shape \(examples, features\), got shape \(5,\)"),
         (data, {"exponent": 2.0}, "has a spectrum, but the problem is reweighted by example: give features instead"),
-        (problem, {"features": np.ones((4, 2))}, "has features, but the problem has modes only: give eigenvalues or ex"),
+        (
+            problem,
+            {"features": np.ones((4, 2))},
+            "has features, but the problem has modes only: give eigenvalues or ex",
+        ),
         (problem, {"eigenvalues": [1.0, 0.5]}, rf"has eigenvalues of shape \(2,\), but the problem has {MODES} modes"),
     ]
     for task, options, message in cases:

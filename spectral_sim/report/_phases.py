@@ -1,0 +1,121 @@
+"""The phase diagram of self-scoring: where it tracks the frontier, and where it keeps the static exponent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._simulate import simulate
+from .._times import log_times
+from ..problems import ModalProblem
+from ..schedules import chain, mix, proportional, self_scoring
+from ._extras import require
+
+__all__ = ["Phases", "draw_phases", "self_scoring_phases"]
+
+_BEFORE = 1e-3  # the first refresh after the start, over the start of the window
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Loss exponents under self-scoring.
+
+    Arguments:
+        exponent: shape (densities, sharpness, thresholds).
+        refreshes_per_decade: shape (densities,).
+        sharpness: q, shape (sharpness,); may end with infinity.
+        threshold: u0, shape (thresholds,).
+        static: exponent of uniform sampling over the same window.
+        window: times that the exponents are fitted on.
+    """
+
+    exponent: np.ndarray
+    refreshes_per_decade: tuple[int, ...]
+    sharpness: np.ndarray
+    threshold: np.ndarray
+    static: float
+    window: tuple[float, float]
+
+
+def self_scoring_phases(
+    problem: ModalProblem,
+    *,
+    sharpness: Sequence[float],
+    threshold: Sequence[float],
+    refreshes_per_decade: Sequence[int],
+    share: float = 0.05,
+    window: tuple[float, float] = (1e2, 1e6),
+) -> Phases:
+    """Simulate self-scoring with a uniform share on a grid of its parameters.
+
+    Arguments:
+        problem: a power law; steep visibility needs more quadrature nodes than smooth weights do.
+        sharpness: values of q, positive; infinity for a step.
+        threshold: values of u0, positive.
+        refreshes_per_decade: densities of the refresh grid.
+        share: uniform share eps.
+        window: times between which the exponent is fitted, in log-log, by least squares.
+    """
+    q, u0 = (np.asarray(values, float) for values in (sharpness, threshold))
+    grid = jnp.asarray(np.stack(np.meshgrid(q, u0, indexing="ij"), axis=-1).reshape(-1, 2))
+    exponents, static = [], 0.0
+    for density in refreshes_per_decade:
+        first = window[0] * _BEFORE
+        times = log_times(first, window[1], 2 + round(np.log10(window[1] / first) * density))
+
+        def loss(member, times=times):
+            rule = chain(self_scoring(member[1], member[0]), proportional(1.0), mix(share))
+            return simulate(problem, rule, times, adjoint="direct", throw=False).loss
+
+        late = times >= window[0] * (1 - 1e-9)
+        slope = lambda curves, times=times, late=late: -np.polyfit(np.log(times[late]), np.log(curves.T[late]), 1)[0]
+        exponents.append(slope(np.asarray(jax.jit(jax.vmap(loss))(grid))).reshape(len(q), len(u0)))
+        decay = np.exp(-2 * np.asarray(problem.eigenvalues) * times[:, None])
+        static = float(slope((decay @ np.asarray(problem.multiplicity * problem.energies))[None])[0])
+    return Phases(np.stack(exponents), tuple(refreshes_per_decade), q, u0, static, window)
+
+
+def draw_phases(phases: Phases, ideal: float, path: Path | None = None) -> Any:
+    """One map for each refresh density, coloured from the static exponent to the ideal one.
+
+    Arguments:
+        phases: from `self_scoring_phases`.
+        ideal: exponent of the ideal oracle, beta - 1.
+        path: where to write it as PNG, if anywhere.
+
+    Returns:
+        The matplotlib figure.
+    """
+    require("matplotlib", "plots")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    count = len(phases.refreshes_per_decade)
+    figure = Figure(figsize=(3.3 * count + 1.2, 4.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    mesh: Any = None
+    grid = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+    for axes, density, values in zip(grid, phases.refreshes_per_decade, phases.exponent, strict=True):
+        mesh = axes.imshow(values, origin="lower", aspect="auto", vmin=phases.static, vmax=ideal, cmap="viridis")
+        for (row, column), value in np.ndenumerate(values):
+            dark = value < (phases.static + ideal) / 2
+            colour = "white" if dark else "black"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color=colour)
+        axes.set_xticks(range(len(phases.threshold)), [f"{value:g}" for value in phases.threshold])
+        axes.set_yticks(range(len(phases.sharpness)), [_number(value) for value in phases.sharpness])
+        axes.set(title=f"{density} refreshes a decade", xlabel="visibility threshold $u_0$")
+    grid[0].set_ylabel("sharpness $q$")
+    bar = figure.colorbar(mesh, ax=list(grid), label="loss exponent", aspect=25)
+    bar.set_ticks([phases.static, ideal], labels=[f"{phases.static:.2f} static", f"{ideal:.2f} ideal"])
+    figure.suptitle("Self-scoring: soft visibility tracks the frontier, hard visibility looks backwards")
+    if path is not None:
+        figure.savefig(path, dpi=130)
+    return figure
+
+
+def _number(value: float) -> str:
+    return "step" if np.isinf(value) else f"{value:g}"
