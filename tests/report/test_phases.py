@@ -9,13 +9,12 @@ from spectral_sim.report import draw_phases, self_scoring_phases
 
 @pytest.fixture(scope="module")
 def phases():
-    problem = ss.power_law(2.0, 2.0, max_mode=1e6, nodes=1024)
+    problem = ss.power_law(2.0, 2.0, max_mode=1e6, nodes=512)
     return self_scoring_phases(
         problem,
-        sharpness=[0.5, 4.0, np.inf],
-        threshold=[0.3, 1.0],
+        sharpness=[0.5, 2.0, np.inf],
+        threshold=[0.15, 0.5],
         refreshes_per_decade=[8, 48],
-        share=0.2,
         window=(1e2, 1e5),
     )
 
