@@ -53,7 +53,8 @@ def self_scoring_phases(
     """Simulate self-scoring with a uniform share on a grid of its parameters.
 
     Arguments:
-        problem: a power law; steep visibility needs more quadrature nodes than smooth weights do.
+        problem: a power law with modes well beyond the ideal frontier at the end of the window; steep visibility needs
+            more quadrature nodes than smooth weights do.
         sharpness: values of q, positive; infinity for a step.
         threshold: values of u0, positive.
         refreshes_per_decade: densities of the refresh grid.
@@ -109,7 +110,7 @@ def draw_phases(phases: Phases, ideal: float, path: Path | None = None) -> Any:
         axes.set_yticks(range(len(phases.sharpness)), [_number(value) for value in phases.sharpness])
         axes.set(title=f"{density} refreshes a decade", xlabel="visibility threshold $u_0$")
     grid[0].set_ylabel("sharpness $q$")
-    bar = figure.colorbar(mesh, ax=list(grid), label="loss exponent", aspect=25)
+    bar = figure.colorbar(mesh, ax=list(grid), label="loss exponent", aspect=25, extend="min")
     bar.set_ticks([phases.static, ideal], labels=[f"{phases.static:.2f} static", f"{ideal:.2f} ideal"])
     figure.suptitle("Self-scoring: soft visibility tracks the frontier, hard visibility looks backwards")
     if path is not None:

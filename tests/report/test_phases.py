@@ -9,10 +9,10 @@ from spectral_sim.report import draw_phases, self_scoring_phases
 
 @pytest.fixture(scope="module")
 def phases():
-    problem = ss.power_law(2.0, 2.0, max_mode=1e6, nodes=512)
+    problem = ss.power_law(2.0, 2.0, max_mode=1e8, nodes=512)
     return self_scoring_phases(
         problem,
-        sharpness=[0.5, 2.0, np.inf],
+        sharpness=[0.5, 1.5, np.inf],
         threshold=[0.15, 0.5],
         refreshes_per_decade=[8, 48],
         window=(1e2, 1e5),
