@@ -19,8 +19,9 @@ class SelfScoring(AbstractStage):
     budget goes to what has been seen, the frontier moves by the uniform share of `mix(eps)` alone, and the exponent
     stays the static one: the loss is that of uniform sampling at c t, c = eps P(theta0, 2 u0)^(-1 / theta0), P the
     regularised lower incomplete gamma function. With soft visibility (q <= 1) the little that is seen beyond the
-    frontier feeds back on itself and tracks it; for q > 1 it depends on how dense the refreshes are. For noisy scores
-    chain `noise`.
+    frontier feeds back on itself and tracks it; for q between 1 and 2 it depends on how dense the refreshes are, and
+    steeper visibility tends to the step. On shells steep visibility needs many nodes: few look like tracking. For noisy
+    scores chain `noise`.
 
     The formalisation is this project's own. On examples u is the fall of the example's own residual.
 
