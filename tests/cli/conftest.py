@@ -33,6 +33,21 @@ def refused(run):
     return call
 
 
+@pytest.fixture
+def write_config(tmp_path):
+    """Write a configuration with some of its text replaced; returns its path."""
+
+    def write(text, *changes, folder=tmp_path):
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        path = folder / "config.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def frame():
     rng = np.random.default_rng(0)

@@ -51,29 +51,16 @@ steps = 4
 """
 
 
-@pytest.fixture
-def config(tmp_path):
-    def write(text, *changes, folder=tmp_path):
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        path = folder / "search.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 def test_the_example_is_complete(run, tmp_path):
     path = tmp_path / "example.toml"
     path.write_text(run("learn", "--example").stdout, encoding="utf-8")
-    assert read_config(path, LearnFile).learn.starts == 4
+    assert read_write_config(path, LearnFile).learn.starts == 4
     assert _app._example("_learn_example.toml") == path.read_text()
 
 
-def test_a_search_on_modes_and_going_on_with_it(run, config, tmp_path):
+def test_a_search_on_modes_and_going_on_with_it(run, write_config, tmp_path):
     out = tmp_path / "out"
-    result = run("learn", config(MODAL), "--output", out)
+    result = run("learn", write_config(MODAL), "--output", out)
     assert result.exit_code == 0, result.output
     assert "above the bound (6 of 6" in result.stderr
     learned = ss.load_learned(out / "learned.json")
@@ -91,24 +78,26 @@ def test_a_search_on_modes_and_going_on_with_it(run, config, tmp_path):
     assert "water-filling, which no schedule beats" in " ".join(result.stdout.split())
 
     # what is found again is not searched for again
-    again = run("learn", config(MODAL), "--output", out, "--resume")
+    again = run("learn", write_config(MODAL), "--output", out, "--resume")
     assert again.exit_code == 0, again.output
     assert "above the bound" not in again.stderr
     np.testing.assert_array_equal(ss.load_learned(out / "learned.json").history, learned.history)
-    other = run("learn", config(MODAL, ("steps = 6", "steps = 7")), "--output", out, "--resume")
+    other = run("learn", write_config(MODAL, ("steps = 6", "steps = 7")), "--output", out, "--resume")
     assert "was written by another search" in " ".join(other.stderr.split())
     assert (out / "learned.json").exists()  # nothing that was found is lost to a mistake
-    assert run("learn", config(MODAL), "--output", out).exit_code == 2  # not overwritten by accident
+    assert run("learn", write_config(MODAL), "--output", out).exit_code == 2  # not overwritten by accident
 
     # the schedule that was found is where another search may begin
-    more = run("learn", config(MODAL, ("columns = 6", f'start = "{out}/learned.json"')), "--output", tmp_path / "more")
+    more = run(
+        "learn", write_config(MODAL, ("columns = 6", f'start = "{out}/learned.json"')), "--output", tmp_path / "more"
+    )
     assert more.exit_code == 0, more.output
     assert ss.load_learned(tmp_path / "more" / "learned.json").value <= learned.value
 
 
-def test_a_search_on_data_finds_a_ceiling_and_something_to_deploy(run, config, files):
+def test_a_search_on_data_finds_a_ceiling_and_something_to_deploy(run, write_config, files):
     out = files / "learned"
-    result = run("learn", config(DATA, folder=files), "--output", out)
+    result = run("learn", write_config(DATA, folder=files), "--output", out)
     assert result.exit_code == 0, result.output
     said = " ".join(result.stdout.split())
     assert "learned on the evaluation loss itself" in said
@@ -138,8 +127,8 @@ def test_a_search_on_data_finds_a_ceiling_and_something_to_deploy(run, config, f
         (("[learn]", "[lern]"), "lern: unknown key. Did you mean 'learn'?"),
     ],
 )
-def test_mistakes_are_told_in_one_line(refused, config, tmp_path, change, words):
-    assert words in refused("learn", config(MODAL, change), "--output", tmp_path / "out")
+def test_mistakes_are_told_in_one_line(refused, write_config, tmp_path, change, words):
+    assert words in refused("learn", write_config(MODAL, change), "--output", tmp_path / "out")
 
 
 def test_assess_can_search_too(run, refused, files, monkeypatch):

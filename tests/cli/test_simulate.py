@@ -29,18 +29,9 @@ DATA = 'kind = "data"\npath = "table.parquet"'
 
 
 @pytest.fixture
-def config(tmp_path):
-    """Write a configuration, the base one with some text replaced."""
-
-    def write(*changes, text=BASE, folder=tmp_path):
-        for old, new in changes:
-            assert old in text
-            text = text.replace(old, new)
-        path = folder / "config.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
+def config(write_config):
+    """Write the base configuration, or another, with some text replaced."""
+    return lambda *changes, text=BASE, **options: write_config(text, *changes, **options)
 
 
 def test_the_example_is_complete(run, tmp_path):
