@@ -54,7 +54,7 @@ steps = 4
 def test_the_example_is_complete(run, tmp_path):
     path = tmp_path / "example.toml"
     path.write_text(run("learn", "--example").stdout, encoding="utf-8")
-    assert read_write_config(path, LearnFile).learn.starts == 4
+    assert read_config(path, LearnFile).learn.starts == 4
     assert _app._example("_learn_example.toml") == path.read_text()
 
 
