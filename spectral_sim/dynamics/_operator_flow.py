@@ -5,12 +5,14 @@ from typing import ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import check_choice
+from .._checks import check_choice, check_positive
 from .._observation import Observation
 from .._types import Array, Float
-from ..numerics import log_or_minus_inf, phi1_eigh
+from ..numerics import ROUTES, log_or_minus_inf, weighted_phi1
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
+
+_TOLERANCE = {"float64": 1e-10, "float32": 1e-6}
 
 
 class OperatorState(eqx.Module):
@@ -24,28 +26,46 @@ class OperatorFlow(AbstractDynamics):
     """theta(t + h) = theta(t) + h phi_1(-h M_w) Phi^T P W r, exact for held weights and any targets.
 
     Arguments:
-        method: how phi_1(-h M_w) acts: "eigh", one eigendecomposition of M_w a refresh, O(examples x features^2 +
-            features^3).
+        method: how phi_1(-h M_w) acts. "eigh": by one eigendecomposition of M_w a refresh, in O(examples x features^2 +
+            features^3). "chebyshev": by about 5 sqrt(h kappa) products with Phi or M_w, kappa the trace; the members
+            of a batch share those with Phi. "auto": whichever costs less, chosen at each refresh for a whole batch.
+        tolerance: largest error of the step of the parameters over an interval, relative to the step, as far as
+            rounding allows; 1e-10 in float64 and 1e-6 in float32 if None.
 
     Raises:
-        ValueError: an unknown method.
+        ValueError: an unknown method, or a tolerance that is not positive or below the reach of the problem's dtype.
     """
 
     adjoint: ClassVar[str] = "stored"  # an interval costs far more than its state weighs
-    method: str = eqx.field(static=True, default="eigh")
+    method: str = eqx.field(static=True, default="auto")
+    tolerance: float | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        check_choice("method", self.method, _PHI1)
+        check_choice("method", self.method, ROUTES)
+        if self.tolerance is not None:
+            check_positive("tolerance", self.tolerance)
 
     def init(self, problem):
         require(problem, OperatorProblem, self)
+        self._tolerance(problem)
         return _state(problem, problem.initial_parameters)
 
     def advance(self, problem, state, weights, duration, key):
-        weighted = (problem.example_mass * problem.per_example(weights))[:, None] * problem.features
-        operator = problem.features.T @ weighted
-        drive = weighted.T @ state.residual
-        return _state(problem, state.parameters + _PHI1[self.method](operator, drive, duration))
+        scale = duration * problem.example_mass * problem.per_example(weights)
+        drive = problem.features.T @ (scale[:, None] * state.residual)
+        step = weighted_phi1(problem.features, scale, drive, self.method, self._tolerance(problem))
+        return _state(problem, state.parameters + step)
+
+    def _tolerance(self, problem: OperatorProblem) -> float:
+        rounding = float(jnp.finfo(problem.dtype).eps)
+        if self.tolerance is None:
+            return _TOLERANCE[problem.dtype.name]
+        if self.tolerance < 2 * rounding:
+            raise ValueError(
+                f"tolerance={self.tolerance:g} is below what {problem.dtype.name} can reach: give at least "
+                f"{2 * rounding:.1g}, or a problem in a wider dtype."
+            )
+        return self.tolerance
 
     def observe(self, problem, state, time):
         energy = problem.per_weight(jnp.sum(state.residual**2, axis=1))
@@ -56,5 +76,3 @@ class OperatorFlow(AbstractDynamics):
 def _state(problem: OperatorProblem, parameters: Array) -> OperatorState:
     return OperatorState(parameters, problem.targets - problem.features @ parameters)
 
-
-_PHI1 = {"eigh": phi1_eigh}

@@ -6,17 +6,21 @@ from ._phi import integral_decay, phi1, phi1_eigh
 from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
-from ._repeat import batch_max, repeat
+from ._repeat import batch_max, batch_size, repeat
 from ._scores import log_or_minus_inf, mean_one, relative_log
 from ._segmented import segment_length, segmented_scan
 from ._selection import mass_rank, top_mass
 from ._water_filling import capped_water_level, water_level
+from ._weighted_phi import INTERVAL, ROUTES, weighted_phi1
 
 __all__ = [
+    "INTERVAL",
+    "ROUTES",
     "SHORTEST_POWER",
     "ShellRule",
     "attempt",
     "batch_max",
+    "batch_size",
     "capped_water_level",
     "integral_decay",
     "limited_slope",
@@ -34,4 +38,5 @@ __all__ = [
     "shell_rule",
     "top_mass",
     "water_level",
+    "weighted_phi1",
 ]

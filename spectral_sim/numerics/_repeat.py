@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._types import Array, Int, PyTree
 from ._segmented import segmented_scan
 
-__all__ = ["batch_max", "repeat"]
+__all__ = ["batch_max", "batch_size", "repeat"]
 
 
 @jax.custom_batching.custom_vmap
@@ -25,6 +25,17 @@ def batch_max(value: Array) -> Array:
 @batch_max.def_vmap
 def _batch_max(axis_size, in_batched, value):
     return batch_max(jnp.max(value, axis=0) if in_batched[0] else value), False  # again: batches may be nested
+
+
+@jax.custom_batching.custom_vmap
+def batch_size(value: Array) -> Array:
+    """1; under `vmap`, how many members of the batch have a `value` of their own."""
+    return jnp.ones((), jnp.int32)
+
+
+@batch_size.def_vmap
+def _batch_size(axis_size, in_batched, value):
+    return axis_size * batch_size(value[0] if in_batched[0] else value), False
 
 
 def repeat(step: Callable[[Any], Any], carry: PyTree, count: Int[Array, ""], bits: int) -> PyTree:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import PyTree
+from ._weighted_phi import INTERVAL
 
 __all__ = ["segment_length", "segmented_scan"]
 
@@ -42,8 +43,10 @@ def segmented_scan(
     def segment(carry, xs):
         return jax.lax.scan(jax.checkpoint(step, prevent_cse=False) if length > 1 else step, carry, xs)
 
+    # what a step names is kept where single steps are stored: little, for not running the inside of the step twice
+    policy = None if length > 1 else jax.checkpoint_policies.save_only_these_names(INTERVAL)
     # inside a scan nothing can be merged with the first computation, so no barrier against it is needed
-    carry, records = jax.lax.scan(jax.checkpoint(segment, prevent_cse=False), carry, padded)
+    carry, records = jax.lax.scan(jax.checkpoint(segment, prevent_cse=False, policy=policy), carry, padded)
     return carry, jax.tree.map(lambda x: x.reshape((segments * length, *x.shape[2:]))[:steps], records)
 
 

@@ -1,0 +1,200 @@
+"""phi_1 of minus a positive semidefinite operator by its Chebyshev expansion: products only, nothing stored.
+
+On [0, R] phi_1(-x) = sum_k c_k T_k(1 - 2x/R) with every c_k > 0, z = R/2 and
+
+    c_k = (4/z) sum_(j>k) (j - k) e^(-z) I_j(z),   half of it at k = 0.
+
+No cancellation: at x = 0 every term is positive. T_k g is advanced by its differences d_k = T_k g - T_(k-1) g,
+
+    d_(k+1) = d_k - (4/R) A T_k g,   T_(k+1) g = T_k g + d_(k+1),   d_1 = -(2/R) A g,
+
+which keeps slow directions (A small) to rounding and runs backwards as exactly as forwards.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._types import Array, Float, Int
+from ._phi import phi1
+
+__all__ = ["MOST_TERMS", "Expansion", "Terms", "apply", "degree", "expansion", "reach", "tangent", "transposed"]
+
+Bilinear = Callable[[Array, Array], tuple[Array, Array]]
+Pull = Callable[[Array, Array], tuple[Array, Array, Array]]
+
+MOST_TERMS = 8192  # enough for R = 1e6 to 1e-12
+_BLOCK = 16  # coefficients found in one pass of the loop
+_FIRST_ORDER = 0.05  # the smallest R/2: below, a larger R costs nothing and keeps the recurrence in range
+_NEWTON_STEPS = 6
+
+
+class Expansion(NamedTuple):
+    """The coefficients c_k of phi_1(-x) on [0, bound].
+
+    Arguments:
+        coefficients: c_k, zero beyond the degree.
+        terms: degree n.
+        bound: R, the smallest usable at least.
+    """
+
+    coefficients: Float[Array, "terms"]
+    terms: Int[Array, ""]
+    bound: Float[Array, ""]
+
+
+class Terms(NamedTuple):
+    """phi_1(-A) g on rows, and the last two terms behind it.
+
+    Arguments:
+        value: phi_1(-A) g.
+        term: T_n g.
+        step: d_n, its difference to the term before.
+    """
+
+    value: Float[Array, "outputs features"]
+    term: Float[Array, "outputs features"]
+    step: Float[Array, "outputs features"]
+
+
+def degree(bound: Float[Array, ""], tolerance: Float[Array, ""]) -> Float[Array, ""]:
+    """A degree n, a tenth too high, with sum_(k>n) c_k <= tolerance.
+
+    e^(-z) I_j(z) is the distribution of the difference of two Poisson variables of mean z/2, whose exponential moments
+    give sum_(k>n) c_k <= (4 / (z s^2)) exp(-z (s sinh s - cosh s + 1)) with n = z sinh s. Newton's method on the
+    exponent, convex, comes down to the root from above, so every iterate is safe.
+    """
+    z = jnp.maximum(bound / 2, _FIRST_ORDER)
+    wanted = jnp.log1p(4 / z) - jnp.log(tolerance)
+    s = jnp.minimum(jnp.sqrt(2 * wanted / z), 2 + jnp.log1p(2 * wanted / z))
+    for _ in range(_NEWTON_STEPS):
+        excess = z * (s * jnp.sinh(s) - 2 * jnp.sinh(s / 2) ** 2) - wanted
+        s = s - excess / (z * s * jnp.cosh(s))
+    return jnp.ceil(z * jnp.sinh(s)) + 1
+
+
+def reach(bound: Float[Array, ""], tolerance: float) -> Float[Array, ""]:
+    """The part of phi_1(0) = 1 that may be neglected: `tolerance` of phi_1(-R), the smallest value.
+
+    So a step is right to `tolerance` of its own length, whatever its direction, until rounding stops it.
+    """
+    smallest = phi1(-jnp.maximum(bound, 2 * _FIRST_ORDER))
+    return jnp.maximum(tolerance * smallest, jnp.finfo(bound.dtype).eps)
+
+
+def expansion(bound: Float[Array, ""], tolerance: float) -> Expansion:
+    """Coefficients of as many terms as `tolerance` asks for, at most `MOST_TERMS`.
+
+    Bessel functions by their recurrence downwards from beyond the degree, where all of them are positive and the
+    wanted solution grows; normalised by e^z = I_0(z) + 2 sum_j I_j(z).
+
+    Source:
+        Gil, Segura and Temme, Numerical Methods for Special Functions (SIAM, 2007), section 4.6 (Miller's algorithm).
+    """
+    dtype = bound.dtype
+    bound = jnp.maximum(bound, 2 * _FIRST_ORDER)
+    z, neglected = bound / 2, reach(bound, tolerance)
+    start = jnp.minimum(degree(bound, neglected), MOST_TERMS).astype(jnp.int32) + 4
+    seed = jnp.sqrt(jnp.finfo(dtype).tiny)
+
+    def block(carry):
+        first, above, here, total, weighted, rest, found = carry
+        terms, rests = [], []
+        for offset in reversed(range(_BLOCK)):
+            order = first + offset
+            here = jnp.where(order == start, seed, here)
+            weighted = weighted + total
+            terms.append(weighted)
+            rests.append(rest)
+            rest, total = rest + weighted, total + here
+            above, here = here, above + 2 * order.astype(dtype) / z * here
+        found = jax.lax.dynamic_update_slice(found, jnp.stack([jnp.stack(terms[::-1]), jnp.stack(rests[::-1])]), (0 * first, first))
+        return first - _BLOCK, above, here, total, weighted, rest, found
+
+    zero = jnp.zeros((), dtype)
+    size = MOST_TERMS + 2 * _BLOCK
+    carry = start // _BLOCK * _BLOCK, *(zero,) * 5, jnp.zeros((2, size), dtype)
+    _, zeroth, _, total, _, _, (found, rests) = jax.lax.while_loop(lambda carry: carry[0] >= 0, block, carry)
+    order = jnp.arange(MOST_TERMS)
+    scale = 4 / (z * (2 * total - zeroth))
+    terms = jnp.sum(scale * rests[:MOST_TERMS] > neglected).astype(jnp.int32)
+    coefficients = jnp.where(order == 0, 0.5, 1) * scale * found[:MOST_TERMS]
+    return Expansion(jnp.where(order <= terms, coefficients, 0).astype(dtype), terms, bound)
+
+
+def apply(product: Callable[[Array], Array], drive: Float[Array, "outputs features"], series: Expansion) -> Terms:
+    """phi_1(-A) g for x -> `product(x)` = A x on rows, and the last term, from which the recurrence runs backwards."""
+    half = 2 / series.bound
+    step = -half * product(drive)
+    start = jnp.ones((), jnp.int32), drive + step, step, series.coefficients[0] * drive
+
+    def advance(carry):
+        order, term, step, total = carry
+        total = total + series.coefficients[order] * term
+        step = step - 2 * half * product(term)
+        return order + 1, term + step, step, total
+
+    order, term, step, total = jax.lax.while_loop(lambda carry: carry[0] < series.terms, advance, start)
+    return Terms(total + series.coefficients[order] * term, term, step)
+
+
+def tangent(bilinear: Bilinear, drive: Array, drive_dot: Array, series: Expansion) -> Array:
+    """The change of phi_1(-A) g with g and A, all at once by one recurrence over (term, its change).
+
+    Arguments:
+        bilinear: (x, x_dot) -> (A x, A x_dot + A_dot x).
+    """
+    half = 2 / series.bound
+
+    def halfway(term, term_dot):
+        change, change_dot = bilinear(term, term_dot)
+        return half * change, half * change_dot
+
+    change, change_dot = halfway(drive, drive_dot)
+    start = jnp.ones((), jnp.int32), drive - change, -change, drive_dot - change_dot, -change_dot
+    start = *start, series.coefficients[0] * drive_dot
+
+    def advance(carry):
+        order, term, step, term_dot, step_dot, total = carry
+        total = total + series.coefficients[order] * term_dot
+        change, change_dot = halfway(term, term_dot)
+        step, step_dot = step - 2 * change, step_dot - 2 * change_dot
+        return order + 1, term + step, step, term_dot + step_dot, step_dot, total
+
+    order, _, _, term_dot, _, total = jax.lax.while_loop(lambda carry: carry[0] < series.terms, advance, start)
+    return total + series.coefficients[order] * term_dot
+
+
+def transposed(
+    pull: Pull, term: Array, step: Array, drive: Array, cotangent: Array, series: Expansion
+) -> tuple[Array, Array]:
+    """The transpose of `tangent`: both recurrences run backwards, the terms from the last one, so nothing is stored.
+
+    Arguments:
+        pull: (term, adjoint) -> (A term, A adjoint, adjoint . A_dot term as a covector of A_dot).
+        term, step: the last ones, as `apply` returned them.
+        cotangent: of the result.
+
+    Returns:
+        Cotangents of the operator, as `pull` gives them, and of the drive.
+    """
+    half = 2 / series.bound
+    order = series.terms - 1
+    start = order, term - step, step, series.coefficients[order + 1] * cotangent, jnp.zeros_like(cotangent)
+    shape = jax.eval_shape(lambda: pull(drive, cotangent)[2])
+    start = *start, jnp.zeros(shape.shape, shape.dtype)
+
+    def retreat(carry):
+        order, term, step, term_bar, step_bar, total = carry
+        step_bar = step_bar + term_bar
+        change, change_bar, covector = pull(term, step_bar)
+        step = step + 2 * half * change
+        term_bar = term_bar - 2 * half * change_bar + series.coefficients[order] * cotangent
+        return order - 1, term - step, step, term_bar, step_bar, total - 2 * half * covector
+
+    *_, term_bar, step_bar, total = jax.lax.while_loop(lambda carry: carry[0] > 0, retreat, start)
+    step_bar = step_bar + term_bar
+    _, change_bar, covector = pull(drive, step_bar)
+    return total - half * covector, term_bar - half * change_bar + series.coefficients[0] * cotangent
