@@ -8,10 +8,10 @@ from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat
 from ._scores import log_or_minus_inf, mean_one, relative_log
-from ._segmented import segment_length, segmented_scan
+from ._segmented import INTERVAL, segment_length, segmented_scan
 from ._selection import mass_rank, top_mass
 from ._water_filling import capped_water_level, water_level
-from ._weighted_phi import INTERVAL, ROUTES, weighted_phi1
+from ._weighted_phi import ROUTES, weighted_phi1
 
 __all__ = [
     "INTERVAL",

@@ -110,7 +110,8 @@ def expansion(bound: Float[Array, ""], tolerance: float) -> Expansion:
             rests.append(rest)
             rest, total = rest + weighted, total + here
             above, here = here, above + 2 * order.astype(dtype) / z * here
-        found = jax.lax.dynamic_update_slice(found, jnp.stack([jnp.stack(terms[::-1]), jnp.stack(rests[::-1])]), (0 * first, first))
+        batch = jnp.stack([jnp.stack(terms[::-1]), jnp.stack(rests[::-1])])
+        found = jax.lax.dynamic_update_slice(found, batch, (0 * first, first))
         return first - _BLOCK, above, here, total, weighted, rest, found
 
     zero = jnp.zeros((), dtype)

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from .._types import PyTree
-from ._weighted_phi import INTERVAL
 
-__all__ = ["segment_length", "segmented_scan"]
+__all__ = ["INTERVAL", "segment_length", "segmented_scan"]
+
+INTERVAL = "interval"  # the name of what reverse mode should keep of a step rather than compute again
 
 
 def segment_length(steps: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -49,7 +50,7 @@ def _run(*arguments, function, transpose, num_residuals):
 def _shapes(*arguments, **parameters):
     given = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arguments]
     shapes = jax.eval_shape(partial(_run, **parameters), *given)
-    return [jax.core.ShapedArray(x.shape, x.dtype) for x in shapes]
+    return [ShapedArray(x.shape, x.dtype) for x in shapes]
 
 
 def _differentiate(primals, tangents, *, function, transpose, num_residuals):

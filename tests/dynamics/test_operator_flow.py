@@ -1,9 +1,11 @@
 """OperatorFlow against independent solvers: SciPy's matrix exponential and an adaptive ODE solver."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from helpers import QUICK
 
 import spectral_sim as ss
 from spectral_sim import PerRefresh
@@ -57,7 +59,8 @@ def saved_parameters(observation, weights):
 
 @pytest.mark.parametrize("examples", [12, 3], ids=["more examples than features", "fewer"])
 @pytest.mark.parametrize("given_mass", [False, True])
-def test_against_matrix_exponential(examples, given_mass):
+@pytest.mark.parametrize("method", ["auto", "chebyshev", "eigh"])
+def test_against_matrix_exponential(examples, given_mass, method):
     rng = np.random.default_rng(examples)
     features, targets = data(rng, examples)
     mass = rng.uniform(0.5, 2, examples) if given_mass else np.ones(examples)
@@ -65,7 +68,8 @@ def test_against_matrix_exponential(examples, given_mass):
     start = rng.standard_normal((5, 3))
     table = weight_table(rng, mass)
     problem = ss.OperatorProblem(features, targets, mass=mass if given_mass else None, initial_parameters=start)
-    run = ss.simulate(problem, Given(PerRefresh(table)), TIMES, save=saved_parameters)
+    flow = ss.OperatorFlow(method=method, tolerance=1e-12)
+    run = ss.simulate(problem, Given(PerRefresh(table)), TIMES, dynamics=flow, save=saved_parameters)
     exact = by_expm(features, targets, mass, table, start)
     np.testing.assert_allclose(run.saved, exact, rtol=1e-10, atol=1e-10)
     losses = [0.5 * np.sum(mass[:, None] * (targets - features @ theta) ** 2) for theta in exact]
@@ -160,3 +164,39 @@ def test_another_kind_of_problem_or_method_is_refused():
         ss.simulate(ss.power_law(2.0, 2.0, num_modes=4), ss.uniform(), [0.0, 1.0], dynamics=ss.OperatorFlow())
     with pytest.raises(ValueError, match=r"method='eig' is not known\. Did you mean 'eigh'"):
         ss.OperatorFlow(method="eig")
+
+
+def test_a_tolerance_beyond_the_reach_of_the_dtype_is_refused():
+    features, targets = (x.astype(np.float32) for x in data(np.random.default_rng(10)))
+    problem = ss.OperatorProblem(features, targets)
+    with pytest.raises(ValueError, match="tolerance=1e-09 is below what float32 can reach: give at least 2e-07"):
+        ss.simulate(problem, ss.uniform(), TIMES, dynamics=ss.OperatorFlow(tolerance=1e-9))
+    for tolerance in (0.0, -1e-3, np.nan):
+        with pytest.raises(ValueError, match="tolerance is"):
+            ss.OperatorFlow(tolerance=tolerance)
+
+
+@pytest.mark.parametrize("adjoint", ["direct", "stored"])
+def test_gradients_of_a_whole_run_agree_between_methods(adjoint):
+    """A batch of runs in reverse mode, and one in forward mode, against eigenvectors and against differences."""
+    rng = np.random.default_rng(11)
+    features, targets = data(rng)
+    problem = ss.OperatorProblem(features, targets)
+    tables = jnp.asarray(rng.exponential(size=(2, len(TIMES), 12)))
+
+    def value(table, method):
+        flow = ss.OperatorFlow(method=method, tolerance=1e-12)
+        run = ss.simulate(problem, Given(PerRefresh(table)), TIMES, dynamics=flow, adjoint=adjoint, throw=False)
+        return jnp.mean(jnp.log(run.loss))
+
+    def gradients(method):
+        return jax.jit(jax.vmap(jax.grad(lambda t: value(t, method))), compiler_options=QUICK)(tables)
+
+    ours = gradients("chebyshev")
+    np.testing.assert_allclose(ours, gradients("eigh"), rtol=1e-8, atol=1e-11)
+    direction = jnp.asarray(rng.standard_normal(tables[0].shape)) * tables[0]
+    along = lambda step: value(tables[0] + step * direction, "chebyshev")
+    tangent = jax.jit(lambda: jax.jvp(along, (0.0,), (1.0,))[1], compiler_options=QUICK)()
+    difference = (along(1e-5) - along(-1e-5)) / 2e-5
+    assert float(jnp.sum(ours[0] * direction)) == pytest.approx(float(tangent), rel=1e-9)
+    assert float(tangent) == pytest.approx(float(difference), rel=1e-6)

@@ -1,0 +1,140 @@
+"""The three routes to phi_1(-A) g, A = Phi^T diag(s) Phi: each with its value, its change and the transpose of that.
+
+Vectors are rows, shape (outputs, features): as such a batch of them meets Phi in one matrix-matrix product, at the
+speed of the machine. Operands of a change are (s_dot, g_dot), and Phi_dot where the change is dense.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from .._types import Array, Float
+from ._batch import batch_max
+from ._chebyshev import Expansion, Terms, apply, expansion, tangent, transposed
+from ._phi import phi1_eigh
+
+__all__ = ["ADVANCE", "CHANGE", "PULL", "gram", "trace_bound"]
+
+
+def gram(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Array:
+    """A."""
+    return features.T @ (scale[:, None] * features)
+
+
+def trace_bound(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Float[Array, ""]:
+    """A bound on the eigenvalues of every member of a batch; a member that is lost does not decide for the others."""
+    trace = jnp.sum(scale * jnp.sum(features**2, axis=1))
+    return batch_max(jnp.where(jnp.isfinite(trace), trace, 0))
+
+
+def _eigh_advance(features, scale, drive, *, tolerance):
+    value = _by_eigh(gram(features, scale), drive)
+    return Terms(value, jnp.zeros_like(value), jnp.zeros_like(value))
+
+
+def _matrix_advance(features, scale, drive, *, tolerance):
+    matrix, series = _matrix_series(features, scale, tolerance)
+    return apply(lambda rows: rows @ matrix, drive, series)
+
+
+def _features_advance(features, scale, drive, *, tolerance):
+    series = expansion(trace_bound(features, scale), tolerance)
+    return apply(lambda rows: ((rows @ features.T) * scale) @ features, drive, series)
+
+
+def _eigh_change(dense, features, scale, drive, term, step, operands, *, tolerance):
+    change = _gram_change(features, scale, operands)
+    return (jax.jvp(_by_eigh, (gram(features, scale), drive), (change, operands[1]))[1],)
+
+
+def _matrix_change(dense, features, scale, drive, term, step, operands, *, tolerance):
+    matrix, series = _matrix_series(features, scale, tolerance)
+    return _change_through_matrix(matrix, series, features, scale, drive, operands)
+
+
+def _features_change(dense, features, scale, drive, term, step, operands, *, tolerance):
+    series = expansion(trace_bound(features, scale), tolerance)
+    if dense:
+        return _change_through_matrix(gram(features, scale), series, features, scale, drive, operands)
+    scale_dot, drive_dot = operands
+
+    def bilinear(rows, rows_dot):
+        seen, seen_dot = jnp.split(jnp.concatenate([rows, rows_dot]) @ features.T, 2)
+        both = jnp.concatenate([seen * scale, seen_dot * scale + seen * scale_dot]) @ features
+        change, change_dot = jnp.split(both, 2)
+        return change, change_dot
+
+    return (tangent(bilinear, drive, drive_dot, series),)
+
+
+def _eigh_pull(dense, features, scale, drive, term, step, cotangents, *, tolerance):
+    matrix_bar, drive_bar = jax.vjp(_by_eigh, gram(features, scale), drive)[1](cotangents[0])
+    return _pull_through_matrix(dense, features, scale, matrix_bar, drive_bar)
+
+
+def _matrix_pull(dense, features, scale, drive, term, step, cotangents, *, tolerance):
+    matrix, series = _matrix_series(features, scale, tolerance)
+    bars = _matrix_transposed(matrix, term, step, drive, cotangents[0], series)
+    return _pull_through_matrix(dense, features, scale, *bars)
+
+
+def _features_pull(dense, features, scale, drive, term, step, cotangents, *, tolerance):
+    series = expansion(trace_bound(features, scale), tolerance)
+    if dense:
+        bars = _matrix_transposed(gram(features, scale), term, step, drive, cotangents[0], series)
+        return _pull_through_matrix(dense, features, scale, *bars)
+
+    def pull(rows, bar):
+        seen = jnp.concatenate([rows, bar]) @ features.T
+        change, change_bar = jnp.split((seen * scale) @ features, 2)
+        return change, change_bar, jnp.sum(jnp.multiply(*jnp.split(seen, 2)), axis=0)
+
+    return transposed(pull, term, step, drive, cotangents[0], series)
+
+
+def _matrix_series(features, scale, tolerance) -> tuple[Array, Expansion]:
+    """A, and the series up to its Frobenius norm: no larger than the trace, and cheap once A is there."""
+    matrix = gram(features, scale)
+    norm = jnp.sqrt(jnp.sum(matrix**2))
+    return matrix, expansion(batch_max(jnp.where(jnp.isfinite(norm), norm, 0)), tolerance)
+
+
+def _by_eigh(matrix, drive):
+    return phi1_eigh(matrix, drive.T, jnp.ones((), drive.dtype)).T
+
+
+def _gram_change(features, scale, operands):
+    scale_dot, _, *features_dot = operands
+    change = gram(features, scale_dot)
+    for each in features_dot:
+        half = each.T @ (scale[:, None] * features)
+        change = change + half + half.T
+    return change
+
+
+def _change_through_matrix(matrix, series, features, scale, drive, operands):
+    matrix_dot = _gram_change(features, scale, operands)
+
+    def bilinear(rows, rows_dot):
+        return rows @ matrix, rows_dot @ matrix + rows @ matrix_dot
+
+    return (tangent(bilinear, drive, operands[1], series),)
+
+
+def _matrix_transposed(matrix, term, step, drive, cotangent, series):
+    def pull(rows, bar):
+        change, change_bar = jnp.split(jnp.concatenate([rows, bar]) @ matrix, 2)
+        return change, change_bar, rows.T @ bar
+
+    return transposed(pull, term, step, drive, cotangent, series)
+
+
+def _pull_through_matrix(dense, features, scale, matrix_bar, drive_bar):
+    """Cotangents of the operands from those of A and g."""
+    seen = features @ (matrix_bar + matrix_bar.T)
+    bars = 0.5 * jnp.sum(seen * features, axis=1), drive_bar
+    return (*bars, scale[:, None] * seen) if dense else bars
+
+
+ADVANCE = (_eigh_advance, _matrix_advance, _features_advance)
+CHANGE = (_eigh_change, _matrix_change, _features_change)
+PULL = (_eigh_pull, _matrix_pull, _features_pull)
