@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
-from ._batch import batch_max
 from ._chebyshev import Expansion, Terms, apply, expansion, tangent, transposed
 from ._phi import phi1_eigh
+from ._repeat import batch_max
 
 __all__ = ["ADVANCE", "CHANGE", "PULL", "gram", "trace_bound"]
 

@@ -25,6 +25,7 @@ _FLOPS = 70e9
 _GRAM_FLOPS = 40e9
 _EIGH_SQUARE, _EIGH_CUBE = 6.7e-8, 8.5e-11
 _CALL = 4e-6  # of one step of a compiled loop
+_FEWEST_TERMS = 5  # of any expansion: fewer features than a loop this long is worth need no other route compiled
 
 
 def weighted_phi1(
@@ -49,7 +50,7 @@ def weighted_phi1(
         tolerance: error relative to the result, as far as rounding allows; "eigh" is exact to rounding.
     """
 
-    if method == "eigh":
+    if method == "eigh" or (method == "auto" and _eigh_seconds(features.shape[1]) < _FEWEST_TERMS * _CALL):
         return phi1_eigh(gram(features, scale), drive, jnp.ones((), drive.dtype))
     switch = _Switch(method, tolerance)
 
@@ -108,10 +109,14 @@ def _choose(features, scale, drive, method, tolerance) -> Int[Array, ""]:
     matrices = batch_size(scale[0])  # each with its own Gram matrix
     columns = jnp.maximum(batch_size(drive[0, 0]), matrices) * outputs
     forming = matrices * (2 * examples * size**2 / _GRAM_FLOPS)
-    eigh = forming + matrices * (_EIGH_SQUARE * size**2 + _EIGH_CUBE * size**3)
+    eigh = forming + matrices * _eigh_seconds(size)
     by_gram = forming + terms * (_CALL + matrices * (2 * size**2 * (outputs + 2) / _FLOPS))
     by_features = terms * (_CALL + (columns + 4) * (4 * examples * size / _FLOPS))
     if method == "chebyshev":
         eigh = jnp.inf
     costs = jnp.stack([jnp.asarray(x, bound.dtype) for x in (eigh, by_gram, by_features)])
     return jnp.where(terms > MOST_TERMS, 0, jnp.argmin(costs))
+
+
+def _eigh_seconds(size: int) -> float:
+    return _EIGH_SQUARE * size**2 + _EIGH_CUBE * size**3
