@@ -117,19 +117,16 @@ def digits() -> list[dict[str, Any]]:
     """400 training images, 128 Nystrom features of an RBF kernel, 40 refreshes: ceiling and deployable."""
     problem, rows = from_dataset(ss.digits(400), None, 128), []
     times = ss.log_times(0.1, 9000.0, 41)
-    templates = {
-        "a weight for each example, training loss": (ss.TableSchedule.create(problem, times), "training", 0.1),
-        "table over 16 quantiles, validation loss": (
-            ss.TableSchedule.create(problem, times, num_basis=16),
-            "validation",
-            0.1,
-        ),
-        "policy, validation loss": (ss.PolicySchedule.create(jax.random.key(0)), "validation", 0.01),
-    }
-    for (objective_name, objective), (name, (schedule, searched_on, rate)) in itertools.product(
-        (("terminal", TERMINAL), ("anytime", ANYTIME)), templates.items()
+    example_wise = ss.TableSchedule.create(problem, times)
+    quantiles = ss.TableSchedule.create(problem, times, num_basis=16)
+    policy = ss.PolicySchedule.create(jax.random.key(0))
+    steps = 100
+    for objective_name, objective, name, schedule, searched_on, rate in (
+        ("terminal", TERMINAL, "a weight for each example, training loss", example_wise, "training", 0.1),
+        ("terminal", TERMINAL, "table over 16 quantiles, validation loss", quantiles, "validation", 0.1),
+        ("terminal", TERMINAL, "policy, validation loss", policy, "validation", 0.01),
+        ("anytime", ANYTIME, "a weight for each example, training loss", example_wise, "training", 0.1),
     ):
-        steps = 200
         both = ss.ceiling_and_deployable(
             problem,
             schedule,
