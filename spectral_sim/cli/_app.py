@@ -200,11 +200,7 @@ def learn(
         settings = read_config(config, LearnFile)
         part = build_part(settings, config, settings.precision if precision is None else precision.value)
         folder.open()
-        try:
-            part = learn_part(part, settings.learn, folder, f"{config}: learn", progress, config.parent)
-        except KeyboardInterrupt:
-            progress.print("the search goes on where it was with --resume", highlight=False, markup=False)
-            raise
+        part = learn_part(part, settings.learn, folder, f"{config}: learn", progress, config.parent)
         run_job([(part.name, lambda: part)], folder, part.title, console, progress)
 
 

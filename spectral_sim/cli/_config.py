@@ -131,6 +131,9 @@ class ScheduleConfig(_Model):
     self_generated: SelfGeneratedConfig | None = None
 
 
+_OPTIONS_OF = {"table": ("cap", "columns", "min_spacing"), "policy": ("cap", "width", "depth")}
+
+
 class LearnConfig(_Model):
     """What `spectral-sim learn` looks for, and how."""
 
@@ -139,8 +142,8 @@ class LearnConfig(_Model):
     columns: Annotated[int, Field(ge=1)] | None = None
     cap: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     min_spacing: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    width: Annotated[int, Field(ge=1)] = 32
-    depth: Annotated[int, Field(ge=1)] = 2
+    width: Annotated[int, Field(ge=1)] | None = None
+    depth: Annotated[int, Field(ge=1)] | None = None
     start: str | None = None
     objective: Literal["anytime", "terminal", "time_to_target"] = "anytime"
     window: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
@@ -165,6 +168,10 @@ class LearnConfig(_Model):
             raise ValueError(f"{' and '.join(chosen)} are given: choose one of schedule, stages and start")
         if (self.objective == "time_to_target") != (self.target is not None):
             raise ValueError('target goes with objective = "time_to_target", and it needs one')
+        kind = chosen[0] if chosen[:1] in (["stages"], ["start"]) else self.schedule or "table"
+        for name in sorted({"cap", "columns", "min_spacing", "width", "depth"} & self.model_fields_set):
+            if name not in _OPTIONS_OF.get(kind, ()):
+                raise ValueError(f"{name} is no option of a search that begins with {kind}: leave it out")
         if self.window is not None and self.objective != "anytime":
             raise ValueError('window goes with objective = "anytime"')
         return self

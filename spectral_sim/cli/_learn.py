@@ -1,18 +1,24 @@
 """The search behind `spectral-sim learn` and `assess --learn`, and the comparison that its outcome belongs in."""
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 from rich.console import Console
 
+from .._trajectory import SimulationError
 from ..learning import (
     AbstractObjective,
     CeilingAndDeployable,
     Learned,
+    SearchError,
     anytime_log_loss,
+    cap_of,
     ceiling_and_deployable,
     learn,
     load_schedule,
@@ -22,9 +28,9 @@ from ..learning import (
 )
 from ..problems import ModalProblem, OperatorProblem
 from ..report import Entry, Search, search_of_data, search_of_modes
-from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, water_filling
+from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, water_filling
 from ._config import LearnConfig, ScheduleConfig
-from ._errors import explained
+from ._errors import UserError, explained
 from ._job import Part
 from ._output import OutputFolder
 from ._progress import Steps, steps
@@ -36,6 +42,8 @@ CHECKPOINT = "search.npz"
 _QUANTILES = 16
 _RATES = {"table": 0.1, "policy": 0.01}
 _RATE_OF_STAGES = 0.03
+_WIDTH, _DEPTH = 32, 2
+_CEILING = "learned (ceiling: saw the held-out loss)"
 _REPORTS = 20
 
 
@@ -64,6 +72,9 @@ def learn_part(
         schedule = _start(settings, part, where, base)
         objective.check(part.times, 0.0)
     check_suits(schedule, problem, where)
+    taken = {"learned", "learned (deployable)", _CEILING} & {entry.name for entry in part.entries}
+    if taken:
+        raise UserError(f"{where}: the name {min(taken)!r} is for what is learned: give your schedule another.")
     rate = settings.learning_rate or _rate(settings)
     options: dict[str, Any] = {
         "objective": objective,
@@ -77,7 +88,7 @@ def learn_part(
         "report_every": max(1, settings.steps // _REPORTS),
     }
     data = problem if isinstance(problem, OperatorProblem) and problem.eval_features is not None else None
-    with steps(progress, f"search on {part.name}") as step, explained(where):
+    with _searching(part.name, where, progress) as step:
         if data is not None:
             found: Learned | CeilingAndDeployable = ceiling_and_deployable(
                 data,
@@ -86,34 +97,46 @@ def learn_part(
                 searched_on=settings.searched_on,
                 validation_fraction=settings.validation_fraction,
                 seed=part.seed,
+                ceiling_optimizer=options["optimizer"] if isinstance(schedule, TableSchedule) else None,
                 report=lambda which, done, best, gap: _tell(step, which, done, settings.steps, best, gap),
                 **options,
             )
         else:
             report = lambda done, best, gap: _tell(step, "learned", done, settings.steps, best, gap)
             found = learn(problem, schedule, part.times, report=report, **options)
-    _write(found, problem, folder)
+    with explained(f"--output {folder}"):
+        _write(found, problem, folder, progress)
     words = _in_words(settings)
     if isinstance(found, CeilingAndDeployable):
-        names = "learned (deployable)", "learned (ceiling: saw the held-out loss)"
+        names = "learned (deployable)", _CEILING
         entries = [
             Entry(names[0], found.deployable.schedule),
             Entry(names[1], found.ceiling.schedule, is_ceiling=True),
         ]
-        search: Search = search_of_data(found, names, words)
+        search: Search = search_of_data(found, names, objective, words)
     elif isinstance(problem, ModalProblem):
         name, ideal = "learned", _ideal(schedule)
         entries = [Entry(name, found.schedule), ideal]
-        search = search_of_modes(found, name, ideal.name, words)
+        search = search_of_modes(found, name, ideal.name, objective, words)
     else:
         entries = [Entry("learned", found.schedule)]
-        search = search_of_data(found, ("learned",), words)
-    own = {entry.name for entry in entries}
-    kept = [entry for entry in part.entries if entry.name not in own]
-    learned_settings = settings.model_dump(exclude_none=True)
-    return dataclasses.replace(
-        part, entries=[*kept, *entries], search=search, settings={**part.settings, "learn": learned_settings}
-    )
+        search = search_of_data(found, ("learned",), objective, words)
+    kept = [entry for entry in part.entries if entry.name not in {entry.name for entry in entries}]
+    all_settings = {**part.settings, "learn": settings.model_dump(exclude_none=True)}
+    return dataclasses.replace(part, entries=[*kept, *entries], search=search, settings=all_settings)
+
+
+@contextmanager
+def _searching(name: str, where: str, progress: Console) -> Iterator[Steps]:
+    """Progress of the search; what the library refuses, and a search that fails, are told in one line."""
+    try:
+        with steps(progress, f"search on {name}") as step, explained(where):
+            yield step
+    except (SearchError, SimulationError) as error:
+        raise UserError(f"{where}: {error}") from error
+    except KeyboardInterrupt:
+        progress.print("the search goes on where it was with --resume", highlight=False, markup=False)
+        raise
 
 
 def _objective(settings: LearnConfig) -> AbstractObjective:
@@ -131,18 +154,21 @@ def _objective(settings: LearnConfig) -> AbstractObjective:
 def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> AbstractStage:
     """Where the search begins."""
     problem = part.problem
+    held_out = isinstance(problem, OperatorProblem) and problem.eval_features is not None
+    if not held_out and {"searched_on", "validation_fraction"} & settings.model_fields_set:
+        raise ValueError("searched_on and validation_fraction are for data with a held-out set: leave them out.")
     if settings.start is not None:
         return load_schedule(base / settings.start)
     if settings.stages is not None:
         return build_schedule(ScheduleConfig(name="learned", stages=settings.stages), where)
     cap = None if settings.cap is None else (settings.cap[0], settings.cap[1])
     if settings.schedule == "policy":
-        policy = PolicySchedule.create(jax.random.key(part.seed), width=settings.width, depth=settings.depth)
-        return policy if cap is None else chain(policy, clip(*cap))
+        size = {"width": settings.width or _WIDTH, "depth": settings.depth or _DEPTH}
+        return PolicySchedule.create(jax.random.key(part.seed), cap=cap, **size)
     columns = settings.columns
     if columns is None and isinstance(problem, OperatorProblem) and problem.groups is None:
         # a column for each example could not be carried over to examples that the search does not see
-        overfits = problem.eval_features is not None and settings.searched_on == "validation"
+        overfits = held_out and settings.searched_on == "validation"
         columns = min(_QUANTILES, len(problem.mass) // 4) if overfits else None
     return TableSchedule.create(problem, part.times, num_basis=columns, cap=cap, min_spacing=settings.min_spacing)
 
@@ -155,15 +181,13 @@ def _rate(settings: LearnConfig) -> float:
 
 def _ideal(schedule: AbstractStage) -> Entry:
     """The ideal oracle, under the cap of what is learned if it has one."""
-    caps = [stage.cap for stage in stages_of(schedule) if isinstance(stage, TableSchedule) and stage.cap]
-    caps += [(float(stage.low), float(stage.high)) for stage in stages_of(schedule) if isinstance(stage, clip)]
-    if not caps:
+    cap = cap_of(schedule)
+    if cap is None:
         return Entry("water-filling (ideal)", water_filling())
-    low, high = caps[0]
-    return Entry(f"water-filling up to weight {high:g}", chain(water_filling(), clip(low, high)))
+    return Entry(f"water-filling up to weight {cap[1]:g}", chain(water_filling(), clip(*cap)))
 
 
-def _write(found: Learned | CeilingAndDeployable, problem: Any, folder: Path) -> None:
+def _write(found: Learned | CeilingAndDeployable, problem: Any, folder: Path, progress: Console) -> None:
     """What was found, so that it can be used: to simulate with, and to sample with."""
     if isinstance(found, CeilingAndDeployable):
         found.deployable.save(folder / "learned.json")
@@ -174,11 +198,15 @@ def _write(found: Learned | CeilingAndDeployable, problem: Any, folder: Path) ->
         sampler = found.sampler_weights()
     if isinstance(problem, OperatorProblem):
         sampler.save(folder / "sampler.npz")
-        sampler.save(folder / "sampler.parquet")
+        try:
+            sampler.save(folder / "sampler.parquet")
+        except ImportError as error:  # the same weights are in sampler.npz
+            progress.print(f"warning: {error}", style="yellow", highlight=False, markup=False)
 
 
 def _tell(step: Steps, which: str, done: int, total: int, best: float, gap: float) -> None:
-    step.start(done - 1, total, f"{which}, objective {best:.4g}, {gap:.3g} above the bound")
+    above = f", {gap:.3g} above the bound" if np.isfinite(gap) else ""
+    step.start(done - 1, total, f"{which}, objective {best:.4g}{above}")
 
 
 def _in_words(settings: LearnConfig) -> str:

@@ -25,13 +25,17 @@ class OutputFolder:
         resume: go on with the searches that were begun; what is there is replaced once there is something better.
 
     Raises:
-        UserError: it is a file, or holds something and `force` is not set.
+        UserError: it is a file, or holds something and `force` is not set, or no search where one is to be resumed.
     """
 
     def __init__(self, path: Path, parts: tuple[str, ...] = (), force: bool = False, resume: bool = False):
         self.path = path
         self._parts = parts
         self._stale = [] if resume else [*_OWN, *_SEARCHES]
+        if force and resume:
+            raise UserError("--force begins anew and --resume goes on: give one of them.")
+        if resume and not any((path / name).exists() for name in _SEARCHES):
+            raise UserError(f"--output {path} holds no search to go on with: leave out --resume, or name its folder.")
         force = force or resume
         if path.exists() and not path.is_dir():
             raise UserError(f"--output {path} is a file: name a folder.")

@@ -1,8 +1,8 @@
 """Schedules found by gradients, with proof of how near to the best they are."""
 
 from ._deployable import CeilingAndDeployable, ceiling_and_deployable
-from ._gap import Gap, measure_gap
-from ._learn import Learned, learn, load_learned
+from ._gap import Gap, cap_of, measure_gap
+from ._learn import Learned, SearchError, learn, load_learned
 from ._objectives import AbstractObjective, save_costs
 from ._objectives import AnytimeLogLoss as anytime_log_loss
 from ._objectives import Penalised as penalised
@@ -17,7 +17,9 @@ __all__ = [
     "Gap",
     "Learned",
     "SamplerWeights",
+    "SearchError",
     "anytime_log_loss",
+    "cap_of",
     "ceiling_and_deployable",
     "learn",
     "load_learned",

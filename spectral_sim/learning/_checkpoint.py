@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 
 _VERSION = 1
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of this process: the same search has others in the next
 
 
 class Checkpoint:
@@ -21,7 +23,13 @@ class Checkpoint:
 
     @classmethod
     def open(cls, path: Any, carry: Any, what: Any) -> "Checkpoint":
-        """A checkpoint for the search that `what` describes; does nothing if `path` is None."""
+        """A checkpoint for the search that `what` describes; does nothing if `path` is None.
+
+        Raises:
+            ValueError: a path in a folder that does not exist.
+        """
+        if path is not None and not Path(path).parent.is_dir():
+            raise ValueError(f"checkpoint={str(path)!r} lies in a folder that does not exist: make it first.")
         return cls(None if path is None else Path(path), "" if path is None else _fingerprint((carry, what)))
 
     def restore(self, carry: Any) -> tuple[Any, np.ndarray, int]:
@@ -65,8 +73,24 @@ class Checkpoint:
 def _fingerprint(tree: Any) -> str:
     """A hash of the structure and the bytes of a pytree."""
     arrays, rest = eqx.partition(tree, eqx.is_array_like)
-    digest = hashlib.sha256(repr(jax.tree.structure(tree)).encode() + repr(jax.tree.leaves(rest)).encode())
+    named = [_name(leaf) for leaf in jax.tree.leaves(rest)]
+    text = f"{jax.tree.structure(tree)} {named}"
+    digest = hashlib.sha256(_ADDRESS.sub("", text).encode())
     for leaf in jax.tree.leaves(arrays):
         array = np.asarray(leaf)
         digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
     return digest.hexdigest()[:16]
+
+
+def _name(leaf: Any) -> str:
+    """A leaf that is no array, by what it is: functions by their name."""
+    if callable(leaf):
+        return f"{getattr(leaf, '__module__', '')}.{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"
+    return repr(leaf)
+
+
+def describe_optimizer(optimizer: Any, params: Any) -> str:
+    """The program of an optimiser's update: its hyperparameters are closed over, and no two have the same program."""
+    state = optimizer.init(params)
+    program = jax.make_jaxpr(optimizer.update)(params, state, params)
+    return _ADDRESS.sub("", f"{program} {program.consts}")

@@ -14,8 +14,8 @@ from .._checks import check_choice, check_times
 from .._simulate import simulate
 from .._types import ArrayLike, PRNGKeyArray
 from ..problems import OperatorProblem
-from ..schedules import AbstractStage, TableSchedule
-from ._gap import cap_of, plain_objective
+from ..schedules import AbstractStage, TableSchedule, stages_of
+from ._gap import cap_of, hand_written, plain_objective, reachable_floor
 from ._learn import Learned, learn
 from ._objectives import AbstractObjective
 from ._sampler import SamplerWeights, sampler_weights
@@ -43,6 +43,7 @@ class CeilingAndDeployable(eqx.Module):
         by_hand: the hand-written schedule that does best on what the deployable search saw.
         by_hand_value: its objective on the evaluation set.
         sampler: weights of the deployable schedule for all training examples.
+        measures: what the objectives are logarithms of, "loss" or "time".
     """
 
     ceiling: Learned
@@ -54,17 +55,19 @@ class CeilingAndDeployable(eqx.Module):
     by_hand: str
     by_hand_value: float
     sampler: SamplerWeights
+    measures: str = "loss"
 
     def verdict(self) -> str:
-        """In plain words how much there is to gain and how much of it can be had. Assumes a log-loss objective."""
-        best, real, hand = (
-            -np.expm1(value - self.uniform) for value in (self.ceiling_value, self.deployable_value, self.by_hand_value)
-        )
+        """In plain words how much there is to gain and how much of it can be had."""
+        values = self.ceiling_value, self.deployable_value, self.by_hand_value
+        best, real, hand = (-np.expm1(value - self.uniform) for value in values)
+        said = "the loss" if self.measures == "loss" else "the time to the target"
         head = "Curation buys little here: even" if best < _LITTLE else "There is something to gain:"
         return (
-            f"{head} the ceiling, a schedule learned on the evaluation loss itself, {_change(best)}. The deployable "
-            f"schedule, learned on {self.searched_on} loss and scored on data it never saw, {_change(real)}; the "
-            f"hand-written rule picked in the same way ({self.by_hand}) {_change(hand)}."
+            f"{head} the ceiling, a schedule learned on the evaluation loss itself, {_change(best, said)}. The "
+            f"deployable schedule, learned on {self.searched_on} loss and scored on data it never saw, "
+            f"{_change(real, said)}; the hand-written rule picked in the same way ({self.by_hand}) "
+            f"{_change(hand, said)}."
         )
 
 
@@ -117,17 +120,18 @@ def ceiling_and_deployable(
     check_times(times)
     grid = np.asarray(times, np.float64)
     inner = search_problem(problem, searched_on, validation_fraction, seed)
-    if isinstance(schedule, TableSchedule) and searched_on == "validation" and problem.groups is None:
-        columns = schedule.log_weights.values.shape[-1]
+    for own in (inner, problem):  # both, before the first of two long searches
+        objective.check(grid, reachable_floor(own))
+    tables = [stage for stage in stages_of(schedule) if isinstance(stage, TableSchedule)]
+    for table in tables if searched_on == "validation" and problem.groups is None else ():
+        columns = table.log_weights.values.shape[-1]
         if columns in (len(problem.mass), len(inner.mass)):
             raise ValueError(
                 f"the table has {columns} columns, one for each example, but some examples are set aside for "
                 "validation: use fewer columns (quantiles of difficulty), a policy, or searched_on='training'."
             )
     if ceiling_schedule is None:
-        cap = cap_of(schedule)
-        bounds = None if cap is None else (0.0, float(cap))
-        ceiling_schedule = TableSchedule.create(problem, grid, cap=bounds)
+        ceiling_schedule = TableSchedule.create(problem, grid, cap=cap_of(schedule))
 
     def search(which: str, where: OperatorProblem, start: AbstractStage, **own: Any) -> Learned:
         path = None if checkpoint is None else Path(checkpoint).with_stem(f"{Path(checkpoint).stem}-{which}")
@@ -141,6 +145,8 @@ def ceiling_and_deployable(
     run_key = key if deployable.schedule.needs_key else None
     run = simulate(problem, deployable.schedule, grid, key=run_key, **run_options)
     picked = deployable.gap[0].best_by_hand
+    rule = hand_written(problem, cap_of(deployable.schedule))[picked]
+    by_hand = plain_objective(objective)(simulate(problem, rule, grid, adjoint="direct", throw=False))
     return CeilingAndDeployable(
         ceiling=ceiling,
         deployable=deployable,
@@ -149,8 +155,9 @@ def ceiling_and_deployable(
         ceiling_value=ceiling.gap[0].value,
         deployable_value=float(plain_objective(objective)(run)),
         by_hand=picked,
-        by_hand_value=ceiling.gap[0].by_hand[picked],
+        by_hand_value=float(by_hand),
         sampler=sampler_weights(problem, deployable.schedule, grid, key=run_key, **run_options),
+        measures=objective.measures,
     )
 
 
@@ -204,7 +211,7 @@ def _subset(problem: OperatorProblem, kept: np.ndarray, aside: np.ndarray | None
     )
 
 
-def _change(part: float) -> str:
+def _change(part: float, said: str) -> str:
     if abs(part) < _NOTHING:
-        return "leaves the loss as it is"
-    return f"lowers the loss by {part:.1%}" if part >= 0 else f"raises the loss by {-part:.1%}"
+        return f"leaves {said} as it is"
+    return f"lowers {said} by {part:.1%}" if part >= 0 else f"raises {said} by {-part:.1%}"

@@ -13,6 +13,7 @@ from ..bounds import ideal_oracle, speed_limit
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ..schedules import (
     AbstractStage,
+    PolicySchedule,
     TableSchedule,
     chain,
     clip,
@@ -69,13 +70,22 @@ class Gap(eqx.Module):
 
 
 def lower_bound(
-    problem: AbstractProblem, schedule: AbstractStage, objective: AbstractObjective, times: np.ndarray
+    problem: AbstractProblem,
+    schedule: AbstractStage,
+    objective: AbstractObjective,
+    times: np.ndarray,
+    *,
+    fixed: bool = False,
 ) -> tuple[float, str, float]:
-    """The least objective that any schedule (with the same cap, on modes) can have; how it is known; until when."""
+    """The least objective that any schedule (with the same cap, on modes) can have; how it is known; until when.
+
+    `fixed` leaves out caps that a search may move; see `cap_of`.
+    """
     if isinstance(problem, OperatorProblem):
         bound = speed_limit(problem, times)
         return _evaluate(objective, times, bound.loss), "speed limit", float(bound.vacuous_from)
-    cap = cap_of(schedule)
+    bounds = cap_of(schedule, fixed=fixed)
+    cap = None if bounds is None else bounds[1]
     curve = ideal_oracle(problem, times, cap=cap)
     return _evaluate(objective, times, curve.loss), "water-filling" if cap is None else "capped envelope", float("inf")
 
@@ -101,7 +111,7 @@ def measure_gap(
     return Gap(value(schedule), optimum, kind, valid_until, by_hand)
 
 
-def hand_written(problem: AbstractProblem, cap: Any = None) -> dict[str, AbstractStage]:
+def hand_written(problem: AbstractProblem, cap: tuple[float, float] | None = None) -> dict[str, AbstractStage]:
     """Practical schedules that need no search, under the same cap; the ideal oracle is not among them."""
     rules: dict[str, AbstractStage] = {
         "loss-proportional": proportional(1.0),
@@ -117,15 +127,28 @@ def hand_written(problem: AbstractProblem, cap: Any = None) -> dict[str, Abstrac
     else:
         rules["leverage"] = leverage_sampling()
     if cap is not None:
-        rules = {name: chain(rule, clip(0.0, cap)) for name, rule in rules.items() if rule.kind != "constrain"}
+        rules = {name: chain(*_rules_of(rule), clip(*cap)) for name, rule in rules.items()}
     return {"uniform": uniform(), **rules}
 
 
-def cap_of(schedule: AbstractStage) -> Any:
-    """The largest weight that a schedule allows by construction, None if it does not."""
-    caps = [stage.cap[1] for stage in stages_of(schedule) if isinstance(stage, TableSchedule) and stage.cap]
-    caps += [stage.high for stage in stages_of(schedule) if isinstance(stage, clip)]
-    return min(caps, default=None)
+def cap_of(schedule: AbstractStage, *, fixed: bool = False) -> tuple[float, float] | None:
+    """The bounds on the weights that a schedule has by construction, None if it has none.
+
+    Arguments:
+        schedule: any schedule.
+        fixed: only those that a search leaves alone; the bounds of a `clip` are hyperparameters, and it moves them.
+    """
+    caps = [
+        stage.cap for stage in stages_of(schedule) if isinstance(stage, TableSchedule | PolicySchedule) and stage.cap
+    ]
+    if not fixed:
+        caps += [(float(stage.low), float(stage.high)) for stage in stages_of(schedule) if isinstance(stage, clip)]
+    return (max(low for low, _ in caps), min(high for _, high in caps)) if caps else None
+
+
+def _rules_of(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
+    """A schedule without its constraints."""
+    return tuple(stage for stage in stages_of(schedule) if stage.kind != "constrain")
 
 
 def plain_objective(objective: AbstractObjective) -> AbstractObjective:

@@ -16,7 +16,7 @@ from .._simulate import simulate
 from .._types import ArrayLike, PRNGKeyArray
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
-from ._checkpoint import Checkpoint
+from ._checkpoint import Checkpoint, describe_optimizer
 from ._gap import Gap, lower_bound, measure_gap, reachable_floor
 from ._objectives import AbstractObjective, save_costs
 from ._sampler import SamplerWeights, sampler_weights
@@ -28,6 +28,10 @@ _ACROSS = {
     "worst_gap": lambda values, bounds: (values - bounds).max(),
     "mean": lambda values, bounds: values.mean(),
 }
+
+
+class SearchError(RuntimeError):
+    """Every start of a search failed."""
 
 
 class Learned(eqx.Module):
@@ -152,7 +156,7 @@ def learn(
     Raises:
         ValueError: an objective that these times or problems cannot meet, a missing key, a checkpoint of another
             search.
-        RuntimeError: every start failed.
+        SearchError: every start failed.
     """
     problems = (problem,) if isinstance(problem, AbstractProblem) else tuple(problem)
     check_times(times)
@@ -175,7 +179,8 @@ def learn(
     if optimizer is None:
         optimizer = optax.adam(optax.cosine_decay_schedule(0.1, steps))
     save = save_costs if objective.needs_weights else save_loss
-    bounds = np.array([lower_bound(p, schedule, objective, grid)[0] for p in problems])
+    dtype = jnp.result_type(*(p.dtype for p in problems))
+    bounds = np.array([lower_bound(p, schedule, objective, grid, fixed=True)[0] for p in problems])
     if across == "worst_gap" and not np.isfinite(bounds).all():
         n = int(np.argmin(np.isfinite(bounds)))
         raise ValueError(f"across='worst_gap', but the bound on problem {n} is {bounds[n]}: use 'worst' or 'mean'.")
@@ -185,7 +190,7 @@ def learn(
         built = eqx.combine(trainable, constant)
         run_key_ = run_key if built.needs_key else None
         runs = [simulate(p, built, grid, save=save, key=run_key_, throw=False, **options) for p in problems]
-        return _ACROSS[across](jnp.stack([objective(run) for run in runs]), bounds)
+        return _ACROSS[across](jnp.stack([objective(run) for run in runs]), jnp.asarray(bounds, dtype)).astype(dtype)
 
     def step(carry, _):
         params, opt_state, best, best_params, failed_at, count = carry
@@ -205,12 +210,14 @@ def learn(
 
     def begin(noise):
         params = jax.tree.map(lambda x, y: x + y, trainable, noise)
-        dtype = jnp.result_type(*jax.tree.leaves(trainable))
         nothing = jnp.asarray(jnp.inf, dtype), params, jnp.asarray(-1, jnp.int32), jnp.asarray(0, jnp.int32)
         return params, optimizer.init(params), *nothing
 
     carry = jax.vmap(begin)(_noise(trainable, num_starts, spread, start_key))
-    store = Checkpoint.open(checkpoint, carry, (schedule, problems, grid, objective, num_starts, spread, across, steps))
+    program = describe_optimizer(optimizer, trainable)
+    draws = None if run_key is None else jax.random.key_data(run_key)
+    told = schedule, problems, grid, objective, num_starts, spread, across, steps, program, draws, options
+    store = Checkpoint.open(checkpoint, carry, told)
     carry, history, done = store.restore(carry)
     while done < steps and not _settled(history, patience):
         length = min(report_every, steps - done)
@@ -225,9 +232,9 @@ def learn(
             break
     best = np.asarray(carry[2])
     if not np.isfinite(best).any():
-        raise RuntimeError(
-            f"every start failed, the first at step {int(np.asarray(carry[4]).min())}: lower the learning rate."
-        )
+        first = int(np.asarray(carry[4]).min())
+        why = "lower the learning rate" if first else "the objective or its gradient is not finite where it begins"
+        raise SearchError(f"every start failed, the first at step {first}: {why}.")
     winner = int(np.argmin(best))
     found = eqx.combine(jax.tree.map(lambda x: x[winner], carry[3]), constant)
     gaps = tuple(measure_gap(p, found, objective, grid, key=run_key, **options) for p in problems)

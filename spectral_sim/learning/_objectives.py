@@ -19,9 +19,11 @@ class AbstractObjective(eqx.Module):
 
     Class attributes to override:
         needs_weights: whether the value depends on `save_costs` records, not on the loss curve alone.
+        measures: what it is the logarithm of, "loss" or "time".
     """
 
     needs_weights: ClassVar[bool] = False
+    measures: ClassVar[str] = "loss"
 
     @abc.abstractmethod
     def check(self, times: np.ndarray, floor: float) -> None:
@@ -65,7 +67,9 @@ class AnytimeLogLoss(AbstractObjective):
 
     def __call__(self, trajectory):
         weight = log_time_weights(trajectory.times, self.window)
-        return jnp.sum(weight * jnp.log(trajectory.loss))
+        # a loss that has underflowed outside the window must not spoil what is inside it
+        counted = jnp.where(weight > 0, trajectory.loss, 1)
+        return jnp.sum(weight * jnp.log(counted))
 
 
 class SoftTimeToTarget(AbstractObjective):
@@ -78,6 +82,7 @@ class SoftTimeToTarget(AbstractObjective):
         softness: width of the transition, in e-folds of the loss.
     """
 
+    measures: ClassVar[str] = "time"
     target: Float[Array, ""] = eqx.field(converter=as_inexact)
     softness: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.1)
 
@@ -115,6 +120,10 @@ class Penalised(AbstractObjective):
     smoothness: float = eqx.field(static=True, default=0.0)
     sample_size: float = eqx.field(static=True, default=0.0)
     scoring: float = eqx.field(static=True, default=0.0)
+
+    @property
+    def measures(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.objective.measures
 
     def check(self, times, floor):
         for name in ("divergence", "smoothness", "sample_size", "scoring"):

@@ -84,7 +84,7 @@ class SamplerWeights:
         aside = target.with_name(f".{target.name}.part{target.suffix}")
         if target.suffix == ".npz":
             arrays: dict[str, Any] = {"times": self.times, "weights": self.weights, "mass": self.mass}
-            np.savez(aside, version=_VERSION, last=self.last, **arrays)
+            np.savez_compressed(aside, version=_VERSION, last=self.last, **arrays)
         else:
             pyarrow, parquet = _pyarrow()
             columns = {"example": np.arange(len(self.mass)), "mass": self.mass}

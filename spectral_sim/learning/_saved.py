@@ -75,7 +75,7 @@ class Folder:
         stages = [_describe(stage, f"stage{n}", leaves) for n, stage in enumerate(stages_of(schedule))]
         digest = _digest(leaves)
         aside = self._npz.with_name(f".{self._npz.name}.part.npz")
-        np.savez(aside, **leaves)  # pyright: ignore[reportArgumentType]
+        np.savez_compressed(aside, **leaves)  # pyright: ignore[reportArgumentType]
         text = json.dumps(
             {
                 "format": f"{_LIBRARY}.{self._kind}",
@@ -132,7 +132,8 @@ def _describe(stage: AbstractStage, path: str, leaves: dict[str, np.ndarray]) ->
         network = stage.network
         for n, leaf in enumerate(jax.tree.leaves(eqx.filter(network, eqx.is_array))):
             leaves[f"{path}.network.{n}"] = np.asarray(leaf)
-        return {"stage": name, "network": {"width": network.width_size, "depth": network.depth}}
+        cap = None if stage.cap is None else list(stage.cap)
+        return {"stage": name, "network": {"width": network.width_size, "depth": network.depth}, "cap": cap}
     fields = {field.name: getattr(stage, field.name) for field in dataclasses.fields(stage)}
     return {"stage": name, **{key: _field(value, f"{path}.{key}", leaves) for key, value in fields.items()}}
 
@@ -159,15 +160,16 @@ def _rebuild(spec: dict[str, Any], path: str, leaves: dict[str, np.ndarray], whe
         raise ValueError(f"{where} has the stage {name!r}, which this version of the library does not know.")
     try:
         if name == "policy_schedule":
-            return _rebuild_policy(spec["network"], path, leaves)
+            return _rebuild_policy(spec, path, leaves)
         options = {key: _rebuild_field(value, leaves) for key, value in spec.items() if key != "stage"}
         return _CLASSES[name](**options)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{where}: {path} ({name}) cannot be rebuilt ({error}): learn it anew.") from error
 
 
-def _rebuild_policy(network: dict[str, int], path: str, leaves: dict[str, np.ndarray]) -> PolicySchedule:
-    template = PolicySchedule.create(jax.random.key(0), width=network["width"], depth=network["depth"])
+def _rebuild_policy(spec: dict[str, Any], path: str, leaves: dict[str, np.ndarray]) -> PolicySchedule:
+    cap = None if spec["cap"] is None else (spec["cap"][0], spec["cap"][1])
+    template = PolicySchedule.create(jax.random.key(0), cap=cap, **spec["network"])
     arrays, rest = eqx.partition(template, eqx.is_array)
     old, structure = jax.tree.flatten(arrays)
     new = [jnp.asarray(leaves[f"{path}.network.{n}"]) for n in range(len(old))]

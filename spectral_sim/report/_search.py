@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..learning import CeilingAndDeployable, Learned
+from ..learning import AbstractObjective, CeilingAndDeployable, Learned
 
 __all__ = ["Search", "SearchCurve", "search_of_data", "search_of_modes"]
 
@@ -22,6 +22,8 @@ class SearchCurve:
         by_hand: name of the best hand-written schedule.
         by_hand_value: its objective.
         measured_on: what the search saw; empty on modes, where there is but one loss.
+        value: objective of the schedule that was found, without penalties.
+        is_penalised: whether `values` hold penalties, which the other numbers do not.
     """
 
     name: str
@@ -32,6 +34,8 @@ class SearchCurve:
     by_hand: str
     by_hand_value: float
     measured_on: str
+    value: float
+    is_penalised: bool
 
     @property
     def is_attained(self) -> bool:
@@ -53,15 +57,17 @@ class Search:
         beside: names of the runs whose weights are shown beside each other: what was learned, then what is ideal.
         objective: what was minimised, in words.
         verdict: what came of it, in words.
+        measures: what the objective is the logarithm of, "loss" or "time".
     """
 
     curves: tuple[SearchCurve, ...]
     beside: tuple[str, ...]
     objective: str
     verdict: str
+    measures: str
 
 
-def search_of_modes(learned: Learned, name: str, ideal: str, objective: str) -> Search:
+def search_of_modes(learned: Learned, name: str, ideal: str, objective: AbstractObjective, words: str) -> Search:
     """The search on a modal problem, where the optimum is known."""
     gap = learned.gap[0]
     optimum = {
@@ -70,33 +76,39 @@ def search_of_modes(learned: Learned, name: str, ideal: str, objective: str) -> 
     }[gap.kind]
     reached = np.expm1(gap.gap)
     verdict = (
-        f"The objective of the learned schedule is {gap.gap:.2g} e-folds ({reached:.1%} of the loss) above {optimum}; "
-        f"that of uniform sampling is {gap.uniform - gap.optimum:.3g} e-folds above it, that of the best hand-written "
-        f"schedule ({gap.best_by_hand}) {gap.best_by_hand_value - gap.optimum:.3g}."
+        f"The objective of the learned schedule is {gap.gap:.2g} e-folds of {objective.measures} ({reached:.1%}) above "
+        f"{optimum}; that of uniform sampling is {gap.uniform - gap.optimum:.3g} e-folds above it, that of the best "
+        f"hand-written schedule ({gap.best_by_hand}) {gap.best_by_hand_value - gap.optimum:.3g}."
     )
-    return Search((_curve(learned, name, ""),), (name, ideal), objective, verdict)
+    return Search((_curve(learned, name, "", objective),), (name, ideal), words, verdict, objective.measures)
 
 
-def search_of_data(found: CeilingAndDeployable | Learned, names: tuple[str, ...], objective: str) -> Search:
+def search_of_data(
+    found: CeilingAndDeployable | Learned, names: tuple[str, ...], objective: AbstractObjective, words: str
+) -> Search:
     """The searches on a data problem: ceiling and deployable, or one search where nothing is held out."""
     if isinstance(found, Learned):
         gap = found.gap[0]
-        until = "" if np.isinf(gap.valid_until) else f" (it bites before t = {gap.valid_until:.3g})"
+        limit = f"the speed limit allows {gap.gap:.2g} more"
+        if not np.isfinite(gap.gap):
+            limit = f"the speed limit says nothing after t = {gap.valid_until:.3g}"
+        hand = f"{gap.best_by_hand_value - gap.value:.2g} below the best hand-written schedule ({gap.best_by_hand})"
+        if gap.best_by_hand == "uniform":
+            hand = "no hand-written schedule is better than uniform sampling"
         verdict = (
             f"Nothing is held out, so the learned schedule was scored on what it was learned on: it is "
-            f"{gap.uniform - gap.value:.2g} e-folds below uniform sampling and "
-            f"{gap.best_by_hand_value - gap.value:.2g} below the best hand-written schedule ({gap.best_by_hand}); the "
-            f"speed limit{until} allows {gap.gap:.2g} more."
+            f"{gap.uniform - gap.value:.2g} e-folds of {objective.measures} below uniform sampling; {hand}; {limit}."
         )
-        return Search((_curve(found, names[0], "training loss"),), names, objective, verdict)
+        curves = (_curve(found, names[0], "training loss", objective),)
+        return Search(curves, names, words, verdict, objective.measures)
     curves = (
-        _curve(found.deployable, names[0], f"{found.searched_on} loss"),
-        _curve(found.ceiling, names[1], "held-out loss"),
+        _curve(found.deployable, names[0], f"{found.searched_on} loss", objective),
+        _curve(found.ceiling, names[1], "held-out loss", objective),
     )
-    return Search(curves, names, objective, found.verdict())
+    return Search(curves, names, words, found.verdict(), objective.measures)
 
 
-def _curve(learned: Learned, name: str, measured_on: str) -> SearchCurve:
+def _curve(learned: Learned, name: str, measured_on: str, objective: AbstractObjective) -> SearchCurve:
     gap = learned.gap[0]
     return SearchCurve(
         name=name,
@@ -107,4 +119,6 @@ def _curve(learned: Learned, name: str, measured_on: str) -> SearchCurve:
         by_hand=gap.best_by_hand,
         by_hand_value=gap.best_by_hand_value,
         measured_on=measured_on,
+        value=gap.value,
+        is_penalised=objective.needs_weights,
     )

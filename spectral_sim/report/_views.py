@@ -203,15 +203,19 @@ def search_views(assessment: Assessment) -> list[SearchView]:
     """One view for each schedule that was learned."""
     views = []
     for curve in () if assessment.search is None else assessment.search.curves:
-        zero = curve.optimum if curve.is_attained else 0.0
+        attained = curve.is_attained and not curve.is_penalised
+        zero = curve.optimum if attained else 0.0
         levels = [("uniform", curve.uniform), (f"best by hand: {curve.by_hand}", curve.by_hand_value)]
         span = np.nanmax(curve.values) - np.nanmin(curve.best)
-        if not curve.is_attained and np.isfinite(curve.optimum) and curve.best[-1] - curve.optimum < 3 * span:
+        if not attained and np.isfinite(curve.optimum) and curve.best[-1] - curve.optimum < 3 * span:
             levels.append(("speed limit", curve.optimum))
-        axis = f"gap to {curve.kind} (e-folds of loss)" if curve.is_attained else "objective (log loss)"
+        measures = assessment.search.measures if assessment.search else "loss"
+        axis = f"gap to {curve.kind} (e-folds of {measures})" if attained else f"objective (log {measures})"
+        if curve.is_penalised:
+            axis, levels = f"objective with penalties (log {measures})", []
         title = f"{curve.name}, searched on {curve.measured_on}" if curve.measured_on else curve.name
         levels = [(name, value - zero) for name, value in levels if np.isfinite(value)]
-        views.append(SearchView(title, axis, curve.is_attained, curve.values - zero, curve.best - zero, levels))
+        views.append(SearchView(title, axis, attained, curve.values - zero, curve.best - zero, levels))
     return views
 
 

@@ -42,7 +42,9 @@ class Clip(AbstractStage):
         return None
 
     def __call__(self, signal, observation, state):
-        return project_to_bounds(signal, observation.mass, self.low, self.high), state
+        # a search may move the bounds past 1, where no weights of mean one would be left
+        low, high = jnp.clip(self.low, 0, 1), jnp.maximum(self.high, 1)
+        return project_to_bounds(signal, observation.mass, low, high), state
 
 
 class Mix(AbstractStage):

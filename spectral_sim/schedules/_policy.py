@@ -12,6 +12,7 @@ from ..numerics import relative_log
 from ..problems import ModalProblem
 from ._base import AbstractStage
 from ._difficulty import leverage
+from ._table import check_cap, within
 
 _NUM_INPUTS = 5
 
@@ -25,22 +26,31 @@ class PolicySchedule(AbstractStage):
 
     Arguments:
         network: maps five numbers to one log weight.
+        cap: bounds (low, high) on the weights, constants; None for none.
     """
 
     network: eqx.nn.MLP
+    cap: tuple[float, float] | None = eqx.field(static=True, default=None)
 
     @classmethod
-    def create(cls, key: PRNGKeyArray, *, width: int = 32, depth: int = 2) -> "PolicySchedule":
+    def create(
+        cls, key: PRNGKeyArray, *, width: int = 32, depth: int = 2, cap: tuple[float, float] | None = None
+    ) -> "PolicySchedule":
         """A random policy that starts close to sampling in proportion to the residual.
 
         Arguments:
             key: PRNG key of the initial parameters.
             width: units in each hidden layer.
             depth: number of hidden layers.
+            cap: bounds (low, high) on the weights, low <= 1 <= high; none if None.
+
+        Raises:
+            ValueError: a cap that admits no weights of mean one.
         """
+        check_cap(cap)
         check_positive("width", width)
         check_positive("depth", depth)
-        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=jax.nn.tanh, key=key))
+        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=jax.nn.tanh, key=key), cap)
 
     def init(self, problem: Any) -> Any:
         if isinstance(problem, ModalProblem):
@@ -63,7 +73,8 @@ class PolicySchedule(AbstractStage):
         inputs = jnp.stack([depth, now - start, drive, jnp.full_like(now, log_time), jnp.tanh(slope)], axis=-1)
         scale = jnp.asarray([0.25, 0.25, 0.25, 0.25, 1.0], now.dtype)
         log_weight = depth + jax.vmap(self.network)(inputs * scale)
-        return jnp.exp(log_weight - jnp.max(log_weight)), (drive, log_trace, log_time, now)
+        score = jnp.exp(log_weight - jnp.max(log_weight))
+        return within(score, observation.mass, self.cap), (drive, log_trace, log_time, now)
 
 
 def _bounded(log_value):

@@ -63,8 +63,7 @@ class TableSchedule(AbstractStage):
         check_times(times)
         check_non_negative("min_spacing", min_spacing)
         check_non_negative("scale", scale)
-        if cap is not None and not 0 <= cap[0] <= 1 <= cap[1]:
-            raise ValueError(f"cap={cap} admits no weights of mean one: choose low <= 1 <= high, low not negative.")
+        check_cap(cap)
         if num_basis is None:
             num_basis = _MODE_KNOTS if isinstance(problem, ModalProblem) else problem.mass.shape[0]
         check_positive("num_basis", num_basis)
@@ -93,10 +92,23 @@ class TableSchedule(AbstractStage):
         row: Any = self.log_weights  # the driver has put the row of this refresh in place of the table
         log_weight = row if state is None else row @ state
         score = jnp.exp(log_weight - jnp.max(log_weight))
-        if self.cap is None:
-            return score, state
-        low, high = (jnp.asarray(bound, score.dtype) for bound in self.cap)
-        return project_to_bounds(score, observation.mass, low, high), state
+        return within(score, observation.mass, self.cap), state
+
+
+def check_cap(cap: tuple[float, float] | None) -> None:
+    """Raise unless there are weights of mean one between the bounds."""
+    if cap is not None and not 0 <= cap[0] <= 1 <= cap[1]:
+        raise ValueError(f"cap={cap} admits no weights of mean one: choose low <= 1 <= high, low not negative.")
+
+
+def within(
+    score: Float[Array, "weights"], mass: Float[Array, "weights"], cap: tuple[float, float] | None
+) -> Float[Array, "weights"]:
+    """A score projected onto the density ratios between constant bounds, if there are any."""
+    if cap is None:
+        return score
+    low, high = (jnp.asarray(bound, score.dtype) for bound in cap)
+    return project_to_bounds(score, mass, low, high)
 
 
 def hats(position: Float[Array, "weights"], count: int) -> Float[Array, "basis weights"]:

@@ -86,6 +86,8 @@ def test_a_search_on_modes_and_going_on_with_it(run, write_config, tmp_path):
     assert "was written by another search" in " ".join(other.stderr.split())
     assert (out / "learned.json").exists()  # nothing that was found is lost to a mistake
     assert run("learn", write_config(MODAL), "--output", out).exit_code == 2  # not overwritten by accident
+    nothing = run("learn", write_config(MODAL), "--output", tmp_path / "empty", "--resume")
+    assert "holds no search to go on with" in " ".join(nothing.stderr.split())
 
     # the schedule that was found is where another search may begin
     more = run(
@@ -124,6 +126,12 @@ def test_a_search_on_data_finds_a_ceiling_and_something_to_deploy(run, write_con
         (("columns = 6", 'schedule = "policy"\nstages = [{ stage = "uniform" }]'), "choose one of schedule, stages"),
         (("columns = 6", 'stages = [{ stage = "unifrom" }]'), "stage = 'unifrom' is not known"),
         (("columns = 6", 'stages = [{ stage = "uniform" }]'), "no inexact array leaf: there is nothing to learn"),
+        (
+            ("columns = 6", 'schedule = "policy"\ncolumns = 6'),
+            "columns is no option of a search that begins with policy",
+        ),
+        (("columns = 6", 'searched_on = "validation"'), "are for data with a held-out set"),
+        (("[learn]", '[[schedules]]\nname = "learned"\nstages = [{ stage = "uniform" }]\n[learn]'), "give your"),
         (("[learn]", "[lern]"), "lern: unknown key. Did you mean 'learn'?"),
     ],
 )

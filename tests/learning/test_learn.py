@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -86,10 +87,12 @@ def test_several_problems_are_judged_by_the_worst(two_rules):
     assert np.isfinite(ss.simulate(other, found.schedule, times).loss).all()
 
 
-def small_search(**options):
+def small_search(policy=False, **options):
     problem = ss.power_law(2.0, 2.0, num_modes=50)
     times = ss.log_times(1.0, 100.0, 9)
     table = ss.TableSchedule.create(problem, times, num_basis=4)
+    if policy:
+        table = ss.PolicySchedule.create(jax.random.key(0), width=4, depth=1)
     settings = {
         "objective": ss.anytime_log_loss(),
         "steps": 20,
@@ -116,6 +119,10 @@ def test_a_killed_search_resumes_to_the_same_result_bit_for_bit(tmp_path, two_ru
     assert resumed.value == whole.value
     with pytest.raises(ValueError, match="written by another search"):
         small_search(checkpoint=path, spread=0.7)
+    with pytest.raises(ValueError, match="written by another search"):
+        small_search(checkpoint=path, optimizer=optax.adam(0.3))
+    with pytest.raises(ValueError, match="in a folder that does not exist"):
+        small_search(checkpoint=tmp_path / "nowhere" / "search.npz")
     path.write_bytes(b"not an archive")
     with pytest.raises(ValueError, match="cannot be read"):
         small_search(checkpoint=path)
@@ -128,7 +135,7 @@ jax.config.update("jax_enable_x64", True)
 sys.path[:0] = sys.argv[2:]
 import spectral_sim as ss
 from test_learn import small_search
-small_search(checkpoint=sys.argv[1], steps=4000, report_every=1)
+small_search(policy=True, checkpoint=sys.argv[1], steps=4000, report_every=1)
 """
 
 
@@ -147,10 +154,46 @@ def test_a_search_killed_at_any_moment_resumes_to_the_same_result(tmp_path, two_
         child.wait()
     with np.load(path) as stored:
         assert 0 < int(stored["done"]) < 4000
-    steps = {"steps": 4000, "report_every": 400}
-    resumed, whole = small_search(checkpoint=path, **steps), small_search(**steps)
+    options = {"policy": True, "steps": 4000, "report_every": 400}
+    resumed, whole = small_search(checkpoint=path, **options), small_search(**options)
     np.testing.assert_array_equal(resumed.history, whole.history)
-    np.testing.assert_array_equal(resumed.schedule.log_weights.values, whole.schedule.log_weights.values)
+    assert eqx.tree_equal(resumed.schedule, whole.schedule)
+
+
+def test_a_cap_is_not_learned_away(two_rules):
+    problem, times = ss.power_law(2.0, 2.0, num_modes=50), ss.log_times(1.0, 100.0, 9)
+    policy = ss.PolicySchedule.create(jax.random.key(0), width=4, depth=1, cap=(0.1, 3.0))
+    options = {"steps": 20, "optimizer": optax.adam(0.1), "num_starts": 3, "key": jax.random.key(0)}
+    found = ss.learn(problem, policy, times, objective=ss.terminal_log_loss(), **options)
+    weights = found.sampler_weights().weights
+    assert weights.max() <= 3.0
+    assert weights.min() >= 0.1
+    assert found.gap[0].kind == "capped envelope"
+    # the bounds of a clip are hyperparameters: they are learned, and stay where weights of mean one exist
+    clipped = ss.chain(ss.proportional(1.0), ss.clip(0.9, 1.1))
+    found = ss.learn(problem, clipped, times, objective=ss.terminal_log_loss(), **options)
+    assert np.isfinite(found.history).all()
+    assert found.sampler_weights().weights.max() > 1.2
+
+
+def test_losses_outside_the_window_do_not_count():
+    """However low they are: one that has underflowed would make everything NaN."""
+    problem, times = ss.ModalProblem(np.ones(2), np.ones(2)), ss.log_times(0.01, 1e5, 15)
+    run = ss.simulate(problem, ss.uniform(), times)
+    assert run.loss[-1] == 0
+    window = ss.anytime_log_loss((0.01, 1.0))
+    assert np.isfinite(window(run))
+    gradient = jax.grad(lambda c: window(ss.simulate(problem, ss.static_weights(c), times)))(np.array([1.0, 2.0]))
+    assert np.isfinite(gradient).all()
+
+
+def test_precisions_may_be_mixed(two_rules):
+    times, options = ss.log_times(1.0, 100.0, 9), {"objective": ss.terminal_log_loss(), "steps": 2}
+    single = [ss.power_law(np.float32(alpha), np.float32(2.0), num_modes=20) for alpha in (1.5, 2.0)]
+    table = ss.TableSchedule.create(single[0], times, num_basis=3)
+    found = ss.learn(single, table, times, across="worst_gap", **options)
+    assert found.value == pytest.approx(max(gap.gap for gap in found.gap), rel=1e-4)
+    assert np.isfinite(ss.learn(ss.power_law(2.0, 2.0, num_modes=20), table, times, **options).value)
 
 
 class Fragile(ss.AbstractStage):
