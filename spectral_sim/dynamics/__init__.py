@@ -3,6 +3,8 @@
 from ._base import AbstractDynamics, Verdict
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
+from ._pool_moments import PoolMoments, PoolState
+from ._pool_training import PoolTraining, TrainingState
 from ._self_generated import SelfGenerated, SelfGeneratedState
 from ._sgd_moments import SGDMoments, SGDState, largest_stable_rate
 from ._sgd_settings import step_times
@@ -14,11 +16,15 @@ __all__ = [
     "ModalFlow",
     "OperatorFlow",
     "OperatorState",
+    "PoolMoments",
+    "PoolState",
+    "PoolTraining",
     "SelfGenerated",
     "SelfGeneratedState",
     "SGDMoments",
     "SGDState",
     "ShellTransport",
+    "TrainingState",
     "TransportState",
     "Verdict",
     "largest_stable_rate",

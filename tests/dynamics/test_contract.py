@@ -44,6 +44,17 @@ MODAL, DATA = ("modal", "shells"), ("operator", "grouped", "held_out")
 EXAMPLES = {
     "ModalFlow": Example(ss.ModalFlow, MODAL),
     "OperatorFlow": Example(ss.OperatorFlow, DATA),
+    "PoolMoments": Example(
+        functools.partial(ss.PoolMoments, max_steps=255),
+        DATA,
+        {"learning_rate": [0.05, 0.1, 0.025], "batch_size": [2.5, 1.0, 40.0], "noise_variance": [0.3, 0.0, 2.0]},
+    ),
+    "PoolTraining": Example(  # reweighted after drawing, so that derivatives see the weights
+        functools.partial(ss.PoolTraining, batch_size=3, draw="weighted", max_steps=255),
+        DATA,
+        {"learning_rate": [0.05, 0.1, 0.025], "noise_variance": [0.3, 0.0, 2.0]},
+        exact=False,  # other draws
+    ),
     "SGDMoments": Example(
         ss.SGDMoments,
         MODAL,

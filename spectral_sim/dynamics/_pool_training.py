@@ -1,0 +1,104 @@
+"""SGD on a finite pool of examples: one run of it, with real mini-batches."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from .._checks import check_positive
+from .._observation import Observation
+from .._types import Array, Float
+from ..numerics import log_or_minus_inf, repeat
+from ..problems import OperatorProblem
+from ._base import AbstractDynamics, require
+from ._pool_draws import check_draw, draw_law, steps_verdict
+from ._sgd_settings import Setting, as_setting, check_settings, setting_at, whole_steps
+
+
+class TrainingState(eqx.Module):
+    """Parameters (features, outputs) and the number of steps taken."""
+
+    parameters: Float[Array, "features outputs"]
+    steps: Float[Array, ""]
+
+
+class PoolTraining(AbstractDynamics):
+    """Monte Carlo of `PoolMoments`: mini-batches drawn from the examples of a data problem, at any size.
+
+    A step draws batch_size examples with replacement and costs O(batch features outputs). Many seeds at once are a
+    batch over keys, each with weights that see its own run:
+
+        losses = jax.vmap(lambda key: simulate(problem, schedule, times, dynamics=dynamics, key=key).loss)(keys)
+
+    Derivatives are taken at the draws: they see the factor on a gradient ("weighted", "corrected") and the learning
+    rate, not the chance of being drawn. Differentiate `PoolMoments` for that.
+
+    Arguments:
+        learning_rate: eta, in units of time: a number, a `PerRefresh` table, or a function of the step.
+        batch_size: B, a whole number, which shapes the arrays.
+        noise_variance: sigma^2 of fresh noise on the label of every draw and output.
+        draw: "sampled", "weighted" or "corrected"; see `PoolMoments`.
+        max_steps: the most steps that an interval may take.
+
+    Raises:
+        ValueError: as for `PoolMoments`, or a batch that is not a whole number.
+    """
+
+    adjoint: ClassVar[str] = "stored"  # an interval holds many steps
+    needs_key: ClassVar[bool] = True
+    learning_rate: Setting = eqx.field(converter=as_setting)
+    batch_size: int = eqx.field(static=True, default=1)
+    noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
+    draw: str = eqx.field(static=True, default="sampled")
+    max_steps: int = eqx.field(static=True, default=1023)
+
+    def __check_init__(self):
+        check_settings(self.learning_rate, self.batch_size, self.noise_variance)
+        if int(self.batch_size) != self.batch_size:
+            raise ValueError(f"batch_size is {self.batch_size}: draws are counted in whole examples; round it.")
+        check_draw(self.draw)
+        check_positive("max_steps", self.max_steps, "allow at least one step in an interval")
+
+    def init(self, problem):
+        require(problem, OperatorProblem, self)
+        return TrainingState(problem.initial_parameters, jnp.zeros((), problem.dtype))
+
+    def advance(self, problem, state, weights, duration, key):
+        if key is None:
+            raise ValueError("PoolTraining draws random numbers: pass a key.")
+        rate = setting_at(self.learning_rate, state.steps)
+        steps, _ = whole_steps(duration, rate)
+        law, factor = draw_law(self.draw, problem, weights)
+        # inverting the running sum finds an example in log(examples) steps; the last entry may fall short of its total
+        edges = jax.lax.stop_gradient(jnp.cumsum(law))
+        noisy = self.noise_variance > 0
+        spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, self.noise_variance, 1)), 0)  # finite slope at zero
+        shape = (int(self.batch_size), problem.targets.shape[1])
+
+        def one_step(carry):
+            parameters, index = carry
+            draw_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
+            place = jax.random.uniform(draw_key, shape[:1], edges.dtype) * edges[-1]
+            drawn = jnp.minimum(jnp.searchsorted(edges, place, side="right"), edges.shape[0] - 1)
+            features = problem.features[drawn]
+            residual = problem.targets[drawn] - features @ parameters
+            residual += spread * jax.random.normal(noise_key, shape, residual.dtype)
+            move = features.T @ (factor[drawn][:, None] * residual)
+            return parameters + (rate / shape[0]) * move, index + 1
+
+        count = jnp.minimum(steps, self.max_steps).astype(jnp.int32)
+        start = state.parameters, jnp.zeros((), jnp.int32)
+        parameters, _ = repeat(one_step, start, count, self.max_steps.bit_length())
+        return TrainingState(parameters, state.steps + steps)
+
+    def observe(self, problem, state, time):
+        residual = problem.targets - problem.features @ state.parameters
+        energy = problem.per_weight(jnp.sum(residual**2, axis=1))
+        loss = problem.training_loss(energy) if problem.eval_features is None else problem.loss(state.parameters)
+        return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
+
+    def check(self, problem, state, weights, duration):
+        rate = setting_at(self.learning_rate, state.steps)
+        batch: Array = jnp.asarray(self.batch_size, rate.dtype)
+        return steps_verdict(duration, rate, batch, self.noise_variance, self.max_steps)
