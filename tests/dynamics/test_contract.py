@@ -45,14 +45,14 @@ EXAMPLES = {
     "ModalFlow": Example(ss.ModalFlow, MODAL),
     "OperatorFlow": Example(ss.OperatorFlow, DATA),
     "PoolMoments": Example(
-        functools.partial(ss.PoolMoments, max_steps=255),
+        functools.partial(ss.PoolMoments, max_steps=127),
         DATA,
-        {"learning_rate": [0.05, 0.1, 0.025], "batch_size": [2.5, 1.0, 40.0], "noise_variance": [0.3, 0.0, 2.0]},
+        {"learning_rate": [0.1, 0.16, 0.2], "batch_size": [2.5, 1.0, 40.0], "noise_variance": [0.3, 0.0, 2.0]},
     ),
     "PoolTraining": Example(  # reweighted after drawing, so that derivatives see the weights
-        functools.partial(ss.PoolTraining, batch_size=3, draw="weighted", max_steps=255),
+        functools.partial(ss.PoolTraining, batch_size=3, draw="weighted", max_steps=127),
         DATA,
-        {"learning_rate": [0.05, 0.1, 0.025], "noise_variance": [0.3, 0.0, 2.0]},
+        {"learning_rate": [0.1, 0.16, 0.2], "noise_variance": [0.3, 0.0, 2.0]},
         exact=False,  # other draws
     ),
     "SGDMoments": Example(
