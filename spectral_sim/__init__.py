@@ -1,12 +1,13 @@
 """A differentiable simulator of how a model learns while its training data is curated."""
 
-from . import analysis, bounds, dynamics, learning, problems, schedules
+from . import analysis, bounds, dynamics, learning, problems, schedules, sweeps
 from ._observation import Observation
 from ._save import save_loss, save_summary, save_weights
 from ._simulate import simulate
 from ._times import log_times
 from ._trajectory import SimulationError, Status, Trajectory
 from ._types import PerRefresh
+from ._version import __version__ as __version__
 from .analysis import (
     CrossoverTime,
     CurationCost,
@@ -120,8 +121,7 @@ from .schedules import (
     uniform,
     water_filling,
 )
-
-__version__ = "0.1.0"
+from .sweeps import grid, random_search, sobol, sweep
 
 # `frontier` is the allocate stage; the resolution frontier of a trajectory is `analysis.frontier`.
 __all__ = [
@@ -158,6 +158,7 @@ __all__ = [
     "frontier",
     "Gap",
     "greedy",
+    "grid",
     "hard_pruning",
     "IdealOracle",
     "ideal_oracle",
@@ -197,6 +198,7 @@ __all__ = [
     "proportional",
     "quadrature_error",
     "random_pruning",
+    "random_search",
     "rbf",
     "SamplerWeights",
     "sampler_weights",
@@ -216,6 +218,7 @@ __all__ = [
     "simulate",
     "SimulationError",
     "smooth",
+    "sobol",
     "softmax",
     "soft_time_to_target",
     "SpectralBounds",
@@ -233,6 +236,8 @@ __all__ = [
     "Status",
     "step_times",
     "subsample",
+    "sweep",
+    "sweeps",
     "TableSchedule",
     "terminal_log_loss",
     "time_to_loss",

@@ -17,7 +17,7 @@ MAX_LINES = 400
 # From the bottom up. A module imports from its own part and from the layers listed before its own, never from a
 # neighbour in the same layer.
 LAYERS = (
-    {"_types"},
+    {"_types", "_version", "_extras"},
     {"_checks"},
     {"_times", "numerics"},
     {"problems"},

@@ -1,27 +1,5 @@
-"""Optional packages, imported by the call that needs them."""
+"""Optional packages of the reports; see the module of this name at the root."""
 
-import importlib
-from typing import Any
+from .._extras import INSTALL, require
 
 __all__ = ["INSTALL", "require"]
-
-INSTALL = "pip install 'spectral_sim[cli,plot,store,data]'"
-
-
-def require(module: str, what: str) -> Any:
-    """Import an optional module, or say how to install it.
-
-    Arguments:
-        module: name of the module.
-        what: what needs it, for the message.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(f"{what} needs the package {module.split('.')[0]!r}: {INSTALL}") from error

@@ -1,0 +1,55 @@
+"""Sweeps over leaves of schedules and problems: one compiled program, many rows, one labelled table."""
+
+from ._engines import AbstractEngine, Local
+from ._metrics import (
+    METRICS,
+    AbstractMetric,
+    AnytimeSpeedup,
+    Crossover,
+    Exponent,
+    FinalLoss,
+    GainKept,
+    LossAt,
+    LossCurve,
+    MaxWeight,
+    MemberRun,
+    TimeToLoss,
+    Variable,
+)
+from ._ray import Ray
+from ._spec import Block, Range, SweepSpec, grid, random_search, sobol
+from ._store import StoreError, open_table
+from ._sweep import DEFAULT_METRICS, Progress, SweepInterrupted, sweep
+from ._table import as_grid
+
+__all__ = [
+    "DEFAULT_METRICS",
+    "METRICS",
+    "AbstractEngine",
+    "AbstractMetric",
+    "AnytimeSpeedup",
+    "Block",
+    "Crossover",
+    "Exponent",
+    "FinalLoss",
+    "GainKept",
+    "Local",
+    "LossAt",
+    "LossCurve",
+    "MaxWeight",
+    "MemberRun",
+    "Progress",
+    "Range",
+    "Ray",
+    "StoreError",
+    "SweepInterrupted",
+    "SweepSpec",
+    "TimeToLoss",
+    "Variable",
+    "as_grid",
+    "grid",
+    "open_table",
+    "random_search",
+    "sobol",
+    "sweep",
+]

@@ -1,0 +1,370 @@
+"""What is kept of each row: numbers reduced on the device, so that memory does not grow with the number of rows."""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._checks import check_finite, check_positive, nearest
+from .._observation import Observation
+from .._simulate import simulate
+from .._types import Array, PyTree
+from ..bounds import ideal_oracle
+from ..schedules import uniform
+from ._curves import crossing_times, interpolated, line_fit, window_rows
+
+__all__ = [
+    "METRICS",
+    "AbstractMetric",
+    "AnytimeSpeedup",
+    "Crossover",
+    "Exponent",
+    "FinalLoss",
+    "GainKept",
+    "LossAt",
+    "LossCurve",
+    "MaxWeight",
+    "MemberRun",
+    "TimeToLoss",
+    "Variable",
+]
+
+_HORIZONS = 129  # of an anytime speed-up, as in `analysis.speedup`
+_FEWEST = 5  # points of a line and its error
+_DECADES = 2.0  # of the window that a metric takes if none is given: the last ones
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One array of the table; its first axis is `schedules`.
+
+    Arguments:
+        description: for readers.
+        dims: further axes.
+        coords: values along them.
+    """
+
+    description: str
+    dims: tuple[str, ...] = ()
+    coords: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+class MemberRun:
+    """One finished run under a trace, as metrics see it; references are computed once, and only if asked for.
+
+    A reference of a problem that does not vary in the sweep is computed once per chunk.
+    """
+
+    def __init__(self, problem: Any, dynamics: Any, key: Any, times: np.ndarray, loss: Array, recorded: PyTree):
+        self.problem, self.times, self.loss, self.recorded = problem, times, loss, recorded
+        self._dynamics, self._key = dynamics, key
+
+    @functools.cached_property
+    def uniform_loss(self) -> Array:
+        """Loss of uniform sampling on the same problem, shape (times,)."""
+        options = {"dynamics": self._dynamics, "key": self._key, "adjoint": "direct", "throw": False}
+        return simulate(self.problem, uniform(), self.times, **options).loss
+
+    @functools.cached_property
+    def ideal_loss(self) -> Array:
+        """Loss of the ideal oracle on the same problem, shape (times,)."""
+        return ideal_oracle(self.problem, self.times).loss
+
+
+class AbstractMetric(abc.ABC):
+    """Reduces one run to a few numbers. Metrics are frozen dataclasses of plain values: they are part of the hash.
+
+    Class attributes to override:
+        records: whether `record` is to be called at each refresh.
+    """
+
+    records: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
+        """The arrays that this metric adds to the table; raises ValueError where the times do not allow it."""
+
+    @abc.abstractmethod
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
+        """Their values for one run; NaN where there is none."""
+
+    def record(self, observation: Observation, weights: Array) -> PyTree:
+        """What to record at every refresh, to be found in `run.recorded`."""
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class FinalLoss(AbstractMetric):
+    """`final_loss`: the loss at the last time."""
+
+    def variables(self, times):
+        return {"final_loss": Variable(f"loss at t = {times[-1]:.4g}")}
+
+    def __call__(self, run):
+        return {"final_loss": run.loss[-1]}
+
+
+@dataclasses.dataclass(frozen=True)
+class LossAt(AbstractMetric):
+    """`loss_at`: the loss at chosen times.
+
+    Arguments:
+        at: times inside the refresh grid.
+    """
+
+    at: tuple[float, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "at", tuple(float(time) for time in self.at))
+
+    def variables(self, times):
+        at = np.asarray(self.at)
+        check_finite("at", at)
+        if at.size == 0 or at.min() < 0 or at.max() > times[-1]:
+            raise ValueError(f"loss_at: at = {list(self.at)}: give times between 0 and {times[-1]:.6g}.")
+        return {"loss_at": Variable("loss at chosen times", ("at",), {"at": at})}
+
+    def __call__(self, run):
+        return {"loss_at": interpolated(run.times, run.loss, np.asarray(self.at))}
+
+
+@dataclasses.dataclass(frozen=True)
+class LossCurve(AbstractMetric):
+    """`loss`: the whole curve. Memory grows with the number of times."""
+
+    def variables(self, times):
+        return {"loss": Variable("loss under the uncurated distribution", ("times",), {"times": times})}
+
+    def __call__(self, run):
+        return {"loss": run.loss}
+
+
+@dataclasses.dataclass(frozen=True)
+class Exponent(AbstractMetric):
+    """`exponent`, `exponent_stderr` and `exponent_drift`: the slope of log loss in a window, as `fit_exponent` fits it.
+
+    The window is the same for every row, so nothing is refused: a curve that is no power law there shows by its drift,
+    the range of the local slope relative to the slope (`fit_exponent` refuses from 0.02 on).
+
+    Arguments:
+        window: (t0, t1); the last two decades if None.
+    """
+
+    window: tuple[float, float] | None = None
+
+    def variables(self, times):
+        rows = _rows("exponent", self.window, times)
+        where = f"from t = {times[rows[0]]:.4g} to {times[rows[-1]]:.4g}"
+        return {
+            "exponent": Variable(f"loss exponent {where}"),
+            "exponent_stderr": Variable("standard error of the exponent"),
+            "exponent_drift": Variable("range of the local exponent in the window, relative to the exponent"),
+        }
+
+    def __call__(self, run):
+        fit = line_fit(run.times, run.loss, _rows("exponent", self.window, run.times))
+        return {"exponent": fit["exponent"], "exponent_stderr": fit["stderr"], "exponent_drift": fit["drift"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class TimeToLoss(AbstractMetric):
+    """`time_to_loss`: when the loss first reaches a target, infinite if never.
+
+    Arguments:
+        targets: positive losses.
+    """
+
+    targets: tuple[float, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "targets", tuple(float(target) for target in self.targets))
+
+    def variables(self, times):
+        targets = np.asarray(self.targets)
+        if targets.size == 0:
+            raise ValueError("time_to_loss: targets is empty: give at least one loss.")
+        check_positive("targets", targets, "a loss target lies above zero")
+        return {"time_to_loss": Variable("first time at or below a loss", ("target",), {"target": targets})}
+
+    def __call__(self, run):
+        return {"time_to_loss": crossing_times(run.times, run.loss, jnp.asarray(self.targets, run.loss.dtype))}
+
+
+@dataclasses.dataclass(frozen=True)
+class AnytimeSpeedup(AbstractMetric):
+    """`speedup` and `speedup_bound`: how many times sooner than uniform sampling, over a window, gross of costs.
+
+    The bound is 0 for a number, -1 where it is at most that (some losses were never reached), 1 where it is at least
+    that; as `analysis.speedup`.
+
+    Arguments:
+        window: (t0, t1) of the horizons; the last two decades if None.
+    """
+
+    window: tuple[float, float] | None = None
+
+    def variables(self, times):
+        rows = _rows("speedup", self.window, times)
+        where = f"{times[rows[0]]:.4g} to {times[rows[-1]]:.4g}"
+        return {
+            "speedup": Variable(f"anytime speed-up over uniform sampling, horizons from {where}"),
+            "speedup_bound": Variable("0: a number; -1: at most; 1: at least"),
+        }
+
+    def __call__(self, run):
+        times, rows = run.times, _rows("speedup", self.window, run.times)
+        start, stop = times[rows[[0, -1]]] if self.window is None else self.window
+        horizons = np.minimum(np.geomspace(start, stop, _HORIZONS), times[-1])
+        reference = run.uniform_loss
+        # the best loss that the reference has had by each horizon
+        before, at = (interpolated(times, loss, horizons) for loss in (_lowest(reference), reference))
+        target = jnp.minimum(before, at)
+        slow, fast = crossing_times(times, reference, target), crossing_times(times, run.loss, target)
+        known = jnp.max(jnp.where(jnp.isnan(run.loss), 0, jnp.asarray(times, run.loss.dtype)))
+        never, before = jnp.isinf(fast), fast == 0
+        spent = jnp.where(never, known, fast)
+        value = jnp.exp(jnp.mean(jnp.log(slow) - jnp.log(spent)))
+        bad = jnp.any(before) | jnp.isnan(run.loss[-1])  # it started below the reference, or it failed
+        bound = jnp.where(jnp.any(never), -1, 0).astype(jnp.int8)
+        return {"speedup": jnp.where(bad, jnp.nan, value), "speedup_bound": bound}
+
+
+@dataclasses.dataclass(frozen=True)
+class MaxWeight(AbstractMetric):
+    """`max_weight`: the largest density ratio of the run."""
+
+    records: ClassVar[bool] = True
+
+    def variables(self, times):
+        return {"max_weight": Variable("largest density ratio")}
+
+    def record(self, observation, weights):
+        return jnp.max(weights)
+
+    def __call__(self, run):
+        return {"max_weight": jnp.max(run.recorded)}
+
+
+@dataclasses.dataclass(frozen=True)
+class GainKept(AbstractMetric):
+    """`gain_kept`: how much of the ideal oracle's gain over uniform sampling survives, in the logarithm of the loss.
+
+    The mean of log(L_uniform / L) over a window of log time, over that of log(L_uniform / L_ideal): 1 is the ideal, 0
+    uniform sampling. Modal problems; elsewhere the per-mode ideal is no bound.
+
+    Arguments:
+        window: (t0, t1); the last two decades if None.
+    """
+
+    window: tuple[float, float] | None = None
+
+    def variables(self, times):
+        _rows("gain_kept", self.window, times)
+        return {"gain_kept": Variable("share of the ideal gain in log loss that survives")}
+
+    def __call__(self, run):
+        rows = _rows("gain_kept", self.window, run.times)
+        gain = lambda loss: jnp.mean(jnp.log(run.uniform_loss[rows]) - jnp.log(loss[rows]))
+        return {"gain_kept": gain(run.loss) / gain(run.ideal_loss)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Crossover(AbstractMetric):
+    """`crossover` and `crossover_stderr`: where the ideal power law gives way to that of the row.
+
+    Lines through the ideal oracle's loss in an early window and through the row's in a late one, as `crossover_time`.
+
+    Arguments:
+        early: (t0, t1) in which the ideal oracle's loss is a power law.
+        late: (t0, t1) in which the row's is.
+    """
+
+    early: tuple[float, float]
+    late: tuple[float, float]
+
+    def variables(self, times):
+        _rows("crossover", self.early, times)
+        _rows("crossover", self.late, times)
+        return {
+            "crossover": Variable("time at which the ideal oracle's power law and the late one meet"),
+            "crossover_stderr": Variable("standard error of that time"),
+        }
+
+    def __call__(self, run):
+        fits, centres, errors = [], [], []
+        for window, loss in ((self.early, run.ideal_loss), (self.late, run.loss)):
+            rows = _rows("crossover", window, run.times)
+            fits.append(line_fit(run.times, loss, rows))
+            centres.append(float(np.mean(np.log(run.times[rows]))))
+        first, last = fits
+        change = first["exponent"] - last["exponent"]
+        offset = first["level"] + first["exponent"] * centres[0] - last["level"] - last["exponent"] * centres[1]
+        meet = offset / change
+        for fit, centre in zip(fits, centres, strict=True):
+            errors.append(fit["stderr"] * (meet - centre))
+        value = jnp.exp(meet)
+        return {"crossover": value, "crossover_stderr": value * jnp.hypot(*errors) / jnp.abs(change)}
+
+
+METRICS: dict[str, type[AbstractMetric]] = {
+    "final_loss": FinalLoss,
+    "loss_at": LossAt,
+    "loss": LossCurve,
+    "exponent": Exponent,
+    "time_to_loss": TimeToLoss,
+    "speedup": AnytimeSpeedup,
+    "max_weight": MaxWeight,
+    "gain_kept": GainKept,
+    "crossover": Crossover,
+}
+"""Every shipped metric by the name of its first variable."""
+
+
+def as_metrics(metrics: Any, times: np.ndarray) -> tuple[AbstractMetric, ...]:
+    """Names become metrics with their defaults; raises for what is no metric, or does not suit the times."""
+    if isinstance(metrics, str | AbstractMetric):
+        metrics = (metrics,)
+    built = []
+    for metric in metrics:
+        if isinstance(metric, str):
+            if metric not in METRICS:
+                raise ValueError(f"metrics: {metric!r} is not known.{nearest(metric, METRICS)}")
+            try:
+                metric = METRICS[metric]()
+            except TypeError as error:
+                made = f"sweeps.{METRICS[metric].__name__}(...)"
+                raise ValueError(f"metrics: {metric!r} needs options: pass {made}.") from error
+        if not isinstance(metric, AbstractMetric):
+            raise TypeError(f"metrics: {metric!r} is no metric: give names or metrics of spectral_sim.sweeps.")
+        built.append(metric)
+    if not built:
+        raise ValueError("metrics is empty: give at least one, such as 'final_loss'.")
+    names = [name for metric in built for name in metric.variables(times)]
+    for n, name in enumerate(names):
+        if name in names[:n] or name in ("status", "refresh"):
+            raise ValueError(f"metrics: {name!r} is given twice: a table has one column of a name.")
+    return tuple(built)
+
+
+def _rows(name: str, window: tuple[float, float] | None, times: np.ndarray) -> np.ndarray:
+    """The times of a window; raises ValueError where it does not lie in them or holds too few."""
+    if window is None:
+        window = max(times[1], times[-1] / 10**_DECADES), times[-1]
+    if len(window) != 2 or not 0 < window[0] < window[1] <= times[-1] * (1 + 1e-9):
+        raise ValueError(f"{name}: window = {window}: give 0 < t0 < t1 with t1 up to {times[-1]:.6g}.")
+    rows = window_rows(times, window)
+    if rows.size < _FEWEST:
+        raise ValueError(
+            f"{name}: the window {window[0]:.6g} to {window[1]:.6g} holds {rows.size} times and needs {_FEWEST}: "
+            "widen it, or record more."
+        )
+    return rows
+
+
+def _lowest(loss: Array) -> Array:
+    """The lowest loss so far; a NaN says nothing."""
+    return -jnp.maximum.accumulate(jnp.where(jnp.isnan(loss), -jnp.inf, -loss))

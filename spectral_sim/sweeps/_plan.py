@@ -1,0 +1,190 @@
+"""Everything that a chunk of rows is computed from, and the one compiled program that computes it."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from .._simulate import simulate
+from .._types import PyTree
+from .._version import __version__
+from ._fingerprint import describe, fingerprint
+from ._metrics import AbstractMetric, MemberRun, Variable
+from ._paths import leaf_of, placed
+from ._spec import SweepSpec
+
+__all__ = ["Plan", "Program"]
+
+_ROWS = "schedules"
+_LARGEST_CHUNK = 16_384  # larger ones are no faster, and more is lost when one is
+_COPIES = 12  # arrays of the size of the state that are alive at once: carry, weights, temporaries
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plan:
+    """A sweep without the question of where it runs; travels between processes.
+
+    Arguments:
+        problem: what is to be learnt.
+        spec: the rows.
+        times: refresh grid, float64.
+        dynamics: how the learner moves; None for the default.
+        metrics: what is kept.
+        key: seed of random stages, the data of a PRNG key and the name of its kind; None if there is none. All rows
+            draw the same numbers, so that they differ by their parameters alone, unless "run.seed" is swept.
+        chunk: rows of a chunk.
+    """
+
+    problem: Any
+    spec: SweepSpec
+    times: np.ndarray
+    dynamics: Any
+    metrics: tuple[AbstractMetric, ...]
+    key: tuple[np.ndarray, str] | None
+    chunk: int
+
+    @property
+    def num_chunks(self) -> int:
+        return -(-len(self.spec) // self.chunk)
+
+    def rows(self, chunk: int) -> slice:
+        """The rows of a chunk; the last one may be short."""
+        return slice(chunk * self.chunk, min((chunk + 1) * self.chunk, len(self.spec)))
+
+    @functools.cached_property
+    def variables(self) -> dict[str, Variable]:
+        """Every array of the table but the parameters."""
+        found = {name: variable for metric in self.metrics for name, variable in metric.variables(self.times).items()}
+        status = Variable("0: ok; see spectral_sim.Status"), Variable("first bad refresh, -1 if none")
+        return {**found, "status": status[0], "refresh": status[1]}
+
+    @functools.cached_property
+    def description(self) -> dict[str, Any]:
+        """Everything that the results depend on, as plain JSON; not the size of chunks."""
+        what = {
+            "spec": self.spec.description,
+            "problem": self.problem,
+            "times": self.times,
+            "dynamics": self.dynamics,
+            "metrics": self.metrics,
+            "key": self.key,
+        }
+        return {**describe(what), "dtype": str(np.dtype(self.problem.dtype))}
+
+    @functools.cached_property
+    def hash(self) -> str:
+        return fingerprint(self.description)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return {"spectral_sim": __version__, "jax": jax.__version__}
+
+    def points(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        """Values of rows by path, in the dtypes of the leaves that they replace."""
+        return {
+            path: np.asarray(values, leaf_of(path, self.spec.schedule, self.problem, self.dynamics).dtype)
+            for path, values in self.spec.points(start, stop).items()
+        }
+
+    def member(self, parts: PyTree, point: dict[str, Any]) -> dict[str, Any]:
+        """One row, under a trace."""
+        problem, schedule, dynamics, key = parts
+        key = None if key is None or self.key is None else jax.random.wrap_key_data(key, impl=self.key[1])
+        schedule, problem, dynamics, key = placed(point, schedule, problem, dynamics, key)
+        recorders = [metric for metric in self.metrics if metric.records]
+        save = lambda observation, weights: [metric.record(observation, weights) for metric in recorders]
+        options = {"dynamics": dynamics, "key": key, "adjoint": "direct", "throw": False}
+        if schedule.static:  # the weights of the first interval are those of all: look at them once
+            run = simulate(problem, schedule, self.times, **options)
+            recorded = simulate(problem, schedule, self.times[:2], save=save, **options).saved if recorders else []
+            recorded = jax.tree.map(lambda x: jnp.where(run.status == 0, x, jnp.full_like(x, jnp.nan)), recorded)
+        else:
+            run = simulate(problem, schedule, self.times, save=save, **options)
+            recorded = run.saved
+        values = {}
+        for metric in self.metrics:
+            own = recorded[recorders.index(metric)] if metric.records else None
+            values |= metric(MemberRun(problem, dynamics, key, self.times, run.loss, own))
+        return {**values, "status": run.status.astype(jnp.int8), "refresh": run.refresh}
+
+    @property
+    def parts(self) -> PyTree:
+        """What the program is given besides the points."""
+        return self.problem, self.spec.schedule, self.dynamics, None if self.key is None else self.key[0]
+
+    def bytes_per_row(self) -> int:
+        """Device memory that one row needs while its chunk runs, from the shapes of what the loop carries."""
+        point = {path: values[0] for path, values in self.points(0, 1).items()}
+
+        def state(point):
+            schedule, problem, _, _ = placed(point, self.spec.schedule, self.problem, self.dynamics, None)
+            swept = problem if any(path.startswith("problem.") for path in point) else None
+            moving = [problem.mass] + ([problem.features] if hasattr(problem, "features") else [])
+            return schedule.init(problem), swept, moving
+
+        shapes = jax.tree.leaves(jax.eval_shape(state, point))
+        carried = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in shapes)
+        itemsize = np.dtype(self.problem.dtype).itemsize
+        # on data problems an operator of features x features is built for every row
+        if hasattr(self.problem, "features"):
+            carried += self.problem.features.shape[1] ** 2 * itemsize
+        recorded = 1 + sum(metric.records for metric in self.metrics)
+        return _COPIES * carried + (4 + 2 * recorded) * self.times.size * itemsize
+
+
+def chunk_size(plan: Plan, devices: Sequence[Any], budget: int) -> int:
+    """The largest chunk whose rows fit into a budget of bytes on each device: a power of two for each device."""
+    rows = max(1, min(budget // plan.bytes_per_row(), _LARGEST_CHUNK // len(devices)))
+    return min(2 ** int(np.log2(rows)), -(-len(plan.spec) // len(devices))) * len(devices)
+
+
+class Program:
+    """The compiled program of a plan on some devices: chunks in, columns out.
+
+    Rows are split over the devices along the axis `schedules`; each device runs its part by itself, so that a loop
+    that one row needs more steps of holds up no other device.
+
+    Arguments:
+        plan: what to compute.
+        devices: on which devices of this process; each gets the same number of rows.
+    """
+
+    def __init__(self, plan: Plan, devices: Sequence[Any]):
+        self.plan = plan
+        self._padded = -(-plan.chunk // len(devices)) * len(devices)
+        mesh = Mesh(np.array(devices), (_ROWS,))
+        self._by_row = NamedSharding(mesh, PartitionSpec(_ROWS))
+        arrays, static = eqx.partition(plan.parts, eqx.is_array)
+        self._arrays = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))
+
+        def rows(arrays, points):
+            return jax.vmap(lambda point: plan.member(eqx.combine(arrays, static), point))(points)
+
+        split = jax.shard_map(
+            rows,
+            mesh=mesh,
+            in_specs=(PartitionSpec(), PartitionSpec(_ROWS)),
+            out_specs=PartitionSpec(_ROWS),
+            check_vma=False,
+        )
+        self._compiled = jax.jit(split).lower(self._arrays, self._points(0)).compile()
+
+    def _points(self, chunk: int) -> dict[str, jax.Array]:
+        start = chunk * self.plan.chunk
+        points = self.plan.points(start, start + self._padded)  # a chunk cut short repeats the last row
+        return jax.device_put(points, self._by_row)
+
+    def start(self, chunk: int) -> dict[str, jax.Array]:
+        """Begin to compute a chunk; returns at once."""
+        return self._compiled(self._arrays, self._points(chunk))
+
+    def finish(self, chunk: int, columns: dict[str, jax.Array]) -> dict[str, np.ndarray]:
+        """Wait for a chunk and bring its rows to the host."""
+        rows = self.plan.rows(chunk)
+        return {name: np.asarray(values)[: rows.stop - rows.start] for name, values in columns.items()}

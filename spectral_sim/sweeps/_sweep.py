@@ -1,0 +1,240 @@
+"""The entry point: many runs, one table."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from .._checks import check_choice, check_times
+from .._types import ArrayLike, PRNGKeyArray
+from ..dynamics import AbstractDynamics
+from ..problems import AbstractProblem
+from ._engines import AbstractEngine, Local
+from ._metrics import AbstractMetric, as_metrics
+from ._paths import SEED, check_values, is_schedule_path
+from ._plan import Plan
+from ._plan import chunk_size as fitting_chunk
+from ._ray import Ray
+from ._spec import SweepSpec
+from ._store import Store, StoreError, open_table
+from ._table import attributes_of, columns_of, parameters, to_dataset
+
+__all__ = ["DEFAULT_METRICS", "Progress", "SweepInterrupted", "sweep"]
+
+DEFAULT_METRICS = "final_loss", "exponent", "max_weight"
+_BUDGET = 512 * 2**20
+_ENGINES: dict[str, Callable[[], AbstractEngine]] = {"local": Local, "ray": Ray}
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a sweep: the chunk in flight was finished; the message says how to go on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a sweep is.
+
+    Arguments:
+        rows: number of rows.
+        done: rows that are there.
+        resumed: rows that were there at the start.
+        failed: rows of this run whose status is not 0.
+        seconds: since the start.
+    """
+
+    rows: int
+    done: int
+    resumed: int
+    failed: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Rows per second, compilation included."""
+        return (self.done - self.resumed) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds to go at this rate; infinite before the first chunk."""
+        return (self.rows - self.done) / self.rate if self.rate > 0 else float("inf")
+
+
+def sweep(
+    problem: AbstractProblem,
+    schedules: SweepSpec,
+    times: ArrayLike,
+    *,
+    metrics: Sequence[str | AbstractMetric] | str | AbstractMetric = DEFAULT_METRICS,
+    store: str | os.PathLike | None = None,
+    resume: bool = True,
+    chunk_size: int | None = None,
+    engine: str | AbstractEngine = "local",
+    dynamics: AbstractDynamics | None = None,
+    key: PRNGKeyArray | None = None,
+    memory: int = _BUDGET,
+    title: str = "",
+    progress: Callable[[Progress], None] | None = None,
+) -> Any:
+    """Run every row of a spec and reduce each to a few numbers, in chunks through one compiled program.
+
+    Rows are split over all local devices. With a store, every chunk is committed as it is finished; whatever stops the
+    sweep, the same call goes on from there and gives the same table.
+
+    Arguments:
+        problem: what is to be learnt.
+        schedules: the rows; from `grid`, `sobol` or `random_search`.
+        times: refresh grid, shape (times,), starting at 0.
+        metrics: names or metrics of `spectral_sim.sweeps`: what to keep of each row. Names take their defaults.
+        store: folder, or any address that fsspec knows; the table stays in memory if None.
+        resume: go on with a store of the same sweep; if False, a store that is there is refused.
+        chunk_size: rows of a chunk; as many as fit `memory` if None.
+        engine: "local", "ray", or an engine with options.
+        dynamics: how the learner moves; the default of the problem if None.
+        key: PRNG key of random stages. All rows draw the same numbers; sweep "run.seed" for others.
+        memory: bytes that a chunk may take on each device.
+        title: kept with the table.
+        progress: called after every chunk.
+
+    Returns:
+        An `xarray.Dataset`: variables along `schedules` (and `times`, `at` or `target`), a `status` and `refresh` for
+        each row, swept parameters as coordinates. A member that fails is a row with a status and NaN. With a store the
+        arrays are read when they are looked at.
+
+    Raises:
+        ValueError: bad times, paths, values, metrics or chunk size.
+        TypeError: something that is no problem, spec, metric or engine.
+        StoreError: a store of another sweep, dtype or version, one that another process writes, or one that cannot be
+            written; what was finished is kept.
+        SweepInterrupted: Ctrl-C, once the chunk in flight is there; a second Ctrl-C stops at once.
+        ImportError: xarray (or zarr, ray, fsspec) is needed and not installed.
+    """
+    begin = time.perf_counter()
+    plan = _plan(problem, schedules, times, metrics, chunk_size, dynamics, key)
+    runner = _engine(engine)
+    if plan.chunk == 0:
+        plan = dataclasses.replace(plan, chunk=fitting_chunk(plan, range(runner.devices), memory))
+    if store is None:
+        return _in_memory(plan, runner, title, _Meter(plan, progress, begin))
+    with Store(store) as place:
+        manifest = place.manifest()
+        if manifest is None:
+            columns_of(plan)  # finds what does not fit together before anything is written
+            place.begin(plan, title, attributes_of(plan, title))
+            done: set[int] = set()
+        else:
+            if not resume:
+                raise StoreError(f"{place} holds a sweep already: pass resume=True to go on with it, or delete it.")
+            if chunk_size is None:
+                plan = dataclasses.replace(plan, chunk=manifest["chunk"])
+            done = place.resume(plan, manifest)
+        meter = _Meter(plan, progress, begin, done)
+        todo = [chunk for chunk in range(plan.num_chunks) if chunk not in done]
+
+        def keep(chunk: int, columns: dict[str, np.ndarray], note: dict[str, Any]) -> None:
+            rows = plan.rows(chunk)
+            place.write(chunk, rows, {**columns, **parameters(plan, rows)}, note)
+            meter.add(columns)
+
+        if todo:
+            with _patient() as stopping:
+                runner.run(plan, todo, keep, stopping)
+            if meter.done < len(plan.spec):
+                raise SweepInterrupted(
+                    f"interrupted with {meter.done:,} of {len(plan.spec):,} rows in {place}: run the same sweep again "
+                    "with resume=True to go on."
+                )
+    return open_table(store)
+
+
+class _Meter:
+    """Counts rows and tells the caller."""
+
+    def __init__(self, plan: Plan, report: Callable[[Progress], None] | None, begin: float, done: Any = ()):
+        self._plan, self._report, self._begin = plan, report, begin
+        self._resumed = sum(plan.rows(chunk).stop - plan.rows(chunk).start for chunk in done)
+        self.done, self._failed = self._resumed, 0
+        if done:
+            self._tell()
+
+    def add(self, columns: dict[str, np.ndarray]) -> None:
+        self.done += len(columns["status"])
+        self._failed += int(np.count_nonzero(columns["status"]))
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._report is not None:
+            seconds = time.perf_counter() - self._begin
+            self._report(Progress(len(self._plan.spec), self.done, self._resumed, self._failed, seconds))
+
+
+def _plan(problem, schedules, times, metrics, chunk_size, dynamics, key) -> Plan:
+    if not isinstance(problem, AbstractProblem):
+        raise TypeError(f"problem is a {type(problem).__name__}: give a problem, such as power_law(...).")
+    if not isinstance(schedules, SweepSpec):
+        raise TypeError(f"schedules is {schedules!r}: give rows, such as grid(power_tilt(0.5), exponent=[0, 1]).")
+    check_times(times)
+    if chunk_size is not None and (int(chunk_size) != chunk_size or chunk_size < 1):
+        raise ValueError(f"chunk_size is {chunk_size}: give a whole number of rows, at least 1.")
+    grid = np.array(times, np.float64)
+    for block in schedules.blocks:
+        for path, values in zip(block.paths, block.values, strict=True):
+            if not is_schedule_path(path):
+                check_values(path, values, problem, dynamics)
+    if schedules.schedule.needs_key and key is None and SEED not in schedules.paths:
+        raise ValueError(f"the schedule draws random numbers: pass sweep(key=jax.random.key(0)), or sweep {SEED!r}.")
+    seed = None if key is None else (np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key)))
+    chunk = 0 if chunk_size is None else min(int(chunk_size), len(schedules))
+    return Plan(problem, schedules, grid, dynamics, as_metrics(metrics, grid), seed, chunk)
+
+
+def _engine(engine: Any) -> AbstractEngine:
+    if isinstance(engine, AbstractEngine):
+        return engine
+    if not isinstance(engine, str):
+        raise TypeError(f"engine is {engine!r}: give 'local', 'ray' or an engine of spectral_sim.sweeps.")
+    check_choice("engine", engine, _ENGINES)
+    return _ENGINES[engine]()
+
+
+def _in_memory(plan: Plan, runner: AbstractEngine, title: str, meter: _Meter) -> Any:
+    table = {
+        name: np.empty(column.shape, column.dtype)
+        for name, column in columns_of(plan).items()
+        if column.dims[0] == "schedules"
+    }
+
+    def keep(chunk: int, columns: dict[str, np.ndarray], note: dict[str, Any]) -> None:
+        rows = plan.rows(chunk)
+        for name, values in {**columns, **parameters(plan, rows)}.items():
+            table[name][rows] = values
+        meter.add(columns)
+
+    runner.run(plan, range(plan.num_chunks), keep, lambda: False)
+    return to_dataset(plan, table, title)
+
+
+@contextlib.contextmanager
+def _patient() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C wait for the chunk in flight; the second one stops at once, as usual."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield asked.is_set
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def wait(number: int, frame: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, wait)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
