@@ -31,6 +31,7 @@ METRICS = (
     "exponent",
     "speedup",
     "max_weight",
+    ss.sweeps.AnytimeSpeedup(horizons=33),
     ss.sweeps.TimeToLoss((1e-2,)),
     ss.sweeps.LossAt((1e2, 1e4)),
 )

@@ -24,6 +24,7 @@ from ._job import Part, run_job
 from ._learn import learn_part
 from ._output import OutputFolder
 from ._read_config import read_config
+from ._sweep import report, sweep
 
 __all__ = ["app"]
 
@@ -206,6 +207,12 @@ def learn(
 
 def _example(name: str) -> str:
     return resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
+
+
+app.command()(sweep)
+app.command()(report)
+
+
 
 
 @contextmanager

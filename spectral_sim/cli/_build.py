@@ -36,7 +36,7 @@ from ._errors import UserError, explained
 from ._job import Part
 from ._stages import build_schedule, check_suits
 
-__all__ = ["build_part"]
+__all__ = ["build_part", "spectral_problem"]
 
 _DATASETS = {"digits": digits, "image_patches": image_patches, "diabetes": diabetes}
 
@@ -62,7 +62,7 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
             task = _task(config, path.parent, precision)
             problem, description, settings = task.problem, task.description, task.settings
         else:
-            problem, description = _spectral(config.problem, path.parent, precision)
+            problem, description = spectral_problem(config.problem, path.parent, precision)
             settings = {
                 "problem": config.problem.model_dump(exclude_none=True),
                 "dtype": precision,
@@ -129,7 +129,8 @@ def _load(source: DataProblem, folder: Path) -> Dataset:
     )
 
 
-def _spectral(source: Any, folder: Path, precision: str) -> tuple[AbstractProblem, str]:
+def spectral_problem(source: Any, folder: Path, precision: str) -> tuple[AbstractProblem, str]:
+    """A problem given by its spectrum, and a sentence about it."""
     number = np.dtype(precision).type
     if isinstance(source, PowerLawProblem):
         law = power_law(

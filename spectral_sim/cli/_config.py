@@ -16,6 +16,7 @@ __all__ = [
     "PowerLawProblem",
     "ScheduleConfig",
     "TimesConfig",
+    "TimesOption",
     "TorusProblem",
 ]
 

@@ -9,6 +9,7 @@ from ._scores import mean_one
 __all__ = ["project_to_bounds"]
 
 _MAX_ITERATIONS = 64
+_FAR = 0.3  # of the mean from one: beyond it steps are taken in logarithms
 
 
 def project_to_bounds(
@@ -54,32 +55,52 @@ def project_to_bounds(
 def _scale(score: Array, mass: Array, low: Array, high: Array) -> Array:
     """The c with sum(mass * clip(c score, low, high)) = 1, by Newton steps kept inside a bracket.
 
-    The mean is piecewise linear and non-decreasing in c, so a Newton step is exact once the active set is right; a
-    step that leaves the bracket is replaced by the bracket's geometric middle.
+    The mean is piecewise linear and non-decreasing in c, so a Newton step is exact once the active set is right. Far
+    from there the step is taken in the logarithms of c and of the mean, since scores that span decades make the mean a
+    power of c and plain steps would take in a few entries at a time. Where no entry is active the mean is flat: on to
+    the next c at which one is. A step that leaves the bracket is replaced by the bracket's geometric middle.
+
+    In a batch every member waits for the slowest one, so the number of steps it takes is what counts.
     """
     limits = jnp.finfo(score.dtype)
     smallest = jnp.min(jnp.where(score > 0, score, jnp.inf))
     bottom = jnp.clip(low / jnp.max(score), limits.tiny)
     top = jnp.clip(high / smallest, limits.tiny, limits.max)
-    tolerance = 8 * limits.eps
+    tolerance, nudge = 8 * limits.eps, 1 + 4 * limits.eps
+    drive = mass * score
 
     def excess(scale):
         scaled = scale * score
-        active = (scaled > low) & (scaled < high)
-        slope = jnp.sum(jnp.where(active, mass * score, 0))
+        slope = jnp.sum(jnp.where((scaled > low) & (scaled < high), drive, 0))
         return jnp.sum(mass * jnp.clip(scaled, low, high)) - 1, slope
 
-    def unsettled(carry):
-        iteration, _, bottom, top, value, _ = carry
-        return (iteration < _MAX_ITERATIONS) & (jnp.abs(value) > tolerance) & (top > bottom * (1 + limits.eps))
-
     def step(carry):
-        iteration, scale, bottom, top, value, slope = carry
-        bottom, top = jnp.where(value < 0, scale, bottom), jnp.where(value > 0, scale, top)
-        newton = scale - value / jnp.where(slope > 0, slope, 1)
-        inside = (slope > 0) & (newton > bottom) & (newton < top)
-        scale = jnp.where(inside, newton, jnp.sqrt(bottom) * jnp.sqrt(top))
-        return iteration + 1, scale, bottom, top, *excess(scale)
+        iteration, scale, bottom, top, value, slope, _ = carry
+        short = value < 0
+        bottom, top = jnp.where(short, scale, bottom), jnp.where(short, top, scale)
+        rising = slope > 0
+        safe = jnp.where(rising, slope, 1)
+        plain = scale - value / safe
+        logarithmic = scale * jnp.exp(-jnp.log1p(value) * (1 + value) / (scale * safe))
+        scaled = scale * score
+        waiting = jnp.where(short, jnp.where(scaled <= low, -score, 0), jnp.where(scaled >= high, score, jnp.inf))
+        edge = jnp.min(waiting)
+        jump = jnp.where(short, low / -edge * nudge, high / edge / nudge)
+        moved = jnp.where(rising, jnp.where(jnp.abs(value) > _FAR, logarithmic, plain), jump)
+        moved = jnp.where((moved > bottom) & (moved < top), moved, jnp.sqrt(bottom) * jnp.sqrt(top))
+        value, slope = excess(moved)
+        unsettled = (
+            (iteration < _MAX_ITERATIONS - 1)
+            & (jnp.abs(value) > tolerance)
+            & (top > bottom * nudge)
+            & (jnp.abs(moved - scale) > 2 * limits.eps * scale)  # rounding of the mean may exceed the tolerance
+        )
+        return iteration + 1, moved, bottom, top, value, slope, unsettled
 
     start = jnp.clip(jnp.ones_like(bottom), bottom, top)
-    return jax.lax.while_loop(unsettled, step, (0, start, bottom, top, *excess(start)))[1]
+    value, slope = excess(start)
+    positive = score > 0
+    enough = jnp.sum(mass * jnp.where(positive, high, low)) > 1  # else no c will do, and the caller fills up
+    unsettled = (jnp.abs(value) > tolerance) & enough
+    carry = 0, start, bottom, top, value, slope, unsettled
+    return jax.lax.while_loop(lambda carry: carry[-1], step, carry)[1]

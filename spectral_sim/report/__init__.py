@@ -10,12 +10,15 @@ from ._phases import Phases, draw_phases, self_scoring_phases
 from ._plots import write_plots
 from ._results import summary, to_dataset, verdict_of, write_dataset, write_results
 from ._search import Search, SearchCurve, search_of_data, search_of_modes
+from ._sweep_html import sweep_html, write_sweep_report
 from ._table import Row, Table, table
+from ._theory import THEORIES, Finding, findings
 from ._verdict import verdict
 
 __all__ = [
     "Assessment",
     "Entry",
+    "Finding",
     "INSTALL",
     "Phases",
     "REFRESHES_PER_DECADE",
@@ -27,6 +30,8 @@ __all__ = [
     "default_entries",
     "default_times",
     "draw_phases",
+    "THEORIES",
+    "findings",
     "report_html",
     "require",
     "run_assessment",
@@ -36,6 +41,7 @@ __all__ = [
     "search_of_modes",
     "step_charge",
     "summary",
+    "sweep_html",
     "table",
     "to_dataset",
     "verdict",
@@ -45,4 +51,5 @@ __all__ = [
     "write_plots",
     "write_report",
     "write_results",
+    "write_sweep_report",
 ]

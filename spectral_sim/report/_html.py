@@ -55,6 +55,11 @@ def report_html(assessments: Sequence[Assessment], title: str) -> str:
     plotly = require("plotly.offline", "report.html").get_plotlyjs()
     figures: dict[str, Any] = {}
     sections = [_section(assessment, f"s{number}", figures, title) for number, assessment in enumerate(assessments)]
+    return page(title, "\n".join([*sections, reading(assessments)]), figures, plotly)
+
+
+def page(title: str, body: str, figures: dict[str, Any], plotly: str) -> str:
+    """A page that holds everything it shows: a body with an element for each figure, by its key."""
     versions = environment()
     subtitle = (
         f"spectral_sim {versions['spectral_sim']}, jax {versions['jax']}, on {versions['platform']} "
@@ -63,12 +68,12 @@ def report_html(assessments: Sequence[Assessment], title: str) -> str:
     values = {
         "title": html.escape(title),
         "subtitle": html.escape(subtitle),
-        "body": "\n".join([*sections, reading(assessments)]),
+        "body": body,
         "figures": json.dumps(figures, separators=(",", ":")).replace("</", "<\\/"),
         "plotly": plotly,
     }
-    page = resources.files(__package__ or "").joinpath("_page.html").read_text(encoding="utf-8")
-    parts = page.split("{{")
+    template = resources.files(__package__ or "").joinpath("_page.html").read_text(encoding="utf-8")
+    parts = template.split("{{")
     out = [parts[0]]
     for part in parts[1:]:  # filled in one pass: what is filled in may hold braces of its own
         name, _, rest = part.partition("}}")

@@ -13,6 +13,7 @@ from ._metrics import (
     LossCurve,
     MaxWeight,
     MemberRun,
+    OverIdeal,
     TimeToLoss,
     Variable,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "LossCurve",
     "MaxWeight",
     "MemberRun",
+    "OverIdeal",
     "Progress",
     "Range",
     "Ray",

@@ -24,7 +24,7 @@ def line_fit(times: np.ndarray, loss: Float[Array, "times"], rows: np.ndarray) -
         exponent: minus the slope.
         stderr: scatter about the line, and half the change of the slope between the halves, added in squares.
         drift: range of the local slope of a cubic, relative to the slope.
-        level: log loss at `centre`, the mean of log time.
+        level: log loss at the mean of log time; level_stderr: its standard error.
     """
     x = np.log(times[rows])
     centre = x.mean()
@@ -36,12 +36,13 @@ def line_fit(times: np.ndarray, loss: Float[Array, "times"], rows: np.ndarray) -
     slope = fitted(x, deviation)
     bend = fitted(x[x.size // 2 :], deviation[x.size // 2 :]) - fitted(x[:half], deviation[:half])
     misfit = jnp.sum((deviation - slope * (x - centre).astype(loss.dtype)) ** 2)
-    scatter = misfit / (x.size - 4) / float(np.sum((x - centre) ** 2))
+    scatter = misfit / (x.size - 4)
     return {
         "exponent": -slope,
-        "stderr": jnp.sqrt(scatter + (bend / 2) ** 2),
+        "stderr": jnp.sqrt(scatter / float(np.sum((x - centre) ** 2)) + (bend / 2) ** 2),
         "drift": _slope_range(x, deviation) / jnp.abs(slope),
         "level": level,
+        "level_stderr": jnp.sqrt(scatter / x.size),
     }
 
 

@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,20 +39,18 @@ class AbstractEngine(abc.ABC):
 class Local(AbstractEngine):
     """All devices of this process.
 
-    One chunk is computed while the one before it is brought to the host and written.
+    One chunk is computed while the one before it is written.
+
+    Arguments:
+        compiler_options: for XLA; with other options the last digits may differ.
     """
 
+    compiler_options: dict[str, Any] | None = None
+
     def run(self, plan, chunks, keep, stopping):
-        program = Program(plan, jax.local_devices())
+        program = Program(plan, jax.local_devices(), self.compiler_options)
         note = {"device_kind": jax.devices()[0].device_kind}
-        ahead: deque[tuple[int, dict[str, jax.Array]]] = deque()
         for chunk in chunks:
             if stopping():
                 break
-            ahead.append((chunk, program.start(chunk)))
-            if len(ahead) > 1:
-                done, columns = ahead.popleft()
-                keep(done, program.finish(done, columns), note)
-        while ahead:
-            done, columns = ahead.popleft()
-            keep(done, program.finish(done, columns), note)
+            keep(chunk, program.finish(chunk, program.start(chunk)), note)

@@ -29,11 +29,11 @@ __all__ = [
     "LossCurve",
     "MaxWeight",
     "MemberRun",
+    "OverIdeal",
     "TimeToLoss",
     "Variable",
 ]
 
-_HORIZONS = 129  # of an anytime speed-up, as in `analysis.speedup`
 _FEWEST = 5  # points of a line and its error
 _DECADES = 2.0  # of the window that a metric takes if none is given: the last ones
 
@@ -203,22 +203,24 @@ class AnytimeSpeedup(AbstractMetric):
 
     Arguments:
         window: (t0, t1) of the horizons; the last two decades if None.
+        horizons: how many, evenly in log time; `analysis.speedup` takes 129. The cost is proportional to it.
     """
 
     window: tuple[float, float] | None = None
+    horizons: int = 129
 
     def variables(self, times):
-        rows = _rows("speedup", self.window, times)
-        where = f"{times[rows[0]]:.4g} to {times[rows[-1]]:.4g}"
+        _rows("speedup", self.window, times)
+        where = "t = {:.4g} to {:.4g}".format(*_window(self.window, times))
         return {
             "speedup": Variable(f"anytime speed-up over uniform sampling, horizons from {where}"),
             "speedup_bound": Variable("0: a number; -1: at most; 1: at least"),
         }
 
     def __call__(self, run):
-        times, rows = run.times, _rows("speedup", self.window, run.times)
-        start, stop = times[rows[[0, -1]]] if self.window is None else self.window
-        horizons = np.minimum(np.geomspace(start, stop, _HORIZONS), times[-1])
+        times = run.times
+        start, stop = _window(self.window, times)
+        horizons = np.minimum(np.geomspace(start, stop, self.horizons), times[-1])
         reference = run.uniform_loss
         # the best loss that the reference has had by each horizon
         before, at = (interpolated(times, loss, horizons) for loss in (_lowest(reference), reference))
@@ -273,6 +275,17 @@ class GainKept(AbstractMetric):
 
 
 @dataclasses.dataclass(frozen=True)
+class OverIdeal(AbstractMetric):
+    """`over_ideal`: the last loss over that of the ideal oracle; on modal problems at least 1."""
+
+    def variables(self, times):
+        return {"over_ideal": Variable(f"loss over the ideal oracle's at t = {times[-1]:.4g}")}
+
+    def __call__(self, run):
+        return {"over_ideal": run.loss[-1] / run.ideal_loss[-1]}
+
+
+@dataclasses.dataclass(frozen=True)
 class Crossover(AbstractMetric):
     """`crossover` and `crossover_stderr`: where the ideal power law gives way to that of the row.
 
@@ -305,7 +318,7 @@ class Crossover(AbstractMetric):
         offset = first["level"] + first["exponent"] * centres[0] - last["level"] - last["exponent"] * centres[1]
         meet = offset / change
         for fit, centre in zip(fits, centres, strict=True):
-            errors.append(fit["stderr"] * (meet - centre))
+            errors.append(jnp.hypot(fit["level_stderr"], fit["stderr"] * (meet - centre)))
         value = jnp.exp(meet)
         return {"crossover": value, "crossover_stderr": value * jnp.hypot(*errors) / jnp.abs(change)}
 
@@ -319,6 +332,7 @@ METRICS: dict[str, type[AbstractMetric]] = {
     "speedup": AnytimeSpeedup,
     "max_weight": MaxWeight,
     "gain_kept": GainKept,
+    "over_ideal": OverIdeal,
     "crossover": Crossover,
 }
 """Every shipped metric by the name of its first variable."""
@@ -350,10 +364,13 @@ def as_metrics(metrics: Any, times: np.ndarray) -> tuple[AbstractMetric, ...]:
     return tuple(built)
 
 
+def _window(window: tuple[float, float] | None, times: np.ndarray) -> tuple[float, float]:
+    return (max(times[1], times[-1] / 10**_DECADES), times[-1]) if window is None else window
+
+
 def _rows(name: str, window: tuple[float, float] | None, times: np.ndarray) -> np.ndarray:
     """The times of a window; raises ValueError where it does not lie in them or holds too few."""
-    if window is None:
-        window = max(times[1], times[-1] / 10**_DECADES), times[-1]
+    window = _window(window, times)
     if len(window) != 2 or not 0 < window[0] < window[1] <= times[-1] * (1 + 1e-9):
         raise ValueError(f"{name}: window = {window}: give 0 < t0 < t1 with t1 up to {times[-1]:.6g}.")
     rows = window_rows(times, window)

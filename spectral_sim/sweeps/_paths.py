@@ -13,7 +13,7 @@ from .._checks import nearest
 from ..problems import ModalProblem, PowerLaw
 from ..schedules import AbstractStage, stage_name, stages_of
 
-__all__ = ["check_schedule_path", "check_schedule_values", "check_values", "is_schedule_path", "placed"]
+__all__ = ["check_schedule_values", "check_values", "full_path", "is_schedule_path", "placed"]
 
 SEED = "run.seed"
 _OTHERS = ("problem.", "dynamics.", "run.")  # anything else is a leaf of the schedule
@@ -24,9 +24,12 @@ def is_schedule_path(path: str) -> bool:
     return not path.startswith(_OTHERS)
 
 
-def check_schedule_path(schedule: AbstractStage, path: str) -> None:
-    """Raise ValueError unless `path` names one array hyperparameter of `schedule`."""
+def full_path(schedule: AbstractStage, path: str) -> str:
+    """A path with the name of its stage, which may be left out where there is one; raises ValueError if unknown."""
+    if not is_schedule_path(path):
+        return path
     _locate(schedule, path)
+    return path if "." in path else f"{stage_name(stages_of(schedule)[0])}.{path}"
 
 
 def check_schedule_values(schedule: AbstractStage, values: dict[str, np.ndarray]) -> None:

@@ -22,7 +22,8 @@ from ._spec import SweepSpec
 __all__ = ["Plan", "Program"]
 
 _ROWS = "schedules"
-_LARGEST_CHUNK = 16_384  # larger ones are no faster, and more is lost when one is
+_LARGEST_CHUNK = 8192  # larger ones are no faster, and more is lost when one is
+_CACHED = 2**16  # numbers of one array in a block
 _COPIES = 12  # arrays of the size of the state that are alive at once: carry, weights, temporaries
 
 
@@ -144,6 +145,17 @@ def chunk_size(plan: Plan, devices: Sequence[Any], budget: int) -> int:
     return min(2 ** int(np.log2(rows)), -(-len(plan.spec) // len(devices))) * len(devices)
 
 
+def _block(plan: Plan, platform: str) -> int:
+    """Rows that a device works on at a time.
+
+    All at once on an accelerator, and where the loop does little. On a processor a closed loop passes over its arrays
+    many times at each refresh: they are to stay in its cache.
+    """
+    if platform != "cpu" or plan.spec.schedule.static:
+        return plan.chunk
+    return max(1, _CACHED // max(plan.problem.mass.size, 1))
+
+
 class Program:
     """The compiled program of a plan on some devices: chunks in, columns out.
 
@@ -153,18 +165,23 @@ class Program:
     Arguments:
         plan: what to compute.
         devices: on which devices of this process; each gets the same number of rows.
+        compiler_options: for XLA.
     """
 
-    def __init__(self, plan: Plan, devices: Sequence[Any]):
+    def __init__(self, plan: Plan, devices: Sequence[Any], compiler_options: dict[str, Any] | None = None):
         self.plan = plan
         self._padded = -(-plan.chunk // len(devices)) * len(devices)
+        block = _block(plan, devices[0].platform)
         mesh = Mesh(np.array(devices), (_ROWS,))
         self._by_row = NamedSharding(mesh, PartitionSpec(_ROWS))
         arrays, static = eqx.partition(plan.parts, eqx.is_array)
         self._arrays = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec()))
 
         def rows(arrays, points):
-            return jax.vmap(lambda point: plan.member(eqx.combine(arrays, static), point))(points)
+            row = lambda point: plan.member(eqx.combine(arrays, static), point)
+            if block >= self._padded // len(devices):
+                return jax.vmap(row)(points)
+            return jax.lax.map(row, points, batch_size=block)
 
         split = jax.shard_map(
             rows,
@@ -173,7 +190,7 @@ class Program:
             out_specs=PartitionSpec(_ROWS),
             check_vma=False,
         )
-        self._compiled = jax.jit(split).lower(self._arrays, self._points(0)).compile()
+        self._compiled = jax.jit(split).lower(self._arrays, self._points(0)).compile(compiler_options)
 
     def _points(self, chunk: int) -> dict[str, jax.Array]:
         start = chunk * self.plan.chunk

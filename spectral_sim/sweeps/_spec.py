@@ -11,7 +11,7 @@ from .._checks import check_choice, check_finite
 from .._types import ArrayLike
 from ..schedules import AbstractStage
 from ._fingerprint import describe, fingerprint
-from ._paths import check_schedule_path, check_schedule_values, is_schedule_path, placed
+from ._paths import check_schedule_values, full_path, is_schedule_path, placed
 
 __all__ = ["Block", "Range", "SweepSpec", "grid", "random_search", "sobol"]
 
@@ -225,10 +225,9 @@ def _drawn(template: AbstractStage, num: int, draw: Any, kind: str, values: dict
 def _spec(template: AbstractStage, blocks: tuple[Block, ...], kind: str) -> SweepSpec:
     if not isinstance(template, AbstractStage):
         raise TypeError(f"template is {template!r}: give a stage or a chain of stages, such as power_tilt(0.5).")
-    spec = SweepSpec(template, blocks, kind)
-    own = {p: v for b in blocks for p, v in zip(b.paths, b.values, strict=True) if is_schedule_path(p)}
-    for path in own:
-        check_schedule_path(template, path)
+    full = lambda block: Block(tuple(full_path(template, path) for path in block.paths), block.values)
+    spec = SweepSpec(template, tuple(map(full, blocks)), kind)
+    own = {p: v for b in spec.blocks for p, v in zip(b.paths, b.values, strict=True) if is_schedule_path(p)}
     check_schedule_values(template, own)
     return spec
 

@@ -22,7 +22,8 @@ __all__ = ["Store", "StoreError", "open_table"]
 
 _MANIFEST, _ENTRIES = "manifest.json", "manifest"
 _FORMAT = 1
-_OURS = {"lock", _ENTRIES, _MANIFEST, "zarr.json", ".manifest.json.part"}
+_BEGUN = {"format": _FORMAT, "begun": True}  # while the arrays are laid out; such a store is begun again
+_OURS = {"lock", f".{_MANIFEST}.part"}
 
 
 class Store:
@@ -56,12 +57,13 @@ class Store:
         return _read_manifest(self._folder)
 
     def begin(self, plan: Plan, title: str, attributes: dict[str, Any]) -> None:
-        """Lay out the arrays of a new store; the manifest comes last, so that a store without one is begun again."""
+        """Lay out the arrays of a new store; what the manifest says of them comes last."""
         zarr = require("zarr", "a store on disk")
         from ._table import columns_of
 
         with _explained(self, "written"):
-            for name in self._folder.names() - {"lock"}:
+            self._folder.write(_MANIFEST, json.dumps(_BEGUN).encode())
+            for name in self._folder.names() - {"lock", _MANIFEST}:
                 self._folder.remove(name)
             group = zarr.create_group(self._folder.zarr, attributes=attributes)
             for name, column in columns_of(plan).items():
@@ -93,7 +95,8 @@ class Store:
         """
         check_same(self, plan, manifest)
         zarr = require("zarr", "a store on disk")
-        with _explained(self, "opened"):
+        # a chunk of which every row failed is a chunk all the same
+        with _explained(self, "opened"), zarr.config.set({"array.write_empty_chunks": True}):
             group = zarr.open_group(self._folder.zarr, mode="r+", use_consolidated=True)
             by_row = lambda array: array.metadata.dimension_names[:1] == ("schedules",)
             self._arrays = {name: array for name, array in group.arrays() if by_row(array)}
@@ -190,13 +193,13 @@ def _read_manifest(folder: Any) -> dict[str, Any] | None:
         text = folder.read(_MANIFEST)
         names = folder.names()
     if text is None:
-        if names - _OURS and "lock" not in names:
+        if names - _OURS:
             raise StoreError(f"{folder} holds something that is no sweep: give a new or an empty folder.")
         return None
     manifest = _parsed(text)
     if manifest is None or manifest.get("format") != _FORMAT:
         raise StoreError(f"{folder} has a {_MANIFEST} that cannot be read: delete the store, or restore that file.")
-    return manifest
+    return None if manifest == _BEGUN else manifest
 
 
 def _parsed(text: bytes | None) -> Any:

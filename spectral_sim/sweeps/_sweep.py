@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -80,6 +81,7 @@ def sweep(
     key: PRNGKeyArray | None = None,
     memory: int = _BUDGET,
     title: str = "",
+    attributes: dict[str, Any] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Any:
     """Run every row of a spec and reduce each to a few numbers, in chunks through one compiled program.
@@ -100,6 +102,7 @@ def sweep(
         key: PRNG key of random stages. All rows draw the same numbers; sweep "run.seed" for others.
         memory: bytes that a chunk may take on each device.
         title: kept with the table.
+        attributes: plain values kept with the table.
         progress: called after every chunk.
 
     Returns:
@@ -121,12 +124,12 @@ def sweep(
     if plan.chunk == 0:
         plan = dataclasses.replace(plan, chunk=fitting_chunk(plan, range(runner.devices), memory))
     if store is None:
-        return _in_memory(plan, runner, title, _Meter(plan, progress, begin))
+        return _in_memory(plan, runner, title, _Meter(plan, progress, begin)).assign_attrs(attributes or {})
     with Store(store) as place:
         manifest = place.manifest()
         if manifest is None:
             columns_of(plan)  # finds what does not fit together before anything is written
-            place.begin(plan, title, attributes_of(plan, title))
+            place.begin(plan, title, {**attributes_of(plan, title), **(attributes or {})})
             done: set[int] = set()
         else:
             if not resume:
@@ -137,20 +140,46 @@ def sweep(
         meter = _Meter(plan, progress, begin, done)
         todo = [chunk for chunk in range(plan.num_chunks) if chunk not in done]
 
-        def keep(chunk: int, columns: dict[str, np.ndarray], note: dict[str, Any]) -> None:
-            rows = plan.rows(chunk)
-            place.write(chunk, rows, {**columns, **parameters(plan, rows)}, note)
-            meter.add(columns)
-
         if todo:
-            with _patient() as stopping:
-                runner.run(plan, todo, keep, stopping)
+            with _patient() as stopping, _Writer(plan, place, meter) as writer:
+                runner.run(plan, todo, writer.keep, stopping)
             if meter.done < len(plan.spec):
                 raise SweepInterrupted(
                     f"interrupted with {meter.done:,} of {len(plan.spec):,} rows in {place}: run the same sweep again "
                     "with resume=True to go on."
                 )
     return open_table(store)
+
+
+class _Writer:
+    """Writes chunks in a thread of its own, one after the other, while the next ones are computed."""
+
+    def __init__(self, plan: Plan, place: Store, meter: "_Meter"):
+        self._plan, self._place, self._meter = plan, place, meter
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: tuple[Future, dict[str, np.ndarray]] | None = None
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def keep(self, chunk: int, columns: dict[str, np.ndarray], note: dict[str, Any]) -> None:
+        self._settle()  # one at a time: a disk that is slow holds up the computation, not the memory
+        rows = self._plan.rows(chunk)
+        everything = {**columns, **parameters(self._plan, rows)}
+        self._writing = self._thread.submit(self._place.write, chunk, rows, everything, note), columns
+
+    def _settle(self) -> None:
+        if self._writing is not None:
+            (written, columns), self._writing = self._writing, None
+            written.result()
+            self._meter.add(columns)
+
+    def __exit__(self, kind: Any, *error: Any) -> None:
+        try:
+            if kind is None or not issubclass(kind, StoreError):
+                self._settle()
+        finally:
+            self._thread.shutdown()
 
 
 class _Meter:

@@ -1,0 +1,172 @@
+"""The configuration of `spectral-sim sweep`, and the sweep that it describes."""
+
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jax
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .._checks import check_times, nearest
+from .._times import log_times
+from ..problems import AbstractProblem
+from ..report import THEORIES
+from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_search, sobol
+from ._build import spectral_problem
+from ._config import ModalFile, PowerLawProblem, ScheduleConfig, TimesConfig, TimesOption, TorusProblem
+from ._errors import UserError, explained
+from ._stages import build_schedule, check_suits
+
+__all__ = ["SHIPPED", "SweepJob", "read_sweep"]
+
+_FOLDER = resources.files(__package__ or "").joinpath("sweeps")
+SHIPPED = tuple(sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml")))
+"""Sweeps that come with the library, by name."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Span(_Model):
+    """An interval: `num` values of it for a grid, or draws."""
+
+    start: float = Field(alias="from")
+    stop: float = Field(alias="to")
+    num: Annotated[int, Field(ge=1)] | None = None
+    scale: Literal["linear", "log"] = "linear"
+
+
+class Rows(_Model):
+    """How the rows are chosen."""
+
+    kind: Literal["grid", "sobol", "random"] = "grid"
+    num: Annotated[int, Field(ge=1)] | None = None
+    seed: int = 0
+    axes: dict[str, Span | list[float] | list[int]]
+
+
+class SweepConfig(_Model):
+    """The whole file."""
+
+    title: str = ""
+    description: str = ""
+    theory: str | None = None
+    precision: Literal["float64", "float32"] = "float64"
+    seed: int = 0
+    chunk_size: Annotated[int, Field(ge=1)] | None = None
+    problem: Annotated[PowerLawProblem | ModalFile | TorusProblem, Field(discriminator="kind")]
+    times: TimesOption
+    schedule: ScheduleConfig
+    rows: Rows
+    metrics: dict[str, dict[str, Any]] = {"final_loss": {}, "exponent": {}, "max_weight": {}}
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """What to pass to `sweep`, and what to keep with the table."""
+
+    name: str
+    problem: AbstractProblem
+    spec: SweepSpec
+    times: np.ndarray
+    metrics: list[AbstractMetric]
+    key: Any
+    chunk_size: int | None
+    title: str
+    attributes: dict[str, Any]
+
+
+def read_sweep(name: str) -> SweepJob:
+    """The sweep of a TOML file, or a shipped one by its name.
+
+    Raises:
+        UserError: no such file, or something in it that is not understood or does not fit.
+    """
+    path = Path(name)
+    if name in SHIPPED:
+        text = _FOLDER.joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    elif path.is_file():
+        text = path.read_text(encoding="utf-8")
+    else:
+        raise UserError(f"{name} is neither a file nor a sweep that comes with the library.{nearest(name, SHIPPED)}")
+    try:
+        config = SweepConfig.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{name} is not valid TOML: {error}.") from error
+    except ValidationError as error:
+        raise UserError(f"{name}: {_explain(error)}") from error
+    return _job(config, path)
+
+
+def _explain(error: ValidationError) -> str:
+    # an unknown key comes first: it is often the misspelt name of one that is missing
+    mistake = sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")[0]
+    key = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        model = {"rows": Rows, "schedule": ScheduleConfig}.get(str(mistake["loc"][0]), SweepConfig)
+        return f"{key}: unknown key.{nearest(str(mistake['loc'][-1]), model.model_fields)}"
+    return f"{key}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}."
+
+
+def _job(config: SweepConfig, path: Path) -> SweepJob:
+    name = path.stem
+    with explained(f"{name}: problem"):
+        problem, description = spectral_problem(config.problem, path.parent, config.precision)
+    with explained(f"{name}: times"):
+        grid_ = config.times
+        is_table = isinstance(grid_, TimesConfig)
+        times = log_times(grid_.first, grid_.last, grid_.num) if is_table else np.array(grid_, np.float64)
+        check_times(times)
+    schedule = build_schedule(config.schedule, f"{name}: schedule")
+    check_suits(schedule, problem, f"{name}: schedule")
+    with explained(f"{name}: rows"):
+        spec = _spec(schedule, config.rows)
+    if config.theory is not None and config.theory not in THEORIES:
+        raise UserError(f"{name}: theory = {config.theory!r} is not known.{nearest(config.theory, THEORIES)}")
+    laws = {"alpha": config.problem.alpha, "beta": config.problem.beta} if hasattr(config.problem, "beta") else {}
+    text = {"description": f"{config.description} {description}".strip(), "theory": config.theory or ""}
+    return SweepJob(
+        name=name,
+        problem=problem,
+        spec=spec,
+        times=times,
+        metrics=[_metric(metric, options, name) for metric, options in config.metrics.items()],
+        key=jax.random.key(config.seed) if schedule.needs_key else None,
+        chunk_size=config.chunk_size,
+        title=config.title or name,
+        attributes={**text, **laws},
+    )
+
+
+def _spec(schedule: Any, rows: Rows) -> SweepSpec:
+    if rows.kind == "grid":
+        return grid(schedule, **{path: _values(path, axis) for path, axis in rows.axes.items()})
+    if rows.num is None:
+        raise ValueError(f"num is missing: a {rows.kind} sweep draws as many points as it says.")
+    drawn = {
+        path: Range(axis.start, axis.stop, axis.scale)
+        if isinstance(axis, Span) and axis.num is None
+        else _values(path, axis)
+        for path, axis in rows.axes.items()
+    }
+    return {"sobol": sobol, "random": random_search}[rows.kind](schedule, rows.num, rows.seed, **drawn)
+
+
+def _values(path: str, axis: Span | list[float] | list[int]) -> Any:
+    if not isinstance(axis, Span):
+        return axis
+    if axis.num is None:
+        raise ValueError(f"{path}: num is missing: say how many values from {axis.start:g} to {axis.stop:g}.")
+    return Range(axis.start, axis.stop, axis.scale).at(np.linspace(0, 1, axis.num))
+
+
+def _metric(metric: str, options: dict[str, Any], name: str) -> AbstractMetric:
+    if metric not in METRICS:
+        raise UserError(f"{name}: metrics.{metric} is not known.{nearest(metric, METRICS)}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    with explained(f"{name}: metrics.{metric}"):
+        return METRICS[metric](**values)
