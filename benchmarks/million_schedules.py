@@ -29,7 +29,6 @@ NODES, TIMES, NUMPY_ROWS, ROUNDS = 256, 257, 1024, 7  # 257 times: the start, an
 METRICS = (
     "final_loss",
     "exponent",
-    "speedup",
     "max_weight",
     ss.sweeps.AnytimeSpeedup(horizons=33),
     ss.sweeps.TimeToLoss((1e-2,)),

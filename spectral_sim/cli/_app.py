@@ -213,8 +213,6 @@ app.command()(sweep)
 app.command()(report)
 
 
-
-
 @contextmanager
 def _running() -> Iterator[tuple[Console, Console]]:
     """Consoles for results and for progress; user errors end in one line and exit code 2."""

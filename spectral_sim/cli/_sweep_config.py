@@ -127,7 +127,8 @@ def _job(config: SweepConfig, path: Path) -> SweepJob:
         spec = _spec(schedule, config.rows)
     if config.theory is not None and config.theory not in THEORIES:
         raise UserError(f"{name}: theory = {config.theory!r} is not known.{nearest(config.theory, THEORIES)}")
-    laws = {"alpha": config.problem.alpha, "beta": config.problem.beta} if hasattr(config.problem, "beta") else {}
+    source = config.problem
+    laws = {} if isinstance(source, ModalFile) else {"alpha": source.alpha, "beta": source.beta}
     text = {"description": f"{config.description} {description}".strip(), "theory": config.theory or ""}
     return SweepJob(
         name=name,

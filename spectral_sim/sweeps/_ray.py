@@ -81,7 +81,7 @@ class Ray(AbstractEngine):
         ray = require("ray", "engine='ray'", _INSTALL)
         if not ray.is_initialized():
             own = {"_node_ip_address": "127.0.0.1", "include_dashboard": False} if self.address is None else {}
-            ray.init(address=self.address, log_to_driver=False, **own)
+            ray.init(address=self.address or "local", log_to_driver=False, **own)
         return ray
 
 
