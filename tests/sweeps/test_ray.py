@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ PROBLEM = ss.power_law(1.7, 1.9, max_mode=1e4, nodes=40)
 TIMES = ss.log_times(0.1, 1e3, 17)
 SPEC = ss.grid(ss.power_tilt(0.5, cutoff=30.0), exponent=np.linspace(0, 1, 12), cutoff=np.geomspace(3, 300, 8))
 METRICS = "final_loss", "exponent"
+LOOPBACK = "127.0.0.2"  # Ray takes 127.0.0.1 for a name of the machine and connects to its outer address instead
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +24,13 @@ def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    own = {"num_cpus": 0, "include_dashboard": False, "node_ip_address": "127.0.0.1"}
+    own = {"num_cpus": 0, "include_dashboard": False, "node_ip_address": LOOPBACK}
     made = Cluster(initialize_head=True, head_node_args=own)
-    nodes = [made.add_node(num_cpus=1, node_ip_address="127.0.0.1") for _ in range(2)]
+    nodes = [made.add_node(num_cpus=1, node_ip_address=LOOPBACK) for _ in range(2)]
     here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     paths = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
     runtime = {"env_vars": {"JAX_PLATFORMS": "cpu", "PYTHONPATH": paths}}
-    ray.init(address=made.address, runtime_env=runtime, log_to_driver=False)
+    ray.init(address=made.address, runtime_env=runtime, log_to_driver=False, _node_ip_address=LOOPBACK)
     yield made, nodes
     ray.shutdown()
     made.shutdown()
@@ -73,7 +73,5 @@ def test_a_worker_and_a_node_die_and_the_table_is_that_of_one_machine_bit_for_bi
 
 def test_an_error_of_the_sweep_is_told_as_it_is(cluster):
     spec = ss.grid(ss.power_tilt(0.5), exponent=[0.0, 1.0])
-    start = time.monotonic()
     with pytest.raises(ValueError, match="power_tilt asks for per-mode weights"):
         ss.sweep(ss.torus(2.0, 2.0, 8), spec, TIMES, metrics=METRICS, engine="ray")
-    assert start
