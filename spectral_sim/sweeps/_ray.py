@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pickle
 from typing import Any
 
 from .._extras import require
@@ -47,7 +48,7 @@ class Ray(AbstractEngine):
         task = ray.remote(
             num_cpus=self.num_cpus, num_gpus=self.num_gpus, max_retries=self.retries, retry_exceptions=False
         )(compute)
-        shared = ray.put(plan)  # sent to every machine once
+        shared = ray.put(ray.cloudpickle.dumps(plan))  # sent to every machine once
         x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
         waiting, running = list(reversed(chunks)), {}
         while waiting or running:
@@ -85,11 +86,12 @@ class Ray(AbstractEngine):
         return ray
 
 
-def compute(plan: Plan, chunk: int, x64: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+def compute(packed: bytes, chunk: int, x64: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """One chunk, in a worker."""
     import jax
 
-    jax.config.update("jax_enable_x64", x64)
+    jax.config.update("jax_enable_x64", x64)  # before the plan is unpacked: its arrays would lose half their digits
+    plan: Plan = pickle.loads(packed)
     key = plan.hash, plan.chunk
     if key not in _programs:
         _programs.clear()
