@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -89,7 +89,8 @@ def _running() -> Iterator[Console]:
     progress = Console(stderr=True, soft_wrap=True)
     jax.config.update("jax_enable_x64", True)  # float32 sweeps set the type of their arrays
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)
+        with suppress(RuntimeError):  # a process that has computed already keeps the devices it has
+            jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)
     try:
         with explained(""):
             for module in ("xarray", "zarr", "plotly"):
