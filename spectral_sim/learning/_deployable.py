@@ -18,7 +18,7 @@ from ..schedules import AbstractStage, TableSchedule, stages_of
 from ._gap import cap_of, hand_written, plain_objective, reachable_floor
 from ._learn import Learned, learn
 from ._objectives import AbstractObjective
-from ._sampler import SamplerWeights, sampler_weights
+from ._sampler import SamplerWeights, per_example, sampler_of
 
 __all__ = ["CeilingAndDeployable", "ceiling_and_deployable", "search_problem"]
 
@@ -143,10 +143,10 @@ def ceiling_and_deployable(
 
     run_options = {name: options[name] for name in ("dynamics", "adjoint") if name in options}
     run_key = key if deployable.schedule.needs_key else None
-    run = simulate(problem, deployable.schedule, grid, key=run_key, **run_options)
+    run = simulate(problem, deployable.schedule, grid, save=per_example, key=run_key, **run_options)
     picked = deployable.gap[0].best_by_hand
     rule = hand_written(problem, cap_of(deployable.schedule))[picked]
-    by_hand = plain_objective(objective)(simulate(problem, rule, grid, adjoint="direct", throw=False))
+    by_hand = plain_objective(objective)(simulate(problem, rule, grid, throw=False, **run_options))
     return CeilingAndDeployable(
         ceiling=ceiling,
         deployable=deployable,
@@ -156,7 +156,7 @@ def ceiling_and_deployable(
         deployable_value=float(plain_objective(objective)(run)),
         by_hand=picked,
         by_hand_value=float(by_hand),
-        sampler=sampler_weights(problem, deployable.schedule, grid, key=run_key, **run_options),
+        sampler=sampler_of(problem, run, grid),
         measures=objective.measures,
     )
 

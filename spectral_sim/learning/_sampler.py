@@ -11,11 +11,12 @@ import numpy as np
 
 from .._checks import check_choice, check_finite, check_ndim
 from .._simulate import simulate
+from .._trajectory import Trajectory
 from .._types import Array, ArrayLike, Float
 from ..problems import AbstractProblem, OperatorProblem
 from ..schedules import AbstractStage
 
-__all__ = ["SamplerWeights", "load_sampler_weights", "sampler_weights"]
+__all__ = ["SamplerWeights", "load_sampler_weights", "per_example", "sampler_of", "sampler_weights"]
 
 _VERSION = 1
 _KEY = "spectral_sim.sampler_weights"
@@ -109,7 +110,11 @@ def sampler_weights(
     Raises:
         SimulationError: the run failed.
     """
-    run = simulate(problem, schedule, times, save=_per_example, **options)
+    return sampler_of(problem, simulate(problem, schedule, times, save=per_example, **options), times)
+
+
+def sampler_of(problem: AbstractProblem, run: Trajectory, times: ArrayLike) -> SamplerWeights:
+    """The same from a run that has kept `per_example`."""
     mass = problem.example_mass if isinstance(problem, OperatorProblem) else problem.mass
     grid = np.asarray(times, np.float64)
     # the last time begins no interval
@@ -161,7 +166,8 @@ def _read_parquet(path: Path) -> tuple[int, SamplerWeights]:
     return about["version"], SamplerWeights(times, weights, table["mass"].to_numpy(), float(about["last"]))
 
 
-def _per_example(observation: Any, weights: Array) -> Array:
+def per_example(observation: Any, weights: Array) -> Array:
+    """A `save` function: weights, those on groups given to their examples."""
     problem = observation.problem
     return problem.per_example(weights) if isinstance(problem, OperatorProblem) else jnp.asarray(weights)
 
