@@ -1,6 +1,8 @@
 """Settings shared by all tests: double precision by default and reproducible property tests in CI."""
 
+import itertools
 import os
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -23,3 +25,14 @@ def two_rules():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("spectral_sim.learning._gap.hand_written", lambda problem, cap=None: rules)
         yield rules
+
+
+_MAPS = Path("/proc/self/maps")
+_MOST_MAPS = 20_000  # Linux lets a process map 65,530 regions; a few thousand compiled programs take more
+_teardowns = itertools.count(1)
+
+
+def pytest_runtest_teardown():
+    """Drop compiled programs before there are so many that the process would be killed."""
+    if next(_teardowns) % 8 == 0 and _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
