@@ -5,13 +5,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from ._observation import Observation
 from ._status import Status
 from ._trajectory import Trajectory
 from ._types import Array, PerRefresh, PyTree, cast_inexact
 from .dynamics import Verdict
-from .numerics import attempt, segment_length, segmented_scan
+from .numerics import SCALAR, attempt, segment_length, segmented_scan, without_derivative
 
 
 @eqx.filter_jit
@@ -111,13 +112,15 @@ def _weights(operands):
             f"{mass.shape[0]} weights: return one for each."
         )
     signal = jnp.asarray(signal, mass.dtype)
-    mean = jnp.sum(mass * signal)
+    # one pass for the mean and for a negative weight, which shows as minus infinity
+    mean = checkpoint_name(jnp.sum(jnp.where(signal < 0, -jnp.inf, mass * signal)), SCALAR)
     code = jnp.where(mean > 0, Status.OK, Status.ZERO_WEIGHTS)
-    code = jnp.where(jnp.min(signal) < 0, Status.NEGATIVE_WEIGHTS, code)
     code = jnp.where(jnp.isfinite(mean), code, Status.NON_FINITE_WEIGHTS)
+    code = jnp.where(jnp.isneginf(mean), Status.NEGATIVE_WEIGHTS, code)
     # weights that a constrain stage has made mean one are left alone: dividing by 1 + rounding could exceed a cap
     settled = jnp.abs(mean - 1) <= 64 * jnp.finfo(mass.dtype).eps
-    weights = signal / jnp.where(settled | (mean == 0), 1, mean)
+    divisor = jnp.where(mean == 0, 1, mean)
+    weights = signal / (divisor / without_derivative(jnp.where(settled, divisor, 1)))
     return (weights, cast_inexact(new_state, mass.dtype)), code.astype(jnp.int32)
 
 
@@ -149,14 +152,15 @@ def _advance(operands):
     observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, duration, key), time))
     code = _finite(observed)
     if verdict is not None:
-        limit = _without_derivative(jnp.asarray(verdict.limit, observed.loss.dtype))
+        limit = without_derivative(jnp.asarray(verdict.limit, observed.loss.dtype))
         verdict = Verdict(jnp.asarray(verdict.code, jnp.int32), limit)
         code = jnp.where(verdict.code == Status.OK, code, verdict.code)
     return (observed, verdict), code
 
 
 def _finite(observed):
-    return jnp.where(jnp.isfinite(observed.loss), Status.OK, Status.NON_FINITE_STATE).astype(jnp.int32)
+    code = jnp.where(jnp.isfinite(observed.loss), Status.OK, Status.NON_FINITE_STATE)
+    return checkpoint_name(code.astype(jnp.int32), SCALAR)
 
 
 def _blank(values: Array, valid: Array) -> Array:
@@ -189,17 +193,6 @@ def _split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
         return values[:intervals]
 
     return jax.tree.map(cut, tables, is_leaf=_is_table), rest
-
-
-@jax.custom_jvp
-def _without_derivative(value: Array) -> Array:
-    """As `stop_gradient`, which cannot be transposed inside `attempt` in a batch."""
-    return value
-
-
-@_without_derivative.defjvp
-def _no_tangent(primals, tangents):
-    return primals[0], jnp.zeros_like(primals[0])
 
 
 @jax.custom_jvp

@@ -1,14 +1,14 @@
 """Numerical kernels: each does one thing, to rounding, with its derivative."""
 
-from ._guard import attempt
+from ._guard import attempt, without_derivative
 from ._limiter import limited_slope
 from ._phi import integral_decay, phi1, phi1_eigh
 from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat
-from ._scores import log_or_minus_inf, mean_one, relative_log
-from ._segmented import INTERVAL, segment_length, segmented_scan
+from ._scores import log_or_minus_inf, mean_one, relative_log, score_of
+from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
 from ._selection import mass_rank, top_mass
 from ._water_filling import capped_water_level, water_level
 from ._weighted_phi import ROUTES, weighted_phi1
@@ -16,6 +16,7 @@ from ._weighted_phi import ROUTES, weighted_phi1
 __all__ = [
     "INTERVAL",
     "ROUTES",
+    "SCALAR",
     "SHORTEST_POWER",
     "ShellRule",
     "attempt",
@@ -33,10 +34,12 @@ __all__ = [
     "rank_one_power",
     "relative_log",
     "repeat",
+    "score_of",
     "segment_length",
     "segmented_scan",
     "shell_rule",
     "top_mass",
     "water_level",
     "weighted_phi1",
+    "without_derivative",
 ]

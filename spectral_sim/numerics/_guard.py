@@ -7,9 +7,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._types import PyTree
+from .._types import Array, PyTree
 
-__all__ = ["attempt"]
+__all__ = ["attempt", "without_derivative"]
 
 
 def attempt(
@@ -62,3 +62,14 @@ def attempt(
 
     run.defjvp(run_jvp, symbolic_zeros=True)
     return run(moving, fixed_arrays, fallback)
+
+
+@jax.custom_jvp
+def without_derivative(value: Array) -> Array:
+    """As `stop_gradient`, which cannot be transposed inside `attempt` in a batch."""
+    return value
+
+
+@without_derivative.defjvp
+def _no_tangent(primals, tangents):
+    return primals[0], jnp.zeros_like(primals[0])

@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 
 from .._types import Array, Float
+from ._guard import without_derivative
 
-__all__ = ["log_or_minus_inf", "mean_one", "relative_log"]
+__all__ = ["log_or_minus_inf", "mean_one", "relative_log", "score_of"]
 
 
 def log_or_minus_inf(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
@@ -24,3 +25,12 @@ def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> F
     mean = jnp.sum(mass * score)
     nothing = mean == 0
     return jnp.where(nothing, 1.0, score / jnp.where(nothing, 1, mean))
+
+
+def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
+    """exp(log_score) up to a factor, the largest entry 1.
+
+    The factor is a constant to derivatives: weights do not depend on the scale of a score, and the derivative of a
+    maximum costs as much as all the rest.
+    """
+    return jnp.exp(log_score - without_derivative(jnp.max(log_score)))

@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._types import PyTree
 
-__all__ = ["INTERVAL", "segment_length", "segmented_scan"]
+__all__ = ["INTERVAL", "SCALAR", "segment_length", "segmented_scan"]
 
-INTERVAL = "interval"  # the name of what reverse mode should keep of a step rather than compute again
+# Names of what reverse mode keeps of a step rather than compute it again:
+SCALAR = "scalar"  # always
+INTERVAL = "interval"  # where single steps are stored, so that the inside of a step is not run twice
 
 
 def segment_length(steps: int) -> int:
@@ -23,31 +27,60 @@ def segment_length(steps: int) -> int:
 def segmented_scan(
     step: Callable[[Any, Any], tuple[Any, Any]], carry: PyTree, xs: PyTree, length: int
 ) -> tuple[PyTree, PyTree]:
-    """`jax.lax.scan(step, carry, xs)` in segments of `length` steps.
+    """`jax.lax.scan(step, carry, xs)`, in segments of `length` steps where it is differentiated.
 
     In reverse mode the carry is kept, exactly, at the borders of segments; one segment at a time is run again, keeping
     the carry at each of its steps, and the inside of a step is computed a third time: memory grows as
     steps / length + length carries, traffic stays small, and nothing is ever rebuilt backwards. Works in forward mode
     too.
 
-    The last segment is padded by repeating the last entry of `xs`; the returned carry is that after the padding, so use
-    what the steps return.
+    The last segment is padded by repeating the last entry of `xs`; the returned carry may be that after the padding, so
+    steps on that entry must not change what is used of it.
 
     Source:
         Griewank, Achieving logarithmic growth of temporal and spatial complexity in reverse automatic differentiation
         (1992), with one level of checkpoints.
     """
+    # with everything that the step closes over in sight, for the derivative is taken later
+    step = eqx.filter_closure_convert(step, carry, jax.tree.map(lambda x: x[0], xs))
+    arrays, static = eqx.partition((step, carry, xs), eqx.is_array)
+
+    @jax.custom_jvp
+    def run(arrays):
+        step, carry, xs = eqx.combine(arrays, static)
+        carry, records = jax.lax.scan(lambda carry, x: step(carry, x), carry, xs)
+        # through a reshape, as in segments: a batch must come out along the same axis in both
+        return carry, jax.tree.map(lambda x: x[None].reshape(x.shape), records)
+
+    def run_jvp(primals, tangents):
+        # what is not being differentiated stays out of the derivative
+        touched = jax.tree.map(lambda t: not isinstance(t, jax.custom_derivatives.SymbolicZero), tangents)
+        moving, still = eqx.partition(primals, touched)
+
+        def in_segments(moving):
+            step, carry, xs = eqx.combine(*moving, *still, static)
+            return _in_segments(lambda carry, x: step(carry, x), carry, xs, length)
+
+        return jax.jvp(in_segments, (moving,), (eqx.filter(tangents, touched),))
+
+    run.defjvp(run_jvp, symbolic_zeros=True)
+    return run(arrays)
+
+
+def _in_segments(step, carry, xs, length):
     steps = jax.tree.leaves(xs)[0].shape[0]
     segments = -(-steps // length)
     padded = jax.tree.map(lambda x: _pad(x, segments * length).reshape((segments, length, *x.shape[1:])), xs)
 
-    def segment(carry, xs):
-        return jax.lax.scan(jax.checkpoint(step, prevent_cse=False) if length > 1 else step, carry, xs)
-
-    # what a step names is kept where single steps are stored: little, for not running the inside of the step twice
-    policy = None if length > 1 else jax.checkpoint_policies.save_only_these_names(INTERVAL)
     # inside a scan nothing can be merged with the first computation, so no barrier against it is needed
-    carry, records = jax.lax.scan(jax.checkpoint(segment, prevent_cse=False, policy=policy), carry, padded)
+    kept = (SCALAR,) if length > 1 else (SCALAR, INTERVAL)
+    policy = jax.checkpoint_policies.save_only_these_names(*kept)
+    checkpoint = partial(jax.checkpoint, prevent_cse=False, policy=policy)
+
+    def segment(carry, xs):
+        return jax.lax.scan(checkpoint(step) if length > 1 else step, carry, xs)
+
+    carry, records = jax.lax.scan(checkpoint(segment), carry, padded)
     return carry, jax.tree.map(lambda x: x.reshape((segments * length, *x.shape[2:]))[:steps], records)
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from .._checks import check_finite, check_fraction, check_positive
 from .._types import Array, Float, as_inexact
-from ..numerics import mean_one, relative_log, top_mass, water_level
+from ..numerics import mean_one, relative_log, score_of, top_mass, water_level
 from ..problems import ModalProblem
 from ._base import AbstractStage, require_modal
 
@@ -124,7 +124,7 @@ class Softmax(AbstractStage):
 
     def __call__(self, signal, observation, state):
         logits = mean_one(signal, observation.mass) / self.temperature
-        return jnp.exp(logits - jnp.max(logits)), state
+        return score_of(logits), state
 
 
 def per_eigenvalue(progress: Float[Array, "modes"], problem: ModalProblem) -> Float[Array, "modes"]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_positive
 from .._types import PRNGKeyArray
-from ..numerics import relative_log
+from ..numerics import relative_log, score_of
 from ..problems import ModalProblem
 from ._base import AbstractStage
 from ._difficulty import leverage
@@ -73,7 +73,7 @@ class PolicySchedule(AbstractStage):
         inputs = jnp.stack([depth, now - start, drive, jnp.full_like(now, log_time), jnp.tanh(slope)], axis=-1)
         scale = jnp.asarray([0.25, 0.25, 0.25, 0.25, 1.0], now.dtype)
         log_weight = depth + jax.vmap(self.network)(inputs * scale)
-        score = jnp.exp(log_weight - jnp.max(log_weight))
+        score = score_of(log_weight)
         return within(score, observation.mass, self.cap), (drive, log_trace, log_time, now)
 
 

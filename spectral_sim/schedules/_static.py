@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._types import Array, Float, Int, as_inexact
-from ..numerics import mass_rank
+from ..numerics import mass_rank, score_of
 from ..problems import AbstractProblem
 from ._base import AbstractStage, require_modal, require_operator
 from ._difficulty import difficulty, leverage
@@ -84,7 +84,7 @@ class PowerTilt(AbstractStage):
         if self.cutoff is not None:
             log_eigenvalue = jnp.interp(jnp.minimum(problem.index, self.cutoff), problem.index, log_eigenvalue)
         score = -self.exponent * log_eigenvalue
-        return jnp.exp(score - jnp.max(score)), state
+        return score_of(score), state
 
 
 def _as_seed(value):

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_times
 from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray
-from ..numerics import project_to_bounds
+from ..numerics import project_to_bounds, score_of
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ._base import AbstractStage
 from ._static import difficulty_rank
@@ -91,7 +91,7 @@ class TableSchedule(AbstractStage):
     def __call__(self, signal, observation, state):
         row: Any = self.log_weights  # the driver has put the row of this refresh in place of the table
         log_weight = row if state is None else row @ state
-        score = jnp.exp(log_weight - jnp.max(log_weight))
+        score = score_of(log_weight)
         return within(score, observation.mass, self.cap), state
 
 
