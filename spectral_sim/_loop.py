@@ -62,7 +62,10 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
         else:  # a static schedule was asked once, before the loop; where that failed its weights are 1 already
             weights = held
         record = observed.loss, save(shown(observed, index, duration), jnp.where(live, weights, last_weights))
-        operands = dynamics_now, problem, observed.state, weights, duration, next_time, key, index
+        since, span = observed.state, duration
+        if held is not None and dynamics.jumps:
+            since, span = dynamics_now.init(problem), next_time
+        operands = dynamics_now, problem, since, weights, span, next_time, key, index
         (observed, verdict), _ = attempt(_advance, operands)
         if verdict is not None:
             first = live & (status == Status.OK) & (verdict.code != Status.OK)

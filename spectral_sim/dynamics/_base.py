@@ -27,10 +27,12 @@ class AbstractDynamics(eqx.Module):
     Class attributes to override:
         adjoint: what reverse mode keeps by default; see `simulate`.
         needs_key: whether the dynamics draws random numbers.
+        jumps: whether weights held over many intervals may be held in one `advance` from time 0, at no more cost.
     """
 
     adjoint: ClassVar[str] = "checkpointed"
     needs_key: ClassVar[bool] = False
+    jumps: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:

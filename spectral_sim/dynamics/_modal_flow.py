@@ -1,5 +1,7 @@
 """Gradient flow on modes: every mode decays by itself."""
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from .._observation import Observation
@@ -15,12 +17,14 @@ class ModalFlow(AbstractDynamics):
     four decades of time.
     """
 
+    jumps: ClassVar[bool] = True
+
     def init(self, problem):
         require(problem, ModalProblem, self)
         return jnp.zeros_like(problem.eigenvalues)
 
     def advance(self, problem, state, weights, duration, key):
-        return state - (2 * duration * problem.eigenvalues) * weights
+        return state + (-2 * duration * problem.eigenvalues) * weights
 
     def observe(self, problem, state, time):
         decay = jnp.exp(state)
