@@ -8,13 +8,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import typer
 from rich.console import Console
 
+from .._extras import require
 from .._times import log_times
 from ..problems import load_table
-from ..report import REFRESHES_PER_DECADE, default_entries, default_times, require
+from ..report import REFRESHES_PER_DECADE, default_entries, default_times
 from ._build import build_part
 from ._config import LearnConfig, LearnFile
 from ._data import Features, learning_task
@@ -24,6 +24,7 @@ from ._job import Part, run_job
 from ._learn import learn_part
 from ._output import OutputFolder
 from ._read_config import read_config
+from ._running import running
 from ._sweep import report, sweep
 
 __all__ = ["app"]
@@ -77,7 +78,7 @@ def demo(
     batch_size: BatchSize = 64,
 ) -> None:
     """Compare some twenty schedules on two real data sets: handwritten digits and image patches."""
-    with _running() as (console, progress):
+    with _reporting() as (console, progress):
         with explained("demo"):
             for module in ("sklearn", "PIL"):
                 require(module, "the demo")
@@ -115,7 +116,7 @@ def assess(
     resume: Resume = False,
 ) -> None:
     """Compare some twenty schedules on your own data."""
-    with _running() as (console, progress):
+    with _reporting() as (console, progress):
         if resume and not search:
             raise UserError("--resume goes on with a search: add --learn.")
         folder = OutputFolder(output, force=force, resume=resume)
@@ -172,7 +173,7 @@ def simulate(
     if example:
         typer.echo(_example("_example.toml"), nl=False)
         return
-    with _running() as (console, progress):
+    with _reporting() as (console, progress):
         if config is None:
             raise UserError("CONFIG is missing: name a TOML file; --example prints one.")
         folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force)
@@ -194,7 +195,7 @@ def learn(
     if example:
         typer.echo(_example("_learn_example.toml"), nl=False)
         return
-    with _running() as (console, progress):
+    with _reporting() as (console, progress):
         if config is None:
             raise UserError("CONFIG is missing: name a TOML file; --example prints one.")
         folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force, resume=resume)
@@ -214,21 +215,9 @@ app.command()(report)
 
 
 @contextmanager
-def _running() -> Iterator[tuple[Console, Console]]:
-    """Consoles for results and for progress; user errors end in one line and exit code 2."""
+def _reporting() -> Iterator[tuple[Console, Console]]:
+    """Consoles for results and for progress, for a command that writes a report."""
     # a pipe or a file has no width of its own
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-    progress = Console(stderr=True, soft_wrap=True)
-    # float32 runs set the type of their arrays; this only makes float64 possible
-    jax.config.update("jax_enable_x64", True)
-    try:
-        with explained(""):
-            for module in ("scipy", "xarray", "matplotlib", "plotly"):
-                require(module, "the report")
+    with running("scipy", "xarray", "matplotlib", "plotly", what="the report") as progress:
         yield console, progress
-    except UserError as error:
-        progress.print(f"error: {error}", style="red", highlight=False, markup=False)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        progress.print("interrupted", style="red")
-        raise typer.Exit(130) from error

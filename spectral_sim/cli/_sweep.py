@@ -8,16 +8,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from .._extras import require
 from ..report import findings, write_sweep_report
-from ..sweeps import Progress, StoreError, SweepInterrupted, open_table
+from ..sweeps import Progress, open_table
 from ..sweeps import sweep as run_sweep
 from ._errors import UserError, explained
+from ._running import running
 from ._sweep_config import SHIPPED, read_sweep
 
 __all__ = ["report", "sweep"]
@@ -37,7 +38,7 @@ def sweep(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a store of the same sweep.")] = False,
 ) -> None:
     """Run many schedules into one table, in a store that can be resumed at any time."""
-    with _running() as progress:
+    with _sweeping() as progress:
         job = read_sweep(config)
         place = store or f"{job.name}.zarr"
         with explained(job.name), _shown(progress, job.name) as show:
@@ -64,7 +65,7 @@ def report(
     output: Annotated[Path | None, typer.Option(help="File to write; STORE.html.")] = None,
 ) -> None:
     """Phase diagrams, slices and the best rows of a sweep, in one HTML file that works offline."""
-    with _running() as progress, explained(""):
+    with _sweeping() as progress, explained(""):
         table = open_table(store)
         name = store.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zarr")
         path = output or Path(f"{name}.html")
@@ -82,26 +83,13 @@ def _tell(place: str, progress: Console) -> None:
 
 
 @contextmanager
-def _running() -> Iterator[Console]:
-    """A console for progress; user errors end in one line and exit code 2, Ctrl-C in 130."""
-    import jax
-
-    progress = Console(stderr=True, soft_wrap=True)
-    jax.config.update("jax_enable_x64", True)  # float32 sweeps set the type of their arrays
+def _sweeping() -> Iterator[Console]:
+    """A console for progress, and a device for every core."""
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with suppress(RuntimeError):  # a process that has computed already keeps the devices it has
             jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)
-    try:
-        with explained(""):
-            for module in ("xarray", "zarr", "plotly"):
-                require(module, "sweeps")
+    with running("xarray", "zarr", "plotly", what="sweeps") as progress:
         yield progress
-    except (UserError, StoreError) as error:
-        progress.print(f"error: {error}", style="red", highlight=False, markup=False)
-        raise typer.Exit(2) from error
-    except SweepInterrupted as error:
-        progress.print(f"{error}; on the command line: --resume", style="yellow", highlight=False, markup=False)
-        raise typer.Exit(130) from error
 
 
 @contextmanager
