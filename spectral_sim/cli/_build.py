@@ -36,7 +36,7 @@ from ._errors import UserError, explained
 from ._job import Part
 from ._stages import build_schedule, check_suits
 
-__all__ = ["build_part", "spectral_problem"]
+__all__ = ["build_part", "data_task", "spectral_problem"]
 
 _DATASETS = {"digits": digits, "image_patches": image_patches, "diabetes": diabetes}
 
@@ -59,7 +59,7 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
     task = None
     with explained(f"{path}: problem"):
         if isinstance(config.problem, DataProblem | DatasetProblem):
-            task = _task(config, path.parent, precision)
+            task = data_task(config.problem, path.parent, precision, config.batch_size)
             problem, description, settings = task.problem, task.description, task.settings
         else:
             problem, description = spectral_problem(config.problem, path.parent, precision)
@@ -99,9 +99,8 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
     )
 
 
-def _task(config: Config, folder: Path, precision: str) -> LearningTask:
-    source = config.problem
-    assert isinstance(source, DataProblem | DatasetProblem)
+def data_task(source: DataProblem | DatasetProblem, folder: Path, precision: str, batch_size: int) -> LearningTask:
+    """The learning task of a data set that comes with the library or of a file."""
     if isinstance(source, DataProblem):
         data = _load(source, folder)
     else:
@@ -109,7 +108,7 @@ def _task(config: Config, folder: Path, precision: str) -> LearningTask:
         data = _DATASETS[source.name](seed=source.seed, **options)
     features = Features(source.kernel, source.method, source.features, source.bandwidth)
     return learning_task(
-        data, features, precision=precision, batch_size=config.batch_size, seed=source.seed, by_group=source.by_group
+        data, features, precision=precision, batch_size=batch_size, seed=source.seed, by_group=source.by_group
     )
 
 

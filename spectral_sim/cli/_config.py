@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 __all__ = [
     "PROBLEMS",
     "TIMES_TAGS",
+    "AnyProblem",
     "Config",
     "DataProblem",
     "DatasetProblem",
@@ -187,6 +188,10 @@ PROBLEMS: dict[str, type[BaseModel]] = {
 }
 """Every kind of problem by the name that selects it."""
 
+AnyProblem = Annotated[
+    PowerLawProblem | ModalFile | TorusProblem | DatasetProblem | DataProblem, Field(discriminator="kind")
+]
+
 
 class Config(_Model):
     """The whole file."""
@@ -196,9 +201,7 @@ class Config(_Model):
     seed: int = 0
     batch_size: Annotated[int, Field(ge=1)] = 64
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    problem: Annotated[
-        PowerLawProblem | ModalFile | TorusProblem | DatasetProblem | DataProblem, Field(discriminator="kind")
-    ]
+    problem: AnyProblem
     times: TimesOption | None = None
     schedules: Annotated[list[ScheduleConfig], Field(min_length=1)]
     learn: LearnConfig | None = None

@@ -15,8 +15,8 @@ from .._times import log_times
 from ..problems import AbstractProblem
 from ..report import THEORIES
 from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_search, sobol
-from ._build import spectral_problem
-from ._config import ModalFile, PowerLawProblem, ScheduleConfig, TimesConfig, TimesOption, TorusProblem
+from ._build import data_task, spectral_problem
+from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption
 from ._errors import UserError, explained
 from ._stages import build_schedule, check_suits
 
@@ -58,7 +58,8 @@ class SweepConfig(_Model):
     precision: Literal["float64", "float32"] = "float64"
     seed: int = 0
     chunk_size: Annotated[int, Field(ge=1)] | None = None
-    problem: Annotated[PowerLawProblem | ModalFile | TorusProblem, Field(discriminator="kind")]
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    problem: AnyProblem
     times: TimesOption
     schedule: ScheduleConfig
     rows: Rows
@@ -114,21 +115,25 @@ def _explain(error: ValidationError) -> str:
 
 def _job(config: SweepConfig, path: Path) -> SweepJob:
     name = path.stem
+    source, second = config.problem, None
     with explained(f"{name}: problem"):
-        problem, description = spectral_problem(config.problem, path.parent, config.precision)
+        if isinstance(source, DataProblem | DatasetProblem):
+            task = data_task(source, path.parent, config.precision, config.batch_size)
+            problem, description, second = task.problem, task.description, task.second_features
+        else:
+            problem, description = spectral_problem(source, path.parent, config.precision)
     with explained(f"{name}: times"):
         grid_ = config.times
         is_table = isinstance(grid_, TimesConfig)
         times = log_times(grid_.first, grid_.last, grid_.num) if is_table else np.array(grid_, np.float64)
         check_times(times)
-    schedule = build_schedule(config.schedule, f"{name}: schedule")
+    schedule = build_schedule(config.schedule, f"{name}: schedule", second)
     check_suits(schedule, problem, f"{name}: schedule")
     with explained(f"{name}: rows"):
         spec = _spec(schedule, config.rows)
     if config.theory is not None and config.theory not in THEORIES:
         raise UserError(f"{name}: theory = {config.theory!r} is not known.{nearest(config.theory, THEORIES)}")
-    source = config.problem
-    laws = {} if isinstance(source, ModalFile) else {"alpha": source.alpha, "beta": source.beta}
+    laws = {law: getattr(source, law) for law in ("alpha", "beta") if hasattr(source, law)}
     text = {"description": f"{config.description} {description}".strip(), "theory": config.theory or ""}
     return SweepJob(
         name=name,

@@ -2,8 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 
+import spectral_sim as ss
 from spectral_sim.cli._sweep_config import SHIPPED, read_sweep
 from spectral_sim.report import THEORIES
 from spectral_sim.sweeps import open_table
@@ -84,3 +86,37 @@ def test_shipped_sweeps_can_be_built_and_have_a_theory(name):
     for metric in job.metrics:
         assert metric.variables(job.times)
     assert len(job.spec) > 30
+
+
+def test_a_data_set_is_swept(run, tmp_path):
+    config = tmp_path / "digits.toml"
+    config.write_text("""
+[problem]
+kind = "dataset"
+name = "digits"
+num_train = 40
+features = 8
+[times]
+first = 1.0
+last = 100.0
+num = 9
+[schedule]
+name = "capped"
+stages = [{ stage = "proportional", power = 1.0 }, { stage = "clip", low = 0.0, high = 10.0 }]
+[rows.axes]
+"proportional.power" = [0.0, 1.0]
+"clip.high" = [2.0, 8.0]
+[metrics]
+final_loss = {}
+max_weight = {}
+""")
+    store = tmp_path / "digits.zarr"
+    result = run("sweep", config, "--store", store)
+    assert result.exit_code == 0, result.output
+    table = open_table(store)
+    assert "digits" in table.attrs["description"]
+    job = read_sweep(str(config))
+    capped = ss.chain(ss.proportional(1.0), ss.clip(0.0, 8.0))
+    expected = ss.simulate(job.problem, capped, job.times).loss[-1]
+    np.testing.assert_allclose(table.final_loss[-1], expected, rtol=1e-9)
+    assert run("report", store, "--output", tmp_path / "digits.html").exit_code == 0
