@@ -38,6 +38,7 @@ MAY_IMPORT_ROOT = {"report", "cli"}
 
 # Optional packages, and those that are slow to import: loaded by the call that needs them.
 LAZY = (
+    "fsspec",
     "matplotlib",
     "pandas",
     "plotly",

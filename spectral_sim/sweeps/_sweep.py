@@ -94,7 +94,8 @@ def sweep(
         schedules: the rows; from `grid`, `sobol` or `random_search`.
         times: refresh grid, shape (times,), starting at 0.
         metrics: names or metrics of `spectral_sim.sweeps`: what to keep of each row. Names take their defaults.
-        store: folder, or any address that fsspec knows; the table stays in memory if None.
+        store: folder, or any address that fsspec knows; the table stays in memory if None. A process that is killed
+            loses at most the chunk in hand and the one being written.
         resume: go on with a store of the same sweep; if False, a store that is there is refused.
         chunk_size: rows of a chunk; as many as fit `memory` if None.
         engine: "local", "ray", or an engine with options.

@@ -1,5 +1,6 @@
 """A real Ray cluster of several node processes on this machine; a node and a worker are killed while they compute."""
 
+import collections
 import os
 import signal
 import threading
@@ -40,6 +41,13 @@ def test_a_worker_and_a_node_die_and_the_table_is_that_of_one_machine_bit_for_bi
     made, nodes = cluster
     notes, killed, told = [], [], threading.Event()
     write = ss.sweeps._store.Store.write
+    log = tmp_path / "started"
+    compute = ss.sweeps._ray.compute
+
+    def counted(packed, chunk, x64):
+        with open(log, "a") as file:  # one short write: whole lines, whichever process writes them
+            file.write(f"{chunk}\n")
+        return compute(packed, chunk, x64)
 
     def watched(self, chunk, rows, columns, note):
         write(self, chunk, rows, columns, note)
@@ -58,12 +66,16 @@ def test_a_worker_and_a_node_die_and_the_table_is_that_of_one_machine_bit_for_bi
     thread.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ss.sweeps._store.Store, "write", watched)
+        patch.setattr(ss.sweeps._ray, "compute", counted)
         options = {"metrics": METRICS, "store": tmp_path / "ray", "chunk_size": 4, "engine": Ray(ahead=1)}
         table = ss.sweep(PROBLEM, SPEC, TIMES, **options)
     thread.join()
     assert killed[-1] == "node"
     assert sorted(chunk for chunk, _ in notes) == list(range(24))  # every chunk was written once
     assert len({process for _, process in notes}) >= 2  # somebody else went on
+    started = collections.Counter(log.read_text().split())
+    assert set(started) == {str(chunk) for chunk in range(24)}
+    assert 0 <= started.total() - 24 <= 2  # the worker and the node cost the chunk that each had in hand, no more
     assert table.attrs["complete"] == 1
     local = ss.sweep(PROBLEM, SPEC, TIMES, metrics=METRICS, chunk_size=4)
     for name in local.variables:

@@ -96,6 +96,17 @@ def test_paths_outside_the_schedule(path, values, message):
         ss.sweep(PROBLEM, ss.grid(CHAIN, **{path: values}), TIMES)
 
 
+def test_leaves_of_the_dynamics_are_swept():
+    sgd = ss.SGDMoments(learning_rate=0.1, batch_size=4, noise_variance=0.0)
+    spec = ss.grid(ss.power_tilt(0.5), **{"dynamics.learning_rate": [0.1, 0.3], "power_tilt.exponent": [0.0, 0.5]})
+    times = np.array([0.0, 3.0, 30.0, 90.0])
+    table = ss.sweep(PROBLEM, spec, times, dynamics=sgd, metrics=["final_loss"], engine=QUICKLY)
+    own = ss.SGDMoments(learning_rate=0.3, batch_size=4, noise_variance=0.0)
+    run = ss.simulate(PROBLEM, ss.power_tilt(0.5), times, dynamics=own)
+    np.testing.assert_allclose(table.final_loss[-1], run.loss[-1], rtol=1e-10)
+    assert len(np.unique(table.final_loss)) == 4
+
+
 def test_seeds_are_rows_and_rows_share_their_noise():
     noisy = ss.chain(ss.noise(0.5), ss.proportional(1.0))
     with pytest.raises(ValueError, match="draws random numbers: pass sweep"):
