@@ -1,8 +1,23 @@
 """Settings shared by all tests: double precision by default and reproducible property tests in CI."""
 
+import gc
 import itertools
 import os
+from importlib.metadata import version
 from pathlib import Path
+
+# Most of the time of the tests goes into compiling programs that run once: compile for that. Read when JAX is imported;
+# a version that does not know a flag would abort.
+if version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] = " ".join(
+        (
+            "--xla_cpu_use_fusion_emitters=false",
+            "--xla_cpu_parallel_codegen_split_count=1",
+            "--xla_backend_optimization_level=0",
+            "--xla_llvm_disable_expensive_passes=true",
+            os.environ.get("XLA_FLAGS", ""),
+        )
+    )
 
 import hypothesis
 import jax
@@ -10,6 +25,7 @@ import pytest
 
 import spectral_sim as ss
 
+gc.set_threshold(50_000, 20, 20)  # traced programs are millions of objects that stay
 jax.config.update("jax_enable_x64", True)  # tests of float32 ask for that dtype themselves
 
 # The first example of a test compiles, so a deadline would measure the compiler.
