@@ -16,7 +16,7 @@ from ..schedules import power_tilt
 
 __all__ = ["ModalTask", "bare_losses", "diffrax_losses", "numpy_losses", "our_losses", "torch_losses"]
 
-FIRST, LAST = 1e-1, 1e4
+_FIRST, _LAST_PER_MODE = 1e-1, 20.0  # until the slowest mode has lost about ten e-folds, whatever their number
 
 
 class ModalTask:
@@ -28,7 +28,7 @@ class ModalTask:
 
     def __init__(self, schedules: int, modes: int, num_times: int):
         self.problem = power_law(np.float32(2), np.float32(2), num_modes=modes)
-        self.times = log_times(FIRST, LAST, num_times)
+        self.times = log_times(_FIRST, _LAST_PER_MODE * modes, num_times)
         self.exponents = np.linspace(0, 0.5, schedules, dtype=np.float32)
         self.sizes = {"schedules": schedules, "modes": modes, "times": num_times}
         self.steps = schedules * modes * num_times
@@ -138,7 +138,7 @@ def diffrax_losses(task: ModalTask, solver: str, tolerance: float | None) -> Cal
             control, first = diffrax.StepTo(times), None
         else:
             field, start = lambda t, y, rate: rate * y, problem.energies
-            control, first = diffrax.PIDController(rtol=tolerance, atol=1e-3 * tolerance), 0.1
+            control, first = diffrax.PIDController(rtol=tolerance, atol=1e-7 * tolerance), 0.1
 
         def one(exponent):
             found = diffrax.diffeqsolve(

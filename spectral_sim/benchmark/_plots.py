@@ -42,10 +42,13 @@ def _roofline(results: Results) -> Any:
     high = max(1e2, *(x for x, _ in places), *(roof / copy for roof in roofs.values())) * 4
     figure = new_figure(8.6, 5.6)
     axes = figure.subplots()
-    x = np.geomspace(low, high, 200)
+    slope = [low, max(roofs.values()) / copy]
+    label = f"roof: copy through memory, {_si(copy)}B/s"
+    axes.plot(slope, [copy * x for x in slope], color=BOUND_COLOUR, lw=1.8, label=label)
     for (name, roof), colour, dash in zip(roofs.items(), PALETTE, ("-", "--", "-."), strict=False):
-        axes.plot(x, np.minimum(copy * x, roof), color=colour, ls=dash, lw=1.8, label=f"roof: {name}, {_si(roof)}op/s")
-    axes.plot(x, copy * x, color=BOUND_COLOUR, ls=":", lw=1.4, label=f"roof: memory copy, {_si(copy)}B/s", zorder=1)
+        axes.plot(
+            [roof / copy, high], [roof, roof], color=colour, ls=dash, lw=1.8, label=f"roof: {name}, {_si(roof)}op/s"
+        )
     for program, place, marker, colour in zip(programs, places, _MARKERS, PALETTE[3:] + PALETTE, strict=False):
         label = f"{program.name}, {program.dtype}: {_si(place[1])}op/s"
         axes.plot(*place, marker, ms=9, color=colour, mec="black", label=label, ls="none", zorder=5)
@@ -80,14 +83,16 @@ def _ratios(results: Results) -> Any:
         colour = _VERDICT_COLOURS[judgement]
         axes.plot([low, high], [row, row], color=colour, lw=3, alpha=0.45, solid_capstyle="butt")
         seen[judgement] = axes.plot(middle, row, "o" if judgement != "not met" else "X", color=colour, ms=9)[0]
-        text = f"{value.median:.3g}{' s' if f.unit == 's' else ''}  (wanted {target.wanted})"
-        axes.annotate(text, (high, row), (9, 0), textcoords="offset points", va="center", fontsize=8.5)
+        unit = " s" if f.unit == "s" else ""
+        words = f"{value.median:.3g}{unit}", f"{target.wanted}{unit}"
+        for place, word in zip((1.02, 1.12), words, strict=True):
+            axes.text(place, row, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
         edges += [low, high]
     axes.axvline(1, color="black", lw=1.2)
     axes.set_yticks(range(len(judged)), [_wrapped(TARGETS[f.target or ""].text) for _, f in judged], fontsize=9)
-    axes.invert_yaxis()
-    # room for the words beside the last dot
-    axes.set(xscale="log", xlim=(min(edges) / 1.5, max(edges) * (max(edges) / min(edges)) ** 0.5 * 2))
+    for place, word in ((1.02, "measured"), (1.12, "wanted")):
+        axes.text(place, -0.9, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9, style="italic")
+    axes.set(xscale="log", xlim=(min(edges) / 1.5, max(edges) * 1.5), ylim=(len(judged) - 0.4, -0.6))
     axes.set_xlabel("how far beyond the target (1: just met), log scale")
     _plain_log(axes.xaxis)
     axes.grid(True, axis="x", which="major", **_GRID)
@@ -137,11 +142,11 @@ def _scaling(results: Results) -> Any:
 
 
 def _plain_log(axis: Any) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def _machine(results: Results) -> str:

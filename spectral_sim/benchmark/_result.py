@@ -89,7 +89,7 @@ class CaseResult:
 
 @dataclass
 class Results:
-    """What was measured on one machine; `limits` are the roofs, in operations or bytes a second."""
+    """What was measured on one machine; `limits` are the roofs, in operations or bytes per second."""
 
     quick: bool
     machine: dict[str, Any]

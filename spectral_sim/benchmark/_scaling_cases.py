@@ -73,7 +73,8 @@ def _devices(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
     for count, values in seconds.items():
         run = spread(values)
         result.points.append(Point("devices", int(count), run, task.steps / run.median))
-    note = "devices of one CPU share its cores, which one device uses by itself" if settings.platform == "cpu" else ""
+    note = "devices of one CPU share its cores: no more hardware, only another way to use it"
+    note = note if settings.platform == "cpu" else ""
     if len(counts) > 1:
         most = str(counts[-1])
         result.figures.append(ratio(f"{most} devices, times one", seconds["1"], seconds[most], note=note))

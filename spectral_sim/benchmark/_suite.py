@@ -120,7 +120,7 @@ def measure_limits(settings: Settings) -> list[Figure]:
     log_energy, times = np.zeros(512, np.float32), np.linspace(0, 1, 256, dtype=np.float32)
     rates = np.full((small, 512), -1, np.float32)
     calls: dict[str, tuple[Callable[[], Any], float, str]] = {
-        "exponentials": (exp_pass(log_energy, rates, times), OPERATIONS_PER_EXP * float(small * 512 * 256), "flop/s"),
+        "exponentials": (exp_pass(log_energy, rates, times), OPERATIONS_PER_EXP * float(small * 512 * 256), "op/s"),
         "float32 products": (*gemm(np.float32), "flop/s"),
         "copy": (*copy_pass(), "B/s"),
     }

@@ -14,7 +14,6 @@ from .._extras import require
 from ..benchmark import (
     CASES,
     CaseResult,
-    Results,
     chosen_cases,
     compare,
     device_of,
@@ -78,15 +77,15 @@ def bench(
             (folder / "results.md").write_text(markdown(results), encoding="utf-8")
             with explained("plots"):
                 write_plots(results, folder)
-        _print(results)
+        _print([case for case in results.cases if case.name in {chosen.name for chosen in cases}], quick)
         progress.print(f"wrote {folder}: results.json, results.md and plots", highlight=False, markup=False)
 
 
-def _print(results: Results) -> None:
-    for case in results.cases:
+def _print(cases: list[CaseResult], quick: bool) -> None:
+    for case in cases:
         typer.echo(f"{case.name}: {_state(case)}")
         for figure in case.figures:
-            judged = verdict(figure, results.quick)
+            judged = verdict(figure, quick)
             typer.echo(f"  {figure.name}: {shown(figure)}" + (f"  [{judged}]" if judged else ""))
 
 
