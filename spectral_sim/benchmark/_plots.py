@@ -54,7 +54,10 @@ def _roofline(results: Results) -> Any:
         axes.plot(*place, marker, ms=9, color=colour, mec="black", label=label, ls="none", zorder=5)
     bottom = min(y for _, y in places) / 20
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, 3 * max(*roofs.values(), copy * low)))
-    axes.set(xlabel="operations per byte accessed (compiler's count)", ylabel="operations per second")
+    axes.set(
+        xlabel="operations per byte accessed (the compiler's count; caches may serve them)",
+        ylabel="operations per second",
+    )
     axes.grid(True, which="major", **_GRID)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.suptitle(f"Roofline: {_machine(results)}")
@@ -85,12 +88,12 @@ def _ratios(results: Results) -> Any:
         seen[judgement] = axes.plot(middle, row, "o" if judgement != "not met" else "X", color=colour, ms=9)[0]
         unit = " s" if f.unit == "s" else ""
         words = f"{value.median:.3g}{unit}", f"{target.wanted}{unit}"
-        for place, word in zip((1.02, 1.12), words, strict=True):
+        for place, word in zip((1.02, 1.15), words, strict=True):
             axes.text(place, row, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
         edges += [low, high]
     axes.axvline(1, color="black", lw=1.2)
     axes.set_yticks(range(len(judged)), [_wrapped(TARGETS[f.target or ""].text) for _, f in judged], fontsize=9)
-    for place, word in ((1.02, "measured"), (1.12, "wanted")):
+    for place, word in ((1.02, "measured"), (1.15, "wanted")):
         axes.text(place, -0.9, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9, style="italic")
     axes.set(xscale="log", xlim=(min(edges) / 1.5, max(edges) * 1.5), ylim=(len(judged) - 0.4, -0.6))
     axes.set_xlabel("how far beyond the target (1: just met), log scale")
