@@ -37,10 +37,10 @@ def interleaved(
 ) -> dict[str, np.ndarray]:
     """Seconds of every call in every round, each round running all of them once in turn.
 
-    A first round, which may compile, is not counted. Ratios are to be taken within rounds.
+    A round before the first is not counted; short calls are repeated as it tells. Ratios are to be taken within rounds.
 
     Arguments:
-        calls: functions by name; arrays they return are waited for.
+        calls: functions by name, compiled already; arrays they return are waited for.
         rounds: how many samples of each.
         clock: seconds from any fixed moment on.
 
@@ -49,7 +49,6 @@ def interleaved(
     """
     repeats = {}
     for name, call in calls.items():
-        _timed(call, 1, clock)
         once = _timed(call, 1, clock)
         repeats[name] = int(np.clip(np.ceil(_SHORTEST / max(once, 1e-9)), 1, _MOST_REPEATS))
     seconds: dict[str, list[float]] = {name: [] for name in calls}

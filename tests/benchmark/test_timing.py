@@ -23,7 +23,7 @@ class Clock:
 def test_calls_take_turns_after_a_round_that_does_not_count():
     clock = Clock()
     seconds = interleaved({"ours": clock.call("ours", 1.0), "peer": clock.call("peer", 2.0)}, 3, clock)
-    assert clock.log == ["ours", "ours", "peer", "peer"] + ["ours", "peer"] * 3
+    assert clock.log == ["ours", "peer"] * 4
     np.testing.assert_allclose(seconds["ours"], [1.0] * 3)
     np.testing.assert_allclose(seconds["peer"], [2.0] * 3)
 
@@ -31,7 +31,7 @@ def test_calls_take_turns_after_a_round_that_does_not_count():
 def test_short_calls_are_repeated():
     clock = Clock()
     seconds = interleaved({"short": clock.call("short", 1e-3)}, 2, clock)
-    assert len(clock.log) == 2 + 2 * 10
+    assert len(clock.log) == 1 + 2 * 10
     np.testing.assert_allclose(seconds["short"], [1e-3] * 2)
 
 
