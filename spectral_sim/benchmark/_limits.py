@@ -38,11 +38,11 @@ def exp_pass(log_energy: Any, rate: Any, times: Any) -> Callable[[], Any]:
 
 
 def gemm(dtype: Any, least: int = 1024) -> tuple[Callable[[], Any], float]:
-    """A square product at full precision, large enough that it runs at the machine's peak, and its flops."""
+    """A square product, as precise as those of the library, so large that it runs at the machine's peak; its flops."""
     size = least
     while True:
         left = jnp.asarray(np.random.default_rng(0).standard_normal((size, size)), dtype)
-        product = jax.jit(lambda a, b: jnp.matmul(a, b, precision="highest")).lower(left, left).compile()
+        product = jax.jit(lambda a, b: a @ b).lower(left, left).compile()
         call = lambda product=product, left=left: product(left, left)
         if size >= _LARGEST or min(_seconds(call) for _ in range(3)) >= _LONG_ENOUGH:
             return call, 2.0 * size**3

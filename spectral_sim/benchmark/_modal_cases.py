@@ -73,9 +73,17 @@ def _forward(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
         if key in missing:
             result.figures.append(absent(name, missing[key], target))
             continue
-        unit, difference = ("share" if key == "c" else "times"), apart(results[key], ours.result)
+        on_cpu = key in ("numpy", "torch") and settings.platform != "cpu"
         result.figures.append(
-            ratio(name, seconds[key], seconds["ours"], unit=unit, difference=difference, target=target)
+            ratio(
+                name,
+                seconds[key],
+                seconds["ours"],
+                unit="share" if key == "c" else "times",
+                difference=apart(results[key], ours.result),
+                note="the peer runs on the CPU" if on_cpu else "",
+                target=target,
+            )
         )
 
 

@@ -95,9 +95,13 @@ def _state(case: CaseResult) -> str:
 
 def _compare(before: Path, after: Path) -> None:
     with explained(""):
-        changes = compare(load_results(before), load_results(after))
+        old, new = load_results(before), load_results(after)
+        changes = compare(old, new)
     if not changes:
         raise UserError(f"{before} and {after} have no figure in common.")
+    for name, results in (("before", old), ("after", new)):
+        commits = ", ".join(dict.fromkeys(case.commit or "unknown" for case in results.cases))
+        typer.echo(f"{name}: {slug(results.machine)}, jax {results.versions['jax']}, commit {commits}")
     width = max(len(f"{change.case}: {change.figure}") for change in changes)
     for change in changes:
         mark = "  beyond the spread" if change.beyond else ""
