@@ -88,18 +88,19 @@ def _ratios(results: Results) -> Any:
         seen[judgement] = axes.plot(middle, row, "o" if judgement != "not met" else "X", color=colour, ms=9)[0]
         unit = " s" if f.unit == "s" else ""
         words = f"{value.median:.3g}{unit}", f"{target.wanted}{unit}"
-        for place, word in zip((1.02, 1.15), words, strict=True):
+        for place, word in zip((1.02, 1.16), words, strict=True):
             axes.text(place, row, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
         edges += [low, high]
     axes.axvline(1, color="black", lw=1.2)
     axes.set_yticks(range(len(judged)), [_wrapped(TARGETS[f.target or ""].text) for _, f in judged], fontsize=9)
-    for place, word in ((1.02, "measured"), (1.15, "wanted")):
+    for place, word in ((1.02, "measured"), (1.16, "wanted")):
         axes.text(place, -0.9, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9, style="italic")
     axes.set(xscale="log", xlim=(min(edges) / 1.5, max(edges) * 1.5), ylim=(len(judged) - 0.4, -0.6))
     axes.set_xlabel("how far beyond the target (1: just met), log scale")
     _plain_log(axes.xaxis)
     axes.grid(True, axis="x", which="major", **_GRID)
     axes.set_axisbelow(True)
+    figure.get_layout_engine().set(rect=(0, 0, 0.98, 1))  # the column on the right counts as half its width
     figure.legend(seen.values(), seen.keys(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(f"Measured against targets: {_machine(results)}")
     return figure

@@ -49,6 +49,12 @@ def test_what_was_measured_is_kept(few_cases, tmp_path):
     assert len(list(tmp_path.glob("results-*.json"))) == 1
 
 
+def test_roofs_are_the_highest_seen():
+    roof = lambda value: [Figure("copy", spread([value]), "B/s")]
+    assert _suite._highest(roof(2.0), roof(3.0)) == roof(3.0)
+    assert _suite._highest(roof(2.0), roof(1.0)) == _suite._highest(roof(2.0), []) == roof(2.0)
+
+
 def test_what_does_not_fit_or_belong_here_is_skipped_before_it_starts():
     def run(settings, sizes, result):
         raise AssertionError
