@@ -1,16 +1,10 @@
 """The command `bench`."""
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from .._extras import require
 from ..benchmark import (
     CASES,
     CaseResult,
@@ -28,10 +22,9 @@ from ..benchmark import (
 )
 from ._errors import UserError, explained
 from ._progress import steps
+from ._running import device_per_core, running
 
 __all__ = ["bench"]
-
-_INSTALL = "pip install 'spectral_sim[cli,plot,bench]'"
 
 
 def bench(
@@ -49,7 +42,8 @@ def bench(
     ] = None,
 ) -> None:
     """Measure this machine: how near the library comes to its limits, and to other programs for the same task."""
-    with _running() as progress:
+    device_per_core()
+    with running("matplotlib", what="the benchmark suite") as progress:
         if compare_files is not None:
             _compare(*compare_files)
             return
@@ -107,26 +101,3 @@ def _compare(before: Path, after: Path) -> None:
         mark = "  beyond the spread" if change.beyond else ""
         name = f"{change.case}: {change.figure}"
         typer.echo(f"{name:{width}}  {change.before:10.4g} -> {change.after:10.4g}  {change.relative:+7.1%}{mark}")
-
-
-@contextmanager
-def _running() -> Iterator[Console]:
-    """A console for progress; user errors end in one line and exit code 2, Ctrl-C in 130."""
-    import jax
-
-    progress = Console(stderr=True, soft_wrap=True)
-    jax.config.update("jax_enable_x64", True)  # float32 cases set the type of their arrays
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        with suppress(RuntimeError):  # a process that has computed already keeps the devices it has
-            jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)
-    try:
-        with explained(""):
-            for module in ("psutil", "matplotlib"):
-                require(module, "the benchmark suite", _INSTALL)
-        yield progress
-    except UserError as error:
-        progress.print(f"error: {error}", style="red", highlight=False, markup=False)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        progress.print("interrupted: what was measured is kept", style="yellow", highlight=False, markup=False)
-        raise typer.Exit(130) from error
