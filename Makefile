@@ -4,14 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?= -n 2
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format notebooks clean
+.PHONY: help bench demo test lint format notebooks clean
 
 help:
 	@echo "make demo        run the demonstration into demo-output/"
 	@echo "make test        run the tests; other options: make test PYTEST_ARGS=\"-x -k contract\""
+	@echo "make bench       measure this machine against its limits and other programs, in about a quarter of an hour"
 	@echo "make lint        ruff and pyright"
 	@echo "make format      apply ruff's fixes and formatting"
 	@echo "make notebooks   execute the notebooks on small settings"
@@ -38,6 +40,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q $(PYTEST_ARGS) tests
+
+bench: $(STAMP)
+	$(BIN)/spectral-sim bench $(BENCH_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -21,9 +21,9 @@ import jax
 import numpy as np
 import psutil
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from modal_forward import bare_losses, numpy_losses
 
 import spectral_sim as ss
+from spectral_sim.benchmark import bare_losses, numpy_losses
 
 NODES, TIMES, NUMPY_ROWS, ROUNDS = 256, 257, 1024, 7  # 257 times: the start, and one after each of 256 refreshes
 METRICS = (

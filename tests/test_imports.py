@@ -30,11 +30,12 @@ LAYERS = (
     {"learning"},
     {"sweeps"},
     {"report"},
+    {"benchmark"},
     {"cli"},
 )
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 # The root re-exports what the library is, so only what sits on top of the library may import from it.
-MAY_IMPORT_ROOT = {"report", "cli"}
+MAY_IMPORT_ROOT = {"report", "benchmark", "cli"}
 
 # Optional packages, and those that are slow to import: loaded by the call that needs them.
 LAZY = (

@@ -6,7 +6,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run `spectral-sim`: demo, assess, simulate, sweep or report.
+    """Run `spectral-sim`: demo, assess, simulate, sweep, report or bench.
 
     Raises:
         SystemExit: always, with the exit code: 0, 1 (something is not installed), 2 (bad input) or 130 (interrupted).

@@ -1,4 +1,4 @@
-"""The commands of `spectral-sim`: demo, assess, simulate, learn."""
+"""The commands of `spectral-sim`: demo, assess, simulate, learn, and those of other files."""
 
 import sys
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from .._extras import require
 from .._times import log_times
 from ..problems import load_table
 from ..report import REFRESHES_PER_DECADE, default_entries, default_times
+from ._bench import bench
 from ._build import build_part
 from ._config import LearnConfig, LearnFile
 from ._data import Features, learning_task
@@ -212,6 +213,7 @@ def _example(name: str) -> str:
 
 app.command()(sweep)
 app.command()(report)
+app.command()(bench)
 
 
 @contextmanager

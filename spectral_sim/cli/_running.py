@@ -1,7 +1,9 @@
 """What every command has around it."""
 
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import jax
 import typer
@@ -11,7 +13,7 @@ from .._extras import require
 from ..sweeps import StoreError, SweepInterrupted
 from ._errors import UserError, explained
 
-__all__ = ["running"]
+__all__ = ["device_per_core", "running"]
 
 
 @contextmanager
@@ -39,3 +41,10 @@ def running(*modules: str, what: str) -> Iterator[Console]:
     except KeyboardInterrupt as error:
         progress.print("interrupted", style="red")
         raise typer.Exit(130) from error
+
+
+def device_per_core() -> None:
+    """Let JAX see a device for every core, unless it has been told how many, or has computed already."""
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        with suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)

@@ -1,14 +1,11 @@
 """The commands `sweep` and `report`."""
 
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import jax
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -18,7 +15,7 @@ from ..report import findings, write_sweep_report
 from ..sweeps import Progress, open_table
 from ..sweeps import sweep as run_sweep
 from ._errors import UserError, explained
-from ._running import running
+from ._running import device_per_core, running
 from ._sweep_config import SHIPPED, read_sweep
 
 __all__ = ["report", "sweep"]
@@ -85,9 +82,7 @@ def _tell(place: str, progress: Console) -> None:
 @contextmanager
 def _sweeping() -> Iterator[Console]:
     """A console for progress, and a device for every core."""
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        with suppress(RuntimeError):  # a process that has computed already keeps the devices it has
-            jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)
+    device_per_core()
     with running("xarray", "zarr", "plotly", what="sweeps") as progress:
         yield progress
 

@@ -11,7 +11,7 @@ from ._scores import log_or_minus_inf, mean_one, relative_log, score_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
 from ._selection import mass_rank, top_mass
 from ._water_filling import capped_water_level, water_level
-from ._weighted_phi import ROUTES, weighted_phi1
+from ._weighted_phi import ROUTES, chebyshev_terms, weighted_phi1
 
 __all__ = [
     "INTERVAL",
@@ -23,6 +23,7 @@ __all__ = [
     "batch_max",
     "batch_size",
     "capped_water_level",
+    "chebyshev_terms",
     "integral_decay",
     "limited_slope",
     "log_or_minus_inf",

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from .._types import Array, Float, Int
-from ._chebyshev import MOST_TERMS, degree, reach
+from ._chebyshev import MOST_TERMS, degree, expansion, reach
 from ._phi import phi1_eigh
 from ._phi_routes import ADVANCE, CHANGE, PULL, gram, trace_bound
 from ._repeat import batch_size
 from ._segmented import INTERVAL
 from ._transposable import transposable
 
-__all__ = ["ROUTES", "weighted_phi1"]
+__all__ = ["ROUTES", "chebyshev_terms", "weighted_phi1"]
 
 ROUTES = ("auto", "chebyshev", "eigh")
 
@@ -72,6 +72,14 @@ def weighted_phi1(
 
     run.defjvp(run_jvp, symbolic_zeros=True)
     return run(features, scale, drive)
+
+
+def chebyshev_terms(
+    features: Float[Array, "examples features"], scales: Float[Array, "schedules examples"], tolerance: float
+) -> int:
+    """Terms of the expansion that the members of a batch share: products of A with a vector, for counts of work."""
+    bound = jax.vmap(trace_bound, (None, 0), None)(features, scales)
+    return int(expansion(bound, tolerance).terms)
 
 
 @dataclass(frozen=True)

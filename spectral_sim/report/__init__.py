@@ -10,6 +10,7 @@ from ._phases import Phases, draw_phases, self_scoring_phases
 from ._plots import write_plots
 from ._results import summary, to_dataset, verdict_of, write_dataset, write_results
 from ._search import Search, SearchCurve, search_of_data, search_of_modes
+from ._style import BOUND_COLOUR, PALETTE, new_figure
 from ._sweep_html import sweep_html, write_sweep_report
 from ._table import Row, Table, table
 from ._theory import THEORIES, Finding, findings
@@ -17,9 +18,11 @@ from ._verdict import verdict
 
 __all__ = [
     "Assessment",
+    "BOUND_COLOUR",
     "Entry",
     "Finding",
     "INSTALL",
+    "PALETTE",
     "Phases",
     "REFRESHES_PER_DECADE",
     "Row",
@@ -32,6 +35,7 @@ __all__ = [
     "draw_phases",
     "THEORIES",
     "findings",
+    "new_figure",
     "report_html",
     "require",
     "run_assessment",

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._assessment import Assessment, Run
 from ._extras import require
-from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, styles
+from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, new_figure, styles
 from ._table import format_short, format_speedup, table
 from ._views import (
     COLOUR_TICKS,
@@ -47,20 +47,11 @@ def write_plots(assessment: Assessment, folder: Path) -> list[str]:
     return warnings
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _losses(assessment: Assessment) -> Any:
     views, style = loss_views(assessment), styles(assessment.runs)
     entries = len(assessment.runs) + len(assessment.bounds)
     columns = max(2, min(5, len(views) * 2))
-    figure = _figure(5.4 * len(views), 4.6 + 0.25 * -(-entries // columns))
+    figure = new_figure(5.4 * len(views), 4.6 + 0.25 * -(-entries // columns))
     handles: dict[str, Any] = {}
     beside: dict[str, Any] = {}
     for axes, view in zip(np.ravel(figure.subplots(1, len(views))), views, strict=True):
@@ -93,7 +84,7 @@ def _weights(assessment: Assessment) -> Any:
     columns = min(4, len(runs))
     lines = -(-len(runs) // columns)
     limit = colour_limit(assessment)
-    figure = _figure(3.4 * columns + 1, 2.5 * lines + 1)
+    figure = new_figure(3.4 * columns + 1, 2.5 * lines + 1)
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     mesh = None
     for axes, run in zip(grid.ravel(), runs, strict=False):
@@ -132,7 +123,7 @@ def _learned(assessment: Assessment) -> Any:
     if not runs:
         return None
     limit = colour_limit(assessment)
-    figure = _figure(5.2 * len(runs) + 1.2, 4.4)
+    figure = new_figure(5.2 * len(runs) + 1.2, 4.4)
     grid = figure.subplots(1, len(runs), squeeze=False, sharex=True, sharey=True)
     mesh = None
     for axes, run in zip(grid[0], runs, strict=True):
@@ -153,7 +144,7 @@ def _search(assessment: Assessment) -> Any:
     views = search_views(assessment)
     if not views:
         return None
-    figure = _figure(5.8 * len(views) + 0.6, 4.8)
+    figure = new_figure(5.8 * len(views) + 0.6, 4.8)
     for axes, view in zip(figure.subplots(1, len(views), squeeze=False)[0], views, strict=True):
         steps = np.arange(1, len(view.best) + 1)
         lines = axes.plot(steps, view.starts, color=BOUND_COLOUR, lw=0.9)
@@ -173,7 +164,7 @@ def _search(assessment: Assessment) -> Any:
 def _spectra(assessment: Assessment) -> Any:
     style = styles(assessment.runs)
     columns = 3
-    figure = _figure(12, 4.8 + 0.25 * -(-(len(assessment.runs) + 1) // columns))
+    figure = new_figure(12, 4.8 + 0.25 * -(-(len(assessment.runs) + 1) // columns))
     left, right = figure.subplots(1, 2)
     values = np.where(assessment.spectrum.eigenvalues > 0, assessment.spectrum.eigenvalues, np.nan)
     left.plot(assessment.spectrum.index, values, color="black", lw=1.8)
@@ -203,7 +194,7 @@ def _speedups(assessment: Assessment) -> Any:
     groups = speedup_bars(table(assessment))
     if not groups or not groups[0].bars:
         return None
-    figure = _figure(13, 1.9 + 0.42 * len(groups[0].bars))
+    figure = new_figure(13, 1.9 + 0.42 * len(groups[0].bars))
     panels = figure.subplots(1, len(groups), sharey=True, sharex=True)
     edges = [1.0]
     for axes, group in zip(panels, groups, strict=True):

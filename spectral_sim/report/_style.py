@@ -1,13 +1,24 @@
 """Colours and line styles. Colour tells schedules of one kind apart, the line style tells the kinds apart."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ._assessment import Run
 
-__all__ = ["BOUND_COLOUR", "CURVE_DASHES", "GROSS_COLOUR", "LEVEL_COLOURS", "NET_COLOUR", "Style", "styles"]
+__all__ = [
+    "BOUND_COLOUR",
+    "CURVE_DASHES",
+    "GROSS_COLOUR",
+    "LEVEL_COLOURS",
+    "NET_COLOUR",
+    "PALETTE",
+    "Style",
+    "new_figure",
+    "styles",
+]
 
 # Okabe and Ito (2008), told apart with any colour vision, and a brown. Black is uniform sampling; yellow is too pale.
-_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24")
 BOUND_COLOUR = "#8A8A8A"
 GROSS_COLOUR, NET_COLOUR = "#0072B2", "#E69F00"
 LEVEL_COLOURS = ("#000000", "#D55E00", "#009E73")  # what a search is compared with: uniform, by hand, the certificate
@@ -45,6 +56,16 @@ CURVE_DASHES = {
 """How each kind of curve that is not a run is drawn."""
 
 
+def new_figure(width: float, height: float) -> Any:
+    """A matplotlib figure, inches, that leaves the global state of matplotlib alone."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def styles(runs: tuple[Run, ...]) -> dict[str, Style]:
     """A style for each run, stable under runs being added behind it."""
     chosen: dict[str, Style] = {}
@@ -54,7 +75,7 @@ def styles(runs: tuple[Run, ...]) -> dict[str, Style]:
         if run.family == "uniform":
             chosen[run.name] = Style("#000000", "solid", "-", 2.6)
             continue
-        colour, dashes = _PALETTE[number % len(_PALETTE)], _DASHES[run.family]
+        colour, dashes = PALETTE[number % len(PALETTE)], _DASHES[run.family]
         repeat = used.get((colour, run.family), 0)
         used[colour, run.family] = repeat + 1
         dash = dashes[repeat % len(dashes)]

@@ -1,0 +1,46 @@
+"""The benchmark suite: what the kernels reach beside the machine's limits and other programs for the same task."""
+
+from ._case import Case
+from ._compare import Change, compare
+from ._machine import DeviceError, commit, device_of, machine, slug, versions
+from ._markdown import markdown, shown
+from ._modal_task import bare_losses, numpy_losses
+from ._plots import write_plots
+from ._result import SUITE, CaseResult, Figure, Point, Program, Results, load_results, save_results
+from ._suite import CASES, chosen_cases, run_suite
+from ._targets import TARGETS, Target, verdict
+from ._timing import Spread, interleaved, spread
+
+__all__ = [
+    "CASES",
+    "Case",
+    "CaseResult",
+    "Change",
+    "DeviceError",
+    "Figure",
+    "Point",
+    "Program",
+    "Results",
+    "SUITE",
+    "Spread",
+    "TARGETS",
+    "Target",
+    "bare_losses",
+    "chosen_cases",
+    "commit",
+    "compare",
+    "device_of",
+    "interleaved",
+    "load_results",
+    "machine",
+    "markdown",
+    "numpy_losses",
+    "run_suite",
+    "save_results",
+    "shown",
+    "slug",
+    "spread",
+    "verdict",
+    "versions",
+    "write_plots",
+]

@@ -1,0 +1,75 @@
+"""What only an accelerator is asked for."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ._case import Case, Settings, ratio
+from ._limits import gemm
+from ._modal_cases import modal_program
+from ._modal_task import ModalTask
+from ._operator_cases import operator_program
+from ._operator_task import OperatorTask
+from ._result import CaseResult, Figure
+from ._timing import interleaved, spread
+
+__all__ = ["CASES"]
+
+_ACCELERATORS = ("gpu", "tpu")
+_TOLERANCE = 1e-6
+
+
+def _million(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
+    ours = modal_program(ModalTask(sizes["schedules"], sizes["modes"], sizes["times"]))
+    seconds = interleaved({"ours": ours}, settings.rounds)["ours"]
+    result.programs.append(ours.measured(seconds))
+    result.figures.append(Figure("seconds", spread(seconds), "s", target="accelerator/million"))
+
+
+def _operator(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
+    task = OperatorTask(sizes["schedules"], sizes["examples"], sizes["features"], np.float32)
+    duration: Any = task.duration(100.0)
+    ours, (product, product_flops) = operator_program(task, duration, _TOLERANCE), gemm(jnp.float32)
+    seconds = interleaved({"ours": ours, "gemm": product}, settings.rounds)
+    terms, flops = task.flops(duration, _TOLERANCE)
+    result.programs.append(ours.measured(seconds["ours"]))
+    result.figures.append(
+        ratio(
+            "share of the float32 GEMM peak",
+            seconds["gemm"],
+            seconds["ours"],
+            factor=flops / product_flops,
+            unit="share",
+            note=f"{terms} terms of two products each, h R = 100",
+            target="accelerator/operator",
+        )
+    )
+
+
+def _operator_bytes(sizes: dict[str, int]) -> int:
+    # rows on examples and features; the members share the products with Phi, and none has a matrix of its own
+    schedules, examples, features = (sizes[name] for name in ("schedules", "examples", "features"))
+    return 4 * (8 * schedules * (examples + features) + 4 * examples * features)
+
+
+CASES = (
+    Case(
+        "million",
+        "A million schedules, modal forward, float32",
+        {"schedules": 1_000_000, "modes": 256, "times": 256},
+        {"schedules": 100_000, "modes": 256, "times": 64},
+        lambda sizes: 4 * sizes["schedules"] * (6 * sizes["modes"] + 2 * sizes["times"]),
+        _million,
+        _ACCELERATORS,
+    ),
+    Case(
+        "operator-float32",
+        "Operator, one interval, float32, tolerance 1e-6",
+        {"schedules": 1024, "examples": 16384, "features": 2048},
+        {"schedules": 256, "examples": 4096, "features": 1024},
+        _operator_bytes,
+        _operator,
+        _ACCELERATORS,
+    ),
+)

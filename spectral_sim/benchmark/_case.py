@@ -1,0 +1,86 @@
+"""What a case is, and what it is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._result import CaseResult, Figure
+from ._timing import spread
+
+__all__ = ["Case", "Settings", "absent", "apart", "apart_by_row", "ratio"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the suite is run.
+
+    Arguments:
+        quick: fewer rounds and smaller sizes.
+        rounds: pairs behind each ratio.
+        platform: of the device, as JAX names it.
+    """
+
+    quick: bool
+    rounds: int
+    platform: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One group of measurements.
+
+    Arguments:
+        name: for the command line and the files.
+        title: what it is, in words.
+        sizes: its sizes by name, in full and in a quick run.
+        bytes: memory it needs for its sizes, all that is alive at once.
+        run: fills in a result.
+        platforms: where it makes sense; everywhere if empty.
+        scaled: the size that is named, made smaller, when memory is short.
+    """
+
+    name: str
+    title: str
+    sizes: dict[str, int]
+    quick: dict[str, int]
+    bytes: Callable[[dict[str, int]], int]
+    run: Callable[[Settings, dict[str, int], CaseResult], None]
+    platforms: tuple[str, ...] = ()
+    scaled: str = "schedules"
+
+    def chosen(self, settings: Settings) -> dict[str, int]:
+        """The sizes of this run."""
+        return self.quick if settings.quick else self.sizes
+
+
+def ratio(
+    name: str,
+    above: np.ndarray,
+    below: np.ndarray,
+    *,
+    factor: float = 1.0,
+    unit: str = "times",
+    difference: float | None = None,
+    note: str = "",
+    target: str | None = None,
+) -> Figure:
+    """A ratio of seconds, taken within rounds, times a constant."""
+    return Figure(name, spread(factor * above / below), unit, difference, note, target)
+
+
+def absent(name: str, error: BaseException, target: str | None = None) -> Figure:
+    """A figure that could not be measured here, and why."""
+    return Figure(name, None, note=" ".join(str(error).split()), target=target)
+
+
+def apart(result: Any, reference: Any) -> float:
+    """Largest difference of losses, relative."""
+    return float(np.max(np.abs(np.asarray(result, np.float64) / np.asarray(reference, np.float64) - 1)))
+
+
+def apart_by_row(result: Any, reference: Any) -> float:
+    """Largest difference of rows, relative to the length of the row."""
+    result, reference = np.asarray(result, np.float64), np.asarray(reference, np.float64)
+    return float(np.max(np.linalg.norm(result - reference, axis=1) / np.linalg.norm(reference, axis=1)))

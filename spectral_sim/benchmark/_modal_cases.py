@@ -1,0 +1,153 @@
+"""The modal loop against its limit and its peers."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._case import Case, Settings, absent, apart, ratio
+from ._limits import exp_pass
+from ._modal_task import ModalTask, bare_losses, diffrax_losses, numpy_losses, our_losses, torch_losses
+from ._native import NativeUnavailable, modal_loop
+from ._program import Body, Compiled
+from ._result import CaseResult
+from ._timing import interleaved
+
+__all__ = ["CASES", "modal_program"]
+
+_TSIT5_TOLERANCE = 1e-6  # its steps are as long as stability allows, so this costs it nothing
+
+
+def modal_program(task: ModalTask) -> Compiled:
+    """`simulate` on the task, compiled; its inner loop is one refresh: decay, exponential, row sum."""
+    rates = task.rates
+
+    def refresh(log_energy, rates, duration):
+        log_energy = log_energy + duration * rates
+        return log_energy, jnp.sum(jnp.exp(log_energy), axis=-1)
+
+    body = Body(refresh, (rates, rates, jnp.float32(1)), task.sizes["times"])
+    return Compiled("modal", our_losses(task), task.problem, jnp.asarray(task.exponents), body=body, dtype=np.float32)
+
+
+def _forward(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
+    task = ModalTask(sizes["schedules"], sizes["modes"], sizes["times"])
+    ours = modal_program(task)
+    calls: dict[str, Callable[[], Any]] = {"ours": ours, "limit": _limit(task)}
+    bare = Compiled(
+        "bare", lambda p, s: bare_losses(p, task.times, s), task.problem, jnp.asarray(task.exponents), dtype=np.float32
+    )
+    calls["bare"] = bare
+    peers: dict[str, tuple[str, str | None, Callable[[], Any]]] = {
+        "c": ("share of the loop in C", "modal/c", partial(_native, task)),
+        "numpy": (
+            "times NumPy",
+            "modal/numpy",
+            partial(_vectorised, task),
+        ),
+        "torch": ("times PyTorch", None, partial(torch_losses, task)),
+        "euler": ("times diffrax, told the closed form", None, partial(_diffrax, task, "Euler", None)),
+    }
+    missing, results = {}, {}
+    for key, (_, _, build) in peers.items():
+        if key == "c" and settings.platform != "cpu":
+            missing[key] = NativeUnavailable("a loop on the CPU is no peer of an accelerator")
+            continue
+        try:
+            calls[key] = build()
+            results[key] = calls[key]()
+        except (ImportError, NativeUnavailable) as error:
+            missing[key] = error
+    seconds = interleaved(calls, settings.rounds)
+    result.programs.append(ours.measured(seconds["ours"]))
+    target = "modal/limit" if settings.platform == "cpu" else "accelerator/modal"
+    note = "one fused pass of the same exps and row sums"
+    result.figures += [
+        ratio("share of the limit", seconds["limit"], seconds["ours"], unit="share", note=note, target=target),
+        ratio("share of the bare compiled loop", seconds["bare"], seconds["ours"], unit="share"),
+    ]
+    for key, (name, target, _) in peers.items():
+        if key in missing:
+            result.figures.append(absent(name, missing[key], target))
+            continue
+        on_cpu = key in ("numpy", "torch") and settings.platform != "cpu"
+        result.figures.append(
+            ratio(
+                name,
+                seconds[key],
+                seconds["ours"],
+                unit="share" if key == "c" else "times",
+                difference=apart(results[key], ours.result),
+                note="the peer runs on the CPU" if on_cpu else "",
+                target=target,
+            )
+        )
+
+
+def _adaptive(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
+    """diffrax has to resolve the fastest mode; so it is given fewer schedules, and so are we."""
+    task = ModalTask(sizes["schedules"], sizes["modes"], sizes["times"])
+    name, target = "times diffrax Tsit5", "modal/diffrax"
+    try:
+        peer = _diffrax(task, "Tsit5", _TSIT5_TOLERANCE)
+    except ImportError as error:
+        result.figures.append(absent(name, error, target))
+        return
+    ours = modal_program(task)
+    seconds = interleaved({"ours": ours, "peer": peer}, settings.rounds)
+    exact = numpy_losses(
+        jax.tree.map(lambda x: np.asarray(x, np.float64), task.problem), task.times, task.exponents.astype(np.float64)
+    )
+    note = (
+        f"{sizes['schedules']} schedules; largest error of the loss {apart(peer.result, exact):.1e} (rtol "
+        f"{_TSIT5_TOLERANCE:g}), ours {apart(ours.result, exact):.1e}"
+    )
+    difference = apart(peer.result, ours.result)
+    result.figures.append(
+        ratio(name, seconds["peer"], seconds["ours"], difference=difference, note=note, target=target)
+    )
+
+
+def _limit(task: ModalTask) -> Callable[[], Any]:
+    return exp_pass(jnp.log(task.problem.energies), task.rates, jnp.asarray(task.times, jnp.float32))
+
+
+def _vectorised(task: ModalTask) -> Callable[[], np.ndarray]:
+    return partial(numpy_losses, task.problem, task.times, task.exponents)
+
+
+def _native(task: ModalTask) -> Callable[[], np.ndarray]:
+    return modal_loop(np.log(np.asarray(task.problem.energies)), np.asarray(task.rates), task.durations)
+
+
+def _diffrax(task: ModalTask, solver: str, tolerance: float | None) -> Compiled:
+    losses = diffrax_losses(task, solver, tolerance)
+    return Compiled(solver, losses, task.problem, jnp.asarray(task.exponents), dtype=np.float32)
+
+
+def _bytes(sizes: dict[str, int]) -> int:
+    wide, losses = sizes["schedules"] * sizes["modes"], sizes["schedules"] * sizes["times"]
+    return 4 * (12 * wide + 8 * losses)
+
+
+CASES = (
+    Case(
+        "modal",
+        "Modal forward, float32, power tilts: jit(vmap(simulate))",
+        {"schedules": 1024, "modes": 512, "times": 256},
+        {"schedules": 256, "modes": 256, "times": 128},
+        _bytes,
+        _forward,
+    ),
+    Case(
+        "modal-adaptive",
+        "Modal forward against an adaptive solver of differential equations, float32",
+        {"schedules": 16, "modes": 512, "times": 256},
+        {"schedules": 4, "modes": 128, "times": 64},
+        _bytes,
+        _adaptive,
+    ),
+)

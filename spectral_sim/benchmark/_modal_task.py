@@ -1,0 +1,160 @@
+"""The modal task, power tilts on plain modes, and every way to do it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._extras import require
+from .._simulate import simulate
+from .._times import log_times
+from .._types import Array, Float
+from ..problems import ModalProblem, power_law
+from ..schedules import power_tilt
+
+__all__ = ["ModalTask", "bare_losses", "diffrax_losses", "numpy_losses", "our_losses", "torch_losses"]
+
+_FIRST, _LAST_PER_MODE = 1e-1, 20.0  # until the slowest mode has lost about ten e-folds, whatever their number
+
+
+class ModalTask:
+    """Losses of power tilts with exponents from 0 to 1/2 on a power law with alpha = beta = 2, in float32.
+
+    Arguments:
+        schedules, modes, num_times: sizes.
+    """
+
+    def __init__(self, schedules: int, modes: int, num_times: int):
+        self.problem = power_law(np.float32(2), np.float32(2), num_modes=modes)
+        self.times = log_times(_FIRST, _LAST_PER_MODE * modes, num_times)
+        self.exponents = np.linspace(0, 0.5, schedules, dtype=np.float32)
+        self.sizes = {"schedules": schedules, "modes": modes, "times": num_times}
+        self.steps = schedules * modes * num_times
+
+    @property
+    def durations(self) -> Float[np.ndarray, "intervals"]:
+        return np.diff(self.times).astype(np.float32)
+
+    @property
+    def rates(self) -> Float[Array, "schedules modes"]:
+        """-2 eigenvalue x weight: what a log energy changes by, per unit of time."""
+        return jax.jit(jax.vmap(lambda s: _rate(self.problem, s)))(jnp.asarray(self.exponents))
+
+    def few(self, schedules: int) -> "ModalTask":
+        """The same with fewer schedules, spread over the same exponents: for peers that would take too long."""
+        return ModalTask(schedules, self.sizes["modes"], self.sizes["times"])
+
+
+def _rate(problem: ModalProblem, exponent: Any) -> Array:
+    weights = problem.eigenvalues**-exponent
+    return -2 * problem.eigenvalues * weights / jnp.sum(problem.mass * weights)
+
+
+def our_losses(task: ModalTask) -> Callable[[Any, Any], Array]:
+    """(problem, exponents) -> losses, shape (schedules, times): `simulate`, batched by vmap."""
+
+    def losses(problem, exponents):
+        run = lambda s: simulate(problem, power_tilt(s), task.times, throw=False).loss
+        return jax.vmap(run)(exponents)
+
+    return losses
+
+
+def numpy_losses(problem: ModalProblem, times: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+    """The same in NumPy: all schedules and modes at once, one refresh after the other."""
+    eigenvalues, energies, multiplicity = (
+        np.asarray(x) for x in (problem.eigenvalues, problem.energies, problem.multiplicity)
+    )
+    weights = eigenvalues ** -exponents[:, None]
+    weights /= weights @ np.asarray(problem.mass)[:, None]
+    durations = np.diff(times).astype(weights.dtype)
+    log_energy = np.log(energies)
+    progress = np.zeros_like(weights)
+    losses = [0.5 * np.sum(multiplicity * np.exp(log_energy - 2 * progress), axis=1)]
+    for duration in durations:
+        progress += duration * eigenvalues * weights
+        losses.append(0.5 * np.sum(multiplicity * np.exp(log_energy - 2 * progress), axis=1))
+    return np.stack(losses, axis=1)
+
+
+def bare_losses(problem: ModalProblem, times: np.ndarray, exponents: jax.Array) -> jax.Array:
+    """Only the update, the exponential and the sum, in one compiled scan: no schedule, no statuses, no records."""
+    durations = jnp.asarray(np.diff(times), jnp.float32)
+
+    def one(exponent):
+        rate = _rate(problem, exponent)
+
+        def step(log_energy, duration):
+            log_energy = log_energy + duration * rate
+            return log_energy, 0.5 * jnp.sum(jnp.exp(log_energy))
+
+        return jax.lax.scan(step, jnp.log(problem.energies), durations)[1]
+
+    return jax.vmap(one)(exponents)
+
+
+def torch_losses(task: ModalTask) -> Callable[[], np.ndarray]:
+    """The same in PyTorch on the CPU, in place, on as many threads as it takes.
+
+    Raises:
+        ImportError: PyTorch is not installed.
+    """
+    torch = require("torch", "the PyTorch peer", "pip install torch")
+    rates, log_energy = torch.tensor(np.asarray(task.rates)), torch.log(torch.tensor(np.asarray(task.problem.energies)))
+    durations = [0.0, *task.durations.tolist()]
+
+    def call() -> np.ndarray:
+        state, scratch = log_energy.repeat(len(rates), 1), torch.empty_like(rates)
+        losses = torch.empty(len(durations), len(rates))
+        for n, duration in enumerate(durations):
+            state.add_(rates, alpha=duration)
+            torch.sum(torch.exp(state, out=scratch), dim=1, out=losses[n])
+        return 0.5 * losses.T.numpy()
+
+    return call
+
+
+def diffrax_losses(task: ModalTask, solver: str, tolerance: float | None) -> Callable[[Any, Any], Array]:
+    """(problem, exponents) -> losses by diffrax, batched by vmap.
+
+    Arguments:
+        task: the task.
+        solver: "Tsit5", on energies; or "Euler", a step for each interval on log energies, where it is exact: diffrax
+            told the closed form.
+        tolerance: relative tolerance of the steps, None for steps from refresh to refresh.
+
+    Raises:
+        ImportError: diffrax is not installed.
+    """
+    diffrax = require("diffrax", "the diffrax peer", "pip install diffrax")
+    times = jnp.asarray(task.times, jnp.float32)
+
+    def losses(problem, exponents):
+        loss = lambda y: 0.5 * jnp.sum(jnp.exp(y) if tolerance is None else y)
+        if tolerance is None:
+            field, start = lambda t, y, rate: rate, jnp.log(problem.energies)
+            control, first = diffrax.StepTo(times), None
+        else:
+            field, start = lambda t, y, rate: rate * y, problem.energies
+            control, first = diffrax.PIDController(rtol=tolerance, atol=1e-7 * tolerance), 0.1
+
+        def one(exponent):
+            found = diffrax.diffeqsolve(
+                diffrax.ODETerm(field),
+                getattr(diffrax, solver)(),
+                t0=times[0],
+                t1=times[-1],
+                dt0=first,
+                y0=start,
+                args=_rate(problem, exponent),
+                saveat=diffrax.SaveAt(ts=times, fn=lambda t, y, args: loss(y)),
+                stepsize_controller=control,
+                max_steps=None,
+            )
+            return found.ys
+
+        return jax.vmap(one)(exponents)
+
+    return losses

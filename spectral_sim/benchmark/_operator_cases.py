@@ -1,0 +1,171 @@
+"""Data problems against the GEMM peak, eigenvectors, SciPy and diffrax."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._times import log_times
+from ._case import Case, Settings, absent, apart, apart_by_row, ratio
+from ._limits import gemm
+from ._operator_task import (
+    OperatorTask,
+    by_expm,
+    by_solve_ivp,
+    diffrax_run,
+    our_advance,
+    our_run,
+    product_pair,
+)
+from ._program import Body, Compiled
+from ._result import CaseResult, Figure
+from ._timing import interleaved, spread
+
+__all__ = ["CASES", "operator_program"]
+
+TOLERANCE = 1e-8
+_EXACT = 1e-13  # what expm_multiply reaches, whatever is asked
+_RATES = (1.0, 1e2, 1e3, 1e4, 1e5)  # h R
+_GEMM_AT = 1e2  # where products make up the time
+_REFRESHES = 200
+
+
+def operator_program(task: OperatorTask, duration: Any, tolerance: float | None, method: str = "auto") -> Compiled:
+    """One interval of `OperatorFlow` for a batch, compiled; its inner loop is the pair of products with Phi."""
+    body, dtype = None, task.problem.dtype
+    if method == "auto" and tolerance is not None:
+        terms, _ = task.flops(duration, tolerance)
+        scale, rows = task.weights, jnp.zeros((task.sizes["schedules"], task.sizes["features"]), dtype)
+        body = Body(product_pair, (task.problem.features, scale, rows), terms)
+    arguments = task.problem, task.weights, duration
+    return Compiled(f"operator, {method}", our_advance(method, tolerance), *arguments, body=body, dtype=dtype)
+
+
+def _advance(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
+    """One interval at several hR: the chosen route against eigenvectors; at hR = 100 also against the GEMM peak."""
+    task = OperatorTask(sizes["schedules"], sizes["examples"], sizes["features"])
+    product, product_flops = gemm(np.float64)
+    eigh = operator_program(task, task.duration(_GEMM_AT), None, "eigh")  # its time does not depend on h
+    exact = jax.jit(our_advance("eigh", None))
+    ours = {hr: operator_program(task, task.duration(hr), TOLERANCE) for hr in _RATES}
+    calls: dict[str, Callable[[], Any]] = {f"{hr:g}": program for hr, program in ours.items()}
+    seconds = interleaved({**calls, "eigh": eigh, "gemm": product}, settings.rounds)
+    at_peak = seconds[f"{_GEMM_AT:g}"]
+    result.programs += [ours[_GEMM_AT].measured(at_peak), eigh.measured(seconds["eigh"])]
+    terms, flops = task.flops(task.duration(_GEMM_AT), TOLERANCE)
+    note = f"{terms} terms of two products each, hR = {_GEMM_AT:g}"
+    result.figures.append(
+        ratio(
+            "share of the GEMM peak",
+            seconds["gemm"],
+            at_peak,
+            factor=flops / product_flops,
+            unit="share",
+            note=note,
+            target="operator/gemm",
+        )
+    )
+    slower = []
+    for hr, program in ours.items():
+        mine, theirs = seconds[f"{hr:g}"], seconds["eigh"]
+        difference = apart_by_row(program.result, exact(task.problem, task.weights, task.duration(hr)))
+        note, target = f"tolerance {TOLERANCE:g}", {1e2: "operator/eigh-1e2", 1e4: "operator/eigh-1e4"}.get(hr)
+        name = f"times eigenvectors at hR = {hr:g}"
+        result.figures.append(ratio(name, theirs, mine, difference=difference, note=note, target=target))
+        slower.append(spread(mine / theirs))
+    worst = max(slower, key=lambda value: value.median)
+    note = f"hR = {', '.join(f'{hr:g}' for hr in _RATES)}"
+    result.figures.append(
+        Figure("chosen route over eigenvectors, worst of all hR", worst, note=note, target="operator/auto")
+    )
+
+
+def _scipy(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
+    """SciPy at hR = 100, one schedule after the other: it has no batches."""
+    task = OperatorTask(sizes["schedules"], sizes["examples"], sizes["features"])
+    duration = task.duration(100.0)
+    reference = jax.jit(our_advance("eigh", None))(task.problem, task.weights, duration)
+    for name, tolerance, build in (
+        ("times SciPy expm_multiply", _EXACT, lambda: by_expm(task, float(duration))),
+        ("times SciPy solve_ivp, DOP853", TOLERANCE, lambda: by_solve_ivp(task, float(duration), "DOP853", TOLERANCE)),
+    ):
+        try:
+            peer = build()
+        except ImportError as error:
+            result.figures.append(absent(name, error))
+            continue
+        ours = operator_program(task, duration, tolerance)
+        seconds = interleaved({"ours": ours, "peer": peer}, settings.rounds)
+        found = peer()
+        note = (
+            f"hR = 100; error {apart_by_row(found, reference):.1e}, ours {apart_by_row(ours.result, reference):.1e} "
+            f"at tolerance {tolerance:g}"
+        )
+        difference = apart_by_row(found, ours.result)
+        result.figures.append(ratio(name, seconds["peer"], seconds["ours"], difference=difference, note=note))
+
+
+def _run(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
+    """A whole run with new weights at each refresh, by solvers that take what steps they need."""
+    task = OperatorTask(sizes["schedules"], sizes["examples"], sizes["features"])
+    times = log_times(1e-1 / task.trace, 1e4 / task.trace, _REFRESHES + 1)
+    shape = sizes["schedules"], len(times), sizes["examples"]
+    tables = jnp.asarray(0.5 * np.random.default_rng(1).standard_normal(shape))
+    build = lambda losses, name: Compiled(name, losses, task.problem, tables, dtype=np.float64)
+    exact = build(our_run(times, "eigh", None), "eigenvectors").result
+    ours = build(our_run(times, "auto", 1e-6), "operator run")
+    for solver, tolerance, target in (("Kvaerno5", 1e-6, "operator/diffrax"), ("Tsit5", 1e-6, None)):
+        name = f"times diffrax {solver}"
+        try:
+            peer = build(diffrax_run(times, solver, tolerance), solver)
+        except ImportError as error:
+            result.figures.append(absent(name, error, target))
+            continue
+        seconds = interleaved({"ours": ours, "peer": peer}, settings.rounds)
+        note = (
+            f"{_REFRESHES} refreshes to t = 1e4 / R, {sizes['schedules']} x {sizes['examples']} x "
+            f"{sizes['features']}; error of the loss {apart(peer.result, exact):.1e} (rtol {tolerance:g}), "
+            f"ours {apart(ours.result, exact):.1e}"
+        )
+        difference = apart(peer.result, ours.result)
+        result.figures.append(
+            ratio(name, seconds["peer"], seconds["ours"], difference=difference, note=note, target=target)
+        )
+
+
+def _bytes(sizes: dict[str, int]) -> int:
+    schedules, examples, features = (sizes[name] for name in ("schedules", "examples", "features"))
+    # features and what is weighted, matrices and eigenvectors of every member, rows on examples and features
+    return 8 * (
+        schedules * (examples * features + 5 * features**2 + 6 * (examples + features)) + 4 * examples * features
+    )
+
+
+CASES = (
+    Case(
+        "operator",
+        "Operator, one interval, float64, tolerance 1e-8: vmap of OperatorFlow.advance",
+        {"schedules": 32, "examples": 2048, "features": 512},
+        {"schedules": 16, "examples": 1024, "features": 256},
+        _bytes,
+        _advance,
+    ),
+    Case(
+        "operator-scipy",
+        "Operator, one interval against SciPy, float64",
+        {"schedules": 32, "examples": 2048, "features": 512},
+        {"schedules": 8, "examples": 512, "features": 128},
+        _bytes,
+        _scipy,
+    ),
+    Case(
+        "operator-run",
+        "Operator, 200 refreshes against adaptive solvers, float64",
+        {"schedules": 2, "examples": 256, "features": 48},
+        {"schedules": 1, "examples": 64, "features": 24},
+        _bytes,
+        _run,
+    ),
+)

@@ -1,0 +1,142 @@
+"""What a run of the suite leaves behind, and its file."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ._timing import Spread
+
+__all__ = ["SUITE", "CaseResult", "Figure", "Point", "Program", "Results", "load_results", "save_results"]
+
+SUITE = 1
+"""Version of the suite: results of different versions measure different things and are not compared."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number of a case: a share of a limit, a multiple of a peer, seconds, a count.
+
+    Arguments:
+        name: what it is; the same in every run of the suite.
+        value: what was measured; None if it could not be, and `note` says why.
+        unit: "times" or "share" for ratios, "s", "count" or a rate.
+        difference: largest relative difference between the results of the two sides, for ratios to a peer.
+        note: the size and accuracy it was measured at, or the reason why it was not.
+        target: key of the target that it is judged by, if any.
+    """
+
+    name: str
+    value: Spread | None
+    unit: str = "times"
+    difference: float | None = None
+    note: str = ""
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled program: time, memory, and what the compiler says that it does.
+
+    Arguments:
+        name: what it computes, and in which dtype.
+        first_call: seconds to trace, compile and run.
+        run: seconds of a steady run.
+        temporary_bytes: the compiler's own scratch memory; None if it does not say.
+        flops, transcendentals, bytes_accessed: of a whole run, by the compiler's cost analysis of one pass of the inner
+            loop, whose body it counts once, times the passes; None where that is not known.
+        dtype: of its arithmetic.
+    """
+
+    name: str
+    first_call: float
+    run: Spread
+    temporary_bytes: int | None = None
+    flops: float | None = None
+    transcendentals: float | None = None
+    bytes_accessed: float | None = None
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a scaling curve: `run` seconds at `size` along `axis`, everything else held; work per second."""
+
+    axis: str
+    size: int
+    run: Spread
+    rate: float
+
+
+@dataclass
+class CaseResult:
+    """A case: "done", "skipped" or "failed", the last two with a reason; `date` and `commit` are its own."""
+
+    name: str
+    title: str
+    status: str
+    reason: str = ""
+    date: str = ""
+    commit: str | None = None
+    seconds: float = 0.0
+    sizes: dict[str, Any] = field(default_factory=dict)
+    programs: list[Program] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Results:
+    """What was measured on one machine; `limits` are the roofs, in operations or bytes per second."""
+
+    quick: bool
+    machine: dict[str, Any]
+    versions: dict[str, str]
+    limits: list[Figure] = field(default_factory=list)
+    cases: list[CaseResult] = field(default_factory=list)
+    suite: int = SUITE
+
+    def case(self, name: str) -> CaseResult | None:
+        """The case of that name, None if it was not run."""
+        return next((case for case in self.cases if case.name == name), None)
+
+
+def save_results(results: Results, path: Path) -> None:
+    """Replace the file in one step: a run that is cut short leaves the last whole file."""
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(asdict(results), indent=1) + "\n", encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def load_results(path: Path) -> Results:
+    """Read a file of the suite.
+
+    Raises:
+        ValueError: it is no result of this suite, or of another version of it.
+        OSError: it cannot be read.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        version = raw["suite"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no result of the benchmark suite: give a results.json.") from error
+    if version != SUITE:
+        raise ValueError(
+            f"{path} was written by version {version} of the suite, this is version {SUITE}: what they measure "
+            "differs; run the suite again."
+        )
+    cases = []
+    for case in raw.pop("cases"):
+        programs = [Program(**{**p, "run": Spread(**p["run"])}) for p in case.pop("programs")]
+        points = [Point(**{**p, "run": Spread(**p["run"])}) for p in case.pop("points")]
+        figures = [_figure(f) for f in case.pop("figures")]
+        cases.append(CaseResult(**case, programs=programs, points=points, figures=figures))
+    limits = [_figure(f) for f in raw.pop("limits")]
+    return Results(**raw, limits=limits, cases=cases)
+
+
+def _figure(raw: dict[str, Any]) -> Figure:
+    value = raw.pop("value")
+    return Figure(**raw, value=None if value is None else Spread(**value))

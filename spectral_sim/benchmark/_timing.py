@@ -1,0 +1,65 @@
+"""Interleaved timing: ours, peer, ours, peer, so that what else runs on the machine meets all of them alike."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+__all__ = ["Spread", "interleaved", "spread"]
+
+Clock = Callable[[], float]
+
+_SHORTEST = 0.01  # seconds of one sample: shorter calls are repeated, as clocks and schedulers have a grain
+_MOST_REPEATS = 200
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of a number that was measured `rounds` times."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+
+def spread(values: Any) -> Spread:
+    """Median and quartiles of `values`, shape (rounds,)."""
+    low, median, high = np.quantile(np.asarray(values, np.float64), (0.25, 0.5, 0.75))
+    return Spread(float(median), float(low), float(high), len(values))
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[], Any]], rounds: int, clock: Clock = time.perf_counter
+) -> dict[str, np.ndarray]:
+    """Seconds of every call in every round, each round running all of them once in turn.
+
+    A round before the first is not counted; short calls are repeated as it tells. Ratios are to be taken within rounds.
+
+    Arguments:
+        calls: functions by name, compiled already; arrays they return are waited for.
+        rounds: how many samples of each.
+        clock: seconds from any fixed moment on.
+
+    Returns:
+        Seconds of one call, shape (rounds,), by name.
+    """
+    repeats = {}
+    for name, call in calls.items():
+        once = _timed(call, 1, clock)
+        repeats[name] = int(np.clip(np.ceil(_SHORTEST / max(once, 1e-9)), 1, _MOST_REPEATS))
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            seconds[name].append(_timed(call, repeats[name], clock) / repeats[name])
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def _timed(call: Callable[[], Any], repeats: int, clock: Clock) -> float:
+    begin = clock()
+    for _ in range(repeats):
+        jax.block_until_ready(call())
+    return clock() - begin

@@ -1,0 +1,114 @@
+"""Files of results: round trip, what is kept, what is compared, what is shown."""
+
+import dataclasses
+import json
+
+import pytest
+
+from spectral_sim.benchmark import (
+    SUITE,
+    TARGETS,
+    CaseResult,
+    Figure,
+    Point,
+    Program,
+    Results,
+    Spread,
+    compare,
+    load_results,
+    markdown,
+    save_results,
+    verdict,
+    write_plots,
+)
+
+
+def make_results(**values):
+    """One case with a figure for each of `values`, and one that was skipped."""
+    limits = [
+        Figure("exponentials", Spread(4e9, 4e9, 4e9, 3), "op/s"),
+        Figure("float32 products", Spread(1e11, 1e11, 1e11, 3), "flop/s"),
+        Figure("copy", Spread(2e10, 2e10, 2e10, 3), "B/s"),
+    ]
+    keys = {"limit": "modal/limit", "numpy": "modal/numpy", "gradient": "gradient/modal"}
+    figures = [
+        Figure(name, Spread(value, value * 0.95, value * 1.05, 9), "share", 1e-6, "note | with a bar", keys.get(name))
+        for name, value in values.items()
+    ]
+    run = Spread(0.1, 0.09, 0.12, 9)
+    case = CaseResult(
+        *("modal", "Modal", "done"),
+        sizes={"schedules": 8},
+        programs=[Program("modal", 0.5, run, 2**20, 1e9, 2e8, 1e9)],
+        figures=[*figures, Figure("peer", None, note="not installed")],
+        points=[Point("schedules", size, run, 1e9 / size) for size in (4, 8)],
+        peak_bytes={"resident": 2**30},
+    )
+    machine = {
+        **{"processor": "some", "architecture": "x86_64", "cores": 2, "memory": 2**34, "system": "Linux"},
+        **{"platform": "cpu", "device": "cpu", "devices": 2},
+    }
+    skipped = CaseResult("million", "A million", "skipped", "only on gpu")
+    return Results(False, machine, {"jax": "0.1"}, limits=limits, cases=[case, skipped])
+
+
+def test_round_trip(tmp_path):
+    results, path = make_results(limit=0.8, numpy=4.0), tmp_path / "results.json"
+    save_results(results, path)
+    assert load_results(path) == results
+    assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "results.json"
+    for text in ("not json", "[1]", "{}"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="is no result of the benchmark suite"):
+            load_results(path)
+    path.write_text(json.dumps({**dataclasses.asdict(make_results()), "suite": SUITE + 1}))
+    with pytest.raises(ValueError, match=f"version {SUITE + 1} of the suite, this is version {SUITE}"):
+        load_results(path)
+
+
+def test_changes_beyond_the_spread_are_told_apart():
+    changes = compare(make_results(limit=0.8, numpy=4.0, old=1.0), make_results(limit=0.82, numpy=5.0))
+    assert [(c.figure, c.beyond) for c in changes] == [("limit", False), ("numpy", True)]
+    assert changes[1].relative == pytest.approx(0.25)
+    with pytest.raises(ValueError, match="one run is quick"):
+        compare(make_results(), dataclasses.replace(make_results(), quick=True))
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "words"),
+    [
+        ("modal/numpy", 6.0, "met"),
+        ("modal/numpy", 4.0, "not met"),
+        ("gradient/modal", 3.0, "met"),
+        ("gradient/modal", 3.3, "not met"),
+        (None, 1.0, ""),
+    ],
+)
+def test_verdicts(target, value, words):
+    figure = Figure("", Spread(value, value, value, 9), target=target)
+    assert verdict(figure, quick=False).split(":")[0] == words
+    assert verdict(figure, quick=True) == ("not judged" if target else "")
+
+
+def test_a_target_that_was_not_measured_is_no_success():
+    assert verdict(Figure("", None, target="modal/numpy"), quick=False) == "not measured"
+
+
+def test_the_table_has_every_target_beside_what_was_measured():
+    text = markdown(make_results(limit=0.8, numpy=4.0, gradient=3.0))
+    assert f"| {TARGETS['modal/numpy'].text} | ≥ 5 | 4.00 (3.80 to 4.20) | 8 schedules | not met" in text
+    assert "Skipped: only on gpu." in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert not any("with | a bar" in row for row in rows)
+
+
+def test_plots(tmp_path):
+    pytest.importorskip("matplotlib")
+    results = make_results(limit=0.8, numpy=4.0, gradient=3.0)
+    assert write_plots(results, tmp_path) == ["roofline.png", "ratios.png", "scaling.png"]
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in ("roofline.png", "ratios.png", "scaling.png"))
+    assert write_plots(dataclasses.replace(results, cases=[]), tmp_path) == []
