@@ -17,7 +17,7 @@ __all__ = ["ADVANCE", "CHANGE", "PULL", "gram", "trace_bound"]
 
 def gram(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Array:
     """A."""
-    return features.T @ (scale[:, None] * features)
+    return (scale[:, None] * features).T @ features  # in a batch members first, as every later product reads it
 
 
 def trace_bound(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Float[Array, ""]:
