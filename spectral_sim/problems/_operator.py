@@ -126,6 +126,8 @@ def _check_set(prefix: str, features: Any, targets: Any, mass: Any) -> tuple[Arr
     check_ndim(f"{prefix}features", features, 2, "examples, features")
     check_finite(f"{prefix}features", features, "remove or impute the example")
     check_finite(f"{prefix}targets", targets, "remove or impute the example")
+    if isinstance(features, np.ndarray):
+        features = jax.device_put(features)  # one copy, where jnp.asarray makes two for a moment
     features, targets = as_inexact(features), as_inexact(targets)
     if targets.ndim == 1:
         targets = targets[:, None]
