@@ -53,7 +53,8 @@ class OperatorFlow(AbstractDynamics):
 
     def advance(self, problem, state, weights, duration, key):
         scale = duration * problem.example_mass * problem.per_example(weights)
-        drive = problem.features.T @ (scale[:, None] * state.residual)
+        # not features.T @ ..., which reverse mode would keep: a second copy of the features
+        drive = jnp.einsum("ik,ic->kc", problem.features, scale[:, None] * state.residual)
         step = weighted_phi1(problem.features, scale, drive, self.method, self._tolerance(problem))
         return _state(problem, state.parameters + step)
 

@@ -61,7 +61,8 @@ def _projected_jvp(primals, tangents):
     weights = _projected(*primals)
     score, mass, low, high = primals
     none = [isinstance(t, jax.custom_derivatives.SymbolicZero) for t in tangents]
-    score_dot, mass_dot, low_dot, high_dot = (0.0 if no else t for t, no in zip(tangents, none, strict=True))
+    dots = [jnp.zeros_like(x) if no else t for x, t, no in zip(primals, tangents, none, strict=True)]
+    score_dot, mass_dot, low_dot, high_dot = dots
     above, active = weights >= high, (weights > low) & (weights < high)
     ratio = weights / jnp.where(active & (score > 0), score, jnp.inf)
     change = ratio * score_dot + jnp.where(active, 0, jnp.where(above, high_dot, low_dot))

@@ -19,6 +19,10 @@ class OperatorProblem(AbstractProblem):
     1/2 sum_i p_i |y_i - phi_i theta|^2 on the evaluation set, or on the training set where none is given. Targets need
     not be realisable.
 
+    Tall features are gone through by blocks of rows. They may be spread over devices, each going through its own: with
+    `rows = NamedSharding(Mesh(jax.devices(), ("examples",)), PartitionSpec("examples"))`, from `jax.sharding`, give
+    `jax.device_put(features, rows)` and `jax.device_put(targets, rows)`.
+
     Arguments:
         features: Phi, shape (examples, features).
         targets: Y, shape (examples, outputs) or (examples,).
