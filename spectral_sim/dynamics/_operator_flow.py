@@ -30,8 +30,8 @@ class OperatorFlow(AbstractDynamics):
             features^3). "chebyshev": by about 5 sqrt(h kappa) products with Phi or M_w, kappa the trace; the members
             of a batch share those with Phi. "auto": whichever costs less, chosen at each refresh for a whole batch.
         tolerance: largest error of the step of the parameters over an interval, relative to the step; 1e-10 in
-            float64 and 1e-6 in float32 if None. Rounding adds to it: one unit of the dtype's times the slope times h
-            for each product at most, which in float32 shows where h kappa is large.
+            float64 and 1e-6 in float32 if None. Rounding adds to it: for each product about one unit of the dtype's
+            times the slope times h, which in float32 shows where h kappa is large.
 
     Raises:
         ValueError: an unknown method, or a tolerance that is not positive or below the reach of the problem's dtype.
@@ -53,7 +53,8 @@ class OperatorFlow(AbstractDynamics):
 
     def advance(self, problem, state, weights, duration, key):
         scale = duration * problem.example_mass * problem.per_example(weights)
-        drive = problem.features.T @ (scale[:, None] * state.residual)
+        # not features.T @ ..., which reverse mode would keep: a second copy of the features
+        drive = jnp.einsum("ik,ic->kc", problem.features, scale[:, None] * state.residual)
         step = weighted_phi1(problem.features, scale, drive, self.method, self._tolerance(problem))
         return _state(problem, state.parameters + step)
 

@@ -26,7 +26,7 @@ Bilinear = Callable[[Array, Array], tuple[Array, Array]]
 Pull = Callable[[Array, Array], tuple[Array, Array, Array]]
 
 MOST_TERMS = 8192  # enough for R = 1e6 to 1e-12
-_BLOCK = 16  # coefficients found in one pass of the loop
+_BLOCK = 32  # coefficients found in one pass of the loop; XLA makes one function of a loop over so little on CPU
 _FIRST_ORDER = 0.05  # the smallest R/2: below, a larger R costs nothing and keeps the recurrence in range
 _NEWTON_STEPS = 6
 
@@ -69,10 +69,12 @@ def degree(bound: Float[Array, ""], tolerance: Float[Array, ""]) -> Float[Array,
     z = jnp.maximum(bound / 2, _FIRST_ORDER)
     wanted = jnp.log1p(4 / z) - jnp.log(tolerance)
     s = jnp.minimum(jnp.sqrt(2 * wanted / z), 2 + jnp.log1p(2 * wanted / z))
-    for _ in range(_NEWTON_STEPS):
+
+    def newton(_, s):
         excess = z * (s * jnp.sinh(s) - 2 * jnp.sinh(s / 2) ** 2) - wanted
-        s = s - excess / (z * s * jnp.cosh(s))
-    return jnp.ceil(z * jnp.sinh(s)) + 1
+        return s - excess / (z * s * jnp.cosh(s))
+
+    return jnp.ceil(z * jnp.sinh(jax.lax.fori_loop(0, _NEWTON_STEPS, newton, s))) + 1
 
 
 def reach(bound: Float[Array, ""], tolerance: float) -> Float[Array, ""]:
@@ -100,24 +102,24 @@ def expansion(bound: Float[Array, ""], tolerance: float) -> Expansion:
     seed = jnp.sqrt(jnp.finfo(dtype).tiny)
 
     def block(carry):
-        first, above, here, total, weighted, rest, found = carry
-        terms, rests = [], []
-        for offset in reversed(range(_BLOCK)):
-            order = first + offset
+        first, state, found = carry
+
+        def recur(place, carry):
+            above, here, total, weighted, rest, batch = carry
+            order = first + _BLOCK - 1 - place
             here = jnp.where(order == start, seed, here)
             weighted = weighted + total
-            terms.append(weighted)
-            rests.append(rest)
-            rest, total = rest + weighted, total + here
-            above, here = here, above + 2 * order.astype(dtype) / z * here
-        batch = jnp.stack([jnp.stack(terms[::-1]), jnp.stack(rests[::-1])])
-        found = jax.lax.dynamic_update_slice(found, batch, (0 * first, first))
-        return first - _BLOCK, above, here, total, weighted, rest, found
+            column = jnp.stack([weighted, rest])[:, None]
+            batch = jax.lax.dynamic_update_slice(batch, column, (0 * place, _BLOCK - 1 - place))
+            below = above + 2 * order.astype(dtype) / z * here
+            return here, below, total + here, weighted, rest + weighted, batch
 
-    zero = jnp.zeros((), dtype)
+        *state, batch = jax.lax.fori_loop(0, _BLOCK, recur, (*state, jnp.zeros((2, _BLOCK), dtype)))
+        return first - _BLOCK, tuple(state), jax.lax.dynamic_update_slice(found, batch, (0 * first, first))
+
     size = MOST_TERMS + 2 * _BLOCK
-    carry = start // _BLOCK * _BLOCK, *(zero,) * 5, jnp.zeros((2, size), dtype)
-    _, zeroth, _, total, _, _, (found, rests) = jax.lax.while_loop(lambda carry: carry[0] >= 0, block, carry)
+    carry = start // _BLOCK * _BLOCK, (jnp.zeros((), dtype),) * 5, jnp.zeros((2, size), dtype)
+    _, (zeroth, _, total, _, _), (found, rests) = jax.lax.while_loop(lambda carry: carry[0] >= 0, block, carry)
     order = jnp.arange(MOST_TERMS)
     scale = 4 / (z * (2 * total - zeroth))
     terms = jnp.sum(scale * rests[:MOST_TERMS] > neglected).astype(jnp.int32)

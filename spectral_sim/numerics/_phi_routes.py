@@ -11,13 +11,19 @@ from .._types import Array, Float
 from ._chebyshev import Expansion, Terms, apply, expansion, tangent, transposed
 from ._phi import phi1_eigh
 from ._repeat import batch_max
+from ._rows import map_rows, sum_rows
 
 __all__ = ["ADVANCE", "CHANGE", "PULL", "gram", "trace_bound"]
 
 
 def gram(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Array:
     """A."""
-    return features.T @ (scale[:, None] * features)
+    return _between(features, scale, features)
+
+
+def _between(left: Array, scale: Array, right: Array) -> Array:
+    """left^T diag(s) right; in a batch members come first, as every later product reads it."""
+    return sum_rows(lambda left, scale, right: (scale[:, None] * left).T @ right, left, scale, right)
 
 
 def trace_bound(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Float[Array, ""]:
@@ -106,7 +112,7 @@ def _gram_change(features, scale, operands):
     scale_dot, _, *features_dot = operands
     change = gram(features, scale_dot)
     for each in features_dot:
-        half = each.T @ (scale[:, None] * features)
+        half = _between(each, scale, features)
         change = change + half + half.T
     return change
 
@@ -130,9 +136,9 @@ def _matrix_transposed(matrix, term, step, drive, cotangent, series):
 
 def _pull_through_matrix(dense, features, scale, matrix_bar, drive_bar):
     """Cotangents of the operands from those of A and g."""
-    seen = features @ (matrix_bar + matrix_bar.T)
-    bars = 0.5 * jnp.sum(seen * features, axis=1), drive_bar
-    return (*bars, scale[:, None] * seen) if dense else bars
+    both = matrix_bar + matrix_bar.T
+    bars = map_rows(lambda rows: 0.5 * jnp.sum((rows @ both) * rows, axis=1), features), drive_bar
+    return (*bars, scale[:, None] * (features @ both)) if dense else bars
 
 
 ADVANCE = (_eigh_advance, _matrix_advance, _features_advance)

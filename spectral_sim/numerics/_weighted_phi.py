@@ -19,13 +19,16 @@ __all__ = ["ROUTES", "chebyshev_terms", "weighted_phi1"]
 
 ROUTES = ("auto", "chebyshev", "eigh")
 
-# Seconds on two cores of a server with AVX-512, in float64; only ratios matter. Measured at 400 x 128, 256 x 256 and
-# 2048 x 512 for 1 to 64 members.
-_FLOPS = 70e9
-_GRAM_FLOPS = 40e9
-_EIGH_SQUARE, _EIGH_CUBE = 6.7e-8, 8.5e-11
-_CALL = 4e-6  # of one step of a compiled loop
-_FEWEST_TERMS = 5  # of any expansion: fewer features than a loop this long is worth need no other route compiled
+# On two cores of a server with AVX-512, in float64; only ratios matter. Measured at 64 x 32 to 2048 x 512, for 1 to 32
+# members and 1 to 10 outputs.
+_FLOPS = 75e9  # a second, of a product
+_GRAM_FLOPS = 60e9
+_PASSED = 1e9  # numbers a second, of what is done to each of them
+_EIGH_SQUARE, _EIGH_CUBE = 6.7e-8, 8.5e-11  # seconds
+_EIGH_SINGLE = 1.25  # in float32 products take half the time, an eigendecomposition more than that
+_CACHE, _MEMORY = 24e6, 4.5e9  # bytes that stay in reach from one term to the next; numbers a second where they do not
+_CALL = 1.5e-6  # seconds, of one step of a compiled loop
+_FEW_FEATURES = 16  # their eigenvectors take about as long as any loop: no other route is compiled
 
 
 def weighted_phi1(
@@ -50,7 +53,7 @@ def weighted_phi1(
         tolerance: error relative to the result, as far as rounding allows; "eigh" is exact to rounding.
     """
 
-    if method == "eigh" or (method == "auto" and _eigh_seconds(features.shape[1]) < _FEWEST_TERMS * _CALL):
+    if method == "eigh" or (method == "auto" and features.shape[1] <= _FEW_FEATURES):
         return phi1_eigh(gram(features, scale), drive, jnp.ones((), drive.dtype))
     switch = _Switch(method, tolerance)
 
@@ -116,15 +119,16 @@ def _choose(features, scale, drive, method, tolerance) -> Int[Array, ""]:
     outputs = drive.shape[0]
     matrices = batch_size(scale[0])  # each with its own Gram matrix
     columns = jnp.maximum(batch_size(drive[0, 0]), matrices) * outputs
+    itemsize = features.dtype.itemsize
     forming = matrices * (2 * examples * size**2 / _GRAM_FLOPS)
-    eigh = forming + matrices * _eigh_seconds(size)
-    by_gram = forming + terms * (_CALL + matrices * (2 * size**2 * (outputs + 2) / _FLOPS))
-    by_features = terms * (_CALL + (columns + 4) * (4 * examples * size / _FLOPS))
+    decomposing = (_EIGH_SQUARE * size**2 + _EIGH_CUBE * size**3) * (_EIGH_SINGLE if itemsize == 4 else 1)
+    numbers = matrices * size**2
+    reading = jnp.where(numbers * itemsize > _CACHE, numbers / _MEMORY, 0)
+    eigh = forming + matrices * decomposing
+    by_gram = forming + terms * (_CALL + reading + numbers * (2 * (outputs + 3) / _FLOPS))
+    passing = columns * ((2 * examples + 6 * size) / _PASSED)
+    by_features = terms * (_CALL + passing + (columns + 2) * (4 * examples * size / _FLOPS))
     if method == "chebyshev":
         eigh = jnp.inf
     costs = jnp.stack([jnp.asarray(x, bound.dtype) for x in (eigh, by_gram, by_features)])
     return jnp.where(terms > MOST_TERMS, 0, jnp.argmin(costs))
-
-
-def _eigh_seconds(size: int) -> float:
-    return _EIGH_SQUARE * size**2 + _EIGH_CUBE * size**3

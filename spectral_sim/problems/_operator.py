@@ -19,6 +19,10 @@ class OperatorProblem(AbstractProblem):
     1/2 sum_i p_i |y_i - phi_i theta|^2 on the evaluation set, or on the training set where none is given. Targets need
     not be realisable.
 
+    Tall features are gone through by blocks of rows. They may be spread over devices, each going through its own: with
+    `rows = NamedSharding(Mesh(jax.devices(), ("examples",)), PartitionSpec("examples"))`, from `jax.sharding`, give
+    `jax.device_put(features, rows)` and `jax.device_put(targets, rows)`.
+
     Arguments:
         features: Phi, shape (examples, features).
         targets: Y, shape (examples, outputs) or (examples,).
@@ -126,6 +130,8 @@ def _check_set(prefix: str, features: Any, targets: Any, mass: Any) -> tuple[Arr
     check_ndim(f"{prefix}features", features, 2, "examples, features")
     check_finite(f"{prefix}features", features, "remove or impute the example")
     check_finite(f"{prefix}targets", targets, "remove or impute the example")
+    if isinstance(features, np.ndarray):
+        features = jax.device_put(features)  # one copy, where jnp.asarray makes two for a moment
     features, targets = as_inexact(features), as_inexact(targets)
     if targets.ndim == 1:
         targets = targets[:, None]

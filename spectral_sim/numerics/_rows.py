@@ -1,0 +1,68 @@
+"""Sums and maps over the rows of tall arrays, by blocks where intermediate results for all rows would be large."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from .._types import Array
+
+__all__ = ["map_rows", "sum_rows"]
+
+_BLOCK_BYTES = 2**24  # of the first array; a batch holds one such block for each member
+
+
+def sum_rows(function: Callable[..., Array], *tall: Array) -> Array:
+    """`function(*tall)`, a sum over rows."""
+    blocks = _Blocks(tall)
+    if blocks.count == 0:
+        return function(*tall)
+    part = jax.checkpoint(lambda index: function(*blocks.at(index)), prevent_cse=False)  # or each block would be kept
+    rest = blocks.rest()
+    shape = jax.eval_shape(part, 0)
+    total = jnp.zeros(shape.shape, shape.dtype) if rest is None else function(*rest)
+    return jax.lax.scan(lambda total, index: (total + part(index), None), total, jnp.arange(blocks.count))[0]
+
+
+def map_rows(function: Callable[..., Array], *tall: Array) -> Array:
+    """`function(*tall)`, one number for each row."""
+    blocks = _Blocks(tall)
+    if blocks.count == 0:
+        return function(*tall)
+    found = jax.lax.map(lambda index: blocks.apart(function(*blocks.at(index))), jnp.arange(blocks.count))
+    parts = [jnp.moveaxis(found, 0, 1).reshape(blocks.shards, -1)]
+    rest = blocks.rest()
+    if rest is not None:
+        parts.append(blocks.apart(function(*rest)))
+    return jnp.concatenate(parts, axis=1).reshape(-1)
+
+
+class _Blocks:
+    """Whole blocks of rows, and the rows left over; none where a single block holds everything.
+
+    A block takes the next rows of every device that the rows may be spread over, so that each streams its own.
+    """
+
+    def __init__(self, tall: tuple[Array, ...]):
+        rows = tall[0].shape[0]
+        devices = jax.device_count()
+        self.shards = devices if rows % devices == 0 else 1
+        self._own = rows // self.shards
+        wanted = -(-tall[0].size * tall[0].dtype.itemsize // _BLOCK_BYTES)
+        self._size = -(-self._own // max(1, wanted))  # rows of each device in a block
+        self.count = self._own // self._size if wanted > 1 else 0
+        self._split = [self.apart(x) for x in tall]
+
+    def apart(self, x: Array) -> Array:
+        return x.reshape(self.shards, -1, *x.shape[1:])
+
+    def at(self, index: Array) -> list[Array]:
+        cut = lambda x: jax.lax.dynamic_slice_in_dim(x, index * self._size, self._size, axis=1)
+        return [self._together(cut(x)) for x in self._split]
+
+    def rest(self) -> list[Array] | None:
+        done = self.count * self._size
+        return None if done == self._own else [self._together(x[:, done:]) for x in self._split]
+
+    def _together(self, x: Array) -> Array:
+        return x.reshape(-1, *x.shape[2:])

@@ -1,0 +1,73 @@
+"""Tall features in several blocks of rows: the same numbers as in one, in less memory."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import QUICK
+
+from spectral_sim.numerics import weighted_phi1
+from spectral_sim.numerics._phi_routes import ADVANCE, CHANGE, PULL, gram
+from spectral_sim.numerics._rows import map_rows, sum_rows
+
+FEATURES, BLOCK = 5, 6  # a block of six rows
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    return lambda: monkeypatch.setattr("spectral_sim.numerics._rows._BLOCK_BYTES", BLOCK * FEATURES * 8)
+
+
+def data(rows):
+    rng = np.random.default_rng(rows)
+    features, scale = rng.standard_normal((rows, FEATURES)), rng.exponential(size=rows)
+    return jnp.asarray(features), jnp.asarray(scale / rows), jnp.asarray(rng.standard_normal((FEATURES, 2)))
+
+
+@pytest.mark.parametrize("rows", [24, 23, 6, 1], ids=["whole blocks", "a ragged last one", "one block", "one row"])
+def test_sums_and_maps(rows, small_blocks):
+    features, scale, _ = data(rows)
+    small_blocks()
+    total = sum_rows(lambda x, s: (s[:, None] * x).T @ x, features, scale)
+    np.testing.assert_allclose(total, (features.T * scale) @ features, rtol=1e-12, atol=1e-14)
+    each = map_rows(lambda x, s: s * jnp.sum(x**2, axis=1), features, scale)
+    np.testing.assert_allclose(each, scale * jnp.sum(features**2, axis=1), rtol=1e-14)
+
+
+def test_matrices_of_a_batch_and_their_derivatives(small_blocks):
+    """By eigenvectors: every other route forms its matrices in the same way, or none."""
+    features, scale, drive = data(23)
+    scales = jnp.stack([scale, 3 * scale[::-1]])
+    rng = np.random.default_rng(1)
+    moved = [jnp.asarray(rng.standard_normal(x.shape)) for x in (scale, drive.T, features)]
+
+    def everything(scale):
+        terms = ADVANCE[0](features, scale, drive.T, tolerance=1e-12)
+        given = features, scale, drive.T, terms.term, terms.step
+        found = [terms.value]
+        for dense, operands in ((False, moved[:2]), (True, moved)):
+            found.append(CHANGE[0](dense, *given, operands, tolerance=1e-12))
+            found.append(PULL[0](dense, *given, [terms.value], tolerance=1e-12))
+        value = lambda scale, features: jnp.sum(weighted_phi1(features, scale, drive, "eigh", 1e-12) ** 2)
+        return found, jax.grad(value, (0, 1))(scale, features)
+
+    def compiled():
+        return jax.jit(jax.vmap(lambda scale: everything(scale)), compiler_options=QUICK)(scales)
+
+    whole = compiled()
+    small_blocks()
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-10, atol=1e-12), compiled(), whole)
+
+
+def test_memory_does_not_grow_with_rows_times_members(small_blocks):
+    features, scales = jnp.zeros((4000, 32)), jnp.zeros((8, 4000))
+
+    def temporary():
+        run = jax.jit(jax.vmap(lambda features, scale: gram(features, scale), in_axes=(None, 0)))
+        return run.lower(features, scales).compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary() >= 8 * features.nbytes
+    small_blocks()
+    assert temporary() < features.nbytes
