@@ -9,6 +9,8 @@ from .._types import Array, Float, as_inexact
 from ._base import AbstractStage
 from ._second_model import check_second_model, second_model, trained
 
+_ROUNDING = 32  # units of the dtype's precision that a residual energy may be off by
+
 
 class Complement(AbstractStage):
     """Excess residual over a second model of another kind, max(0, E_learner - E_second).
@@ -55,4 +57,9 @@ class Complement(AbstractStage):
         energy = state
         if self.training_time is None:
             energy = trained(observation.problem, state, observation.time).energy
-        return jnp.where(observation.mass > 0, jnp.maximum(signal - energy, 0), 0), state
+        excess = signal - energy
+        # at first both models are the same, and rounding is no excess
+        excess = jnp.where(
+            (observation.mass > 0) & (excess > _ROUNDING * jnp.finfo(excess.dtype).eps * signal), excess, 0
+        )
+        return jnp.where(jnp.max(excess) > 0, excess, 1), state

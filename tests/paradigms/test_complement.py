@@ -84,7 +84,8 @@ def test_on_examples_it_scores_the_excess_loss():
         for n, time in enumerate(times[:-1]):
             other = np.sum(residual(time if age is None else age) ** 2, axis=1)
             score = np.maximum(energy[n] - other, 0)
-            score = score if score.sum() > 0 else np.ones(12)
+            if n == 0 and age is None:  # both start the same
+                score = np.ones(12)
             np.testing.assert_allclose(weights[n], score / score.mean(), rtol=1e-9, atol=1e-12)
 
 
