@@ -28,7 +28,8 @@ class OperatorFlow(AbstractDynamics):
     Arguments:
         method: how phi_1(-h M_w) acts. "eigh": by one eigendecomposition of M_w a refresh, in O(examples x features^2 +
             features^3). "chebyshev": by about 5 sqrt(h kappa) products with Phi or M_w, kappa the trace; the members
-            of a batch share those with Phi. "auto": whichever costs less, chosen at each refresh for a whole batch.
+            of a batch share those with Phi. "auto": whichever costs less, chosen at each refresh for a whole batch; in
+            float32 eigenvectors for h kappa beyond about 4e3, where rounding would show in short steps.
         tolerance: largest error of the step of the parameters over an interval, relative to the step; 1e-10 in
             float64 and 1e-6 in float32 if None. Rounding adds to it: for each product about one unit of the dtype's
             times the slope times h, which in float32 shows where h kappa is large.

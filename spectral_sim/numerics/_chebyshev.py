@@ -122,7 +122,7 @@ def expansion(bound: Float[Array, ""], tolerance: float) -> Expansion:
     _, (zeroth, _, total, _, _), (found, rests) = jax.lax.while_loop(lambda carry: carry[0] >= 0, block, carry)
     order = jnp.arange(MOST_TERMS)
     scale = 4 / (z * (2 * total - zeroth))
-    terms = jnp.sum(scale * rests[:MOST_TERMS] > neglected).astype(jnp.int32)
+    terms = jnp.maximum(1, jnp.sum(scale * rests[:MOST_TERMS] > neglected)).astype(jnp.int32)
     coefficients = jnp.where(order == 0, 0.5, 1) * scale * found[:MOST_TERMS]
     return Expansion(jnp.where(order <= terms, coefficients, 0).astype(dtype), terms, bound)
 

@@ -9,7 +9,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from .._types import Array, Float, Int
 from ._chebyshev import MOST_TERMS, degree, expansion, reach
-from ._phi import phi1_eigh
+from ._phi import phi1, phi1_eigh
 from ._phi_routes import ADVANCE, CHANGE, PULL, gram, trace_bound
 from ._repeat import batch_size
 from ._segmented import INTERVAL
@@ -28,6 +28,7 @@ _EIGH_SQUARE, _EIGH_CUBE = 6.7e-8, 8.5e-11  # seconds
 _EIGH_SINGLE = 1.25  # in float32 products take half the time, an eigendecomposition more than that
 _CACHE, _MEMORY = 24e6, 4.5e9  # bytes that stay in reach from one term to the next; numbers a second where they do not
 _CALL = 1.5e-6  # seconds, of one step of a compiled loop
+_MOST_ROUNDING = 0.1  # of the shortest step that there may be, before eigenvectors are taken whatever they cost
 _FEW_FEATURES = 16  # their eigenvectors take about as long as any loop: no other route is compiled
 
 
@@ -49,7 +50,8 @@ def weighted_phi1(
         features: Phi.
         scale: s, non-negative: duration times base mass times weight.
         drive: g: duration times the slope of the parameters.
-        method: "auto"; "chebyshev", which gives way to "eigh" only where it would need more than 8192 terms; or "eigh".
+        method: "auto", in which eigenvectors are taken too where the rounding of an expansion could reach a tenth of
+            the result; "chebyshev", which gives way to "eigh" only where it would need more than 8192 terms; or "eigh".
         tolerance: error relative to the result, as far as rounding allows; "eigh" is exact to rounding.
     """
 
@@ -122,7 +124,7 @@ def _choose(features, scale, drive, method, tolerance) -> Int[Array, ""]:
     itemsize = features.dtype.itemsize
     forming = matrices * (2 * examples * size**2 / _GRAM_FLOPS)
     decomposing = (_EIGH_SQUARE * size**2 + _EIGH_CUBE * size**3) * (_EIGH_SINGLE if itemsize == 4 else 1)
-    numbers = matrices * size**2
+    numbers = matrices * float(size**2)  # beyond what int32 holds
     reading = jnp.where(numbers * itemsize > _CACHE, numbers / _MEMORY, 0)
     eigh = forming + matrices * decomposing
     by_gram = forming + terms * (_CALL + reading + numbers * (2 * (outputs + 3) / _FLOPS))
@@ -131,4 +133,7 @@ def _choose(features, scale, drive, method, tolerance) -> Int[Array, ""]:
     if method == "chebyshev":
         eigh = jnp.inf
     costs = jnp.stack([jnp.asarray(x, bound.dtype) for x in (eigh, by_gram, by_features)])
-    return jnp.where(terms > MOST_TERMS, 0, jnp.argmin(costs))
+    # as far as a step may be shorter than the drive, rounding may be larger beside it
+    rounding = terms * jnp.finfo(bound.dtype).eps / phi1(-bound)
+    lost = (method == "auto") & (rounding > _MOST_ROUNDING)
+    return jnp.where((terms > MOST_TERMS) | lost, 0, jnp.argmin(costs))

@@ -1,5 +1,8 @@
 """ModalFlow against exact sums and their asymptote."""
 
+import chex
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
@@ -77,3 +80,25 @@ def test_progress_is_the_integral_of_eigenvalue_times_weight():
     exact = np.array([1.0, 2.0, 0.0, 1.0]) * np.exp(-2 * np.outer(times, [3.0, 1.0, 0.5, 0.0] * weights))
     np.testing.assert_allclose(run.saved[0], exact, rtol=1e-13)
     np.testing.assert_allclose(run.loss, 0.5 * exact @ [1.0, 2.0, 1.0, 1.0], rtol=1e-13)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 2e-5)])
+def test_weights_held_from_the_start_are_weights_held_interval_by_interval(dtype, rtol):
+    """A static schedule is advanced from time 0; the same weights in a table are advanced from refresh to refresh."""
+    problem = ss.power_law(dtype(2.0), dtype(1.7), num_modes=40)
+    times = ss.log_times(0.1, 1e5, 200)
+    weights = jnp.asarray(np.random.default_rng(0).exponential(size=40), dtype)
+
+    def run(weights, table):
+        held = ss.PerRefresh(jnp.broadcast_to(weights, (len(times), 40))) if table else weights
+        return ss.simulate(problem, ss.static_weights(held), times, save=lambda o, w: (o.log_energy, w), throw=False)
+
+    def loss(weights, table):
+        return jnp.sum(jnp.log(run(weights, table).loss))
+
+    chex.assert_trees_all_close(run(weights, False), run(weights, True), rtol=rtol, atol=1e-30)
+    derivatives = (jax.grad(loss)(weights, table) for table in (False, True))
+    np.testing.assert_allclose(*derivatives, rtol=100 * rtol, atol=float(jnp.finfo(dtype).eps))
+    spoilt = weights.at[3].set(jnp.nan)
+    statuses = [(int(run(spoilt, table).status), int(run(spoilt, table).refresh)) for table in (False, True)]
+    assert statuses == [(ss.Status.NON_FINITE_WEIGHTS, 0)] * 2

@@ -135,3 +135,17 @@ def test_times_are_not_differentiable():
     problem = problems()["modal"]
     with pytest.raises(TypeError, match="times are constants of a run"):
         jax.grad(lambda t: ss.simulate(problem, ss.uniform(), jnp.array([0.0, 1.0]) * t).loss[-1])(2.0)
+
+
+def test_the_derivative_at_uniform_weights_knows_that_their_mean_is_one():
+    """There weights need no normalising, but those beside them do."""
+    problem, times = problems()["modal"], np.array([0.0, 0.5, 2.0, 7.0])
+    table = ss.TableSchedule.create(problem, times)
+    moved = jnp.asarray(np.random.default_rng(4).standard_normal(table.log_weights.values.shape)) + 1.0
+
+    @jax.jit
+    def value(step):
+        return value_of(problem, ss.TableSchedule(ss.PerRefresh(step * moved)), times, "checkpointed")
+
+    difference = (value(1e-5) - value(-1e-5)) / 2e-5
+    np.testing.assert_allclose(jax.grad(value)(0.0), difference, rtol=1e-7)

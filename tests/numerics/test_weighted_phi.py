@@ -12,6 +12,7 @@ from helpers import QUICK
 from spectral_sim.numerics import batch_max, batch_size, weighted_phi1
 from spectral_sim.numerics._chebyshev import MOST_TERMS, degree, expansion, reach
 from spectral_sim.numerics._phi_routes import ADVANCE, CHANGE, PULL
+from spectral_sim.numerics._weighted_phi import _choose
 
 SHAPES = {"more examples": (30, 12), "fewer examples": (7, 12), "rank deficient": (30, 12)}
 
@@ -46,9 +47,12 @@ def run(features, scale, drive, route, tolerance):
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("route", [1, 2], ids=["matrix", "features"])
 def test_within_the_tolerance_asked_for(name, route):
-    """Of the step, and rounding: about one unit of the drive for each product, which long intervals in float32 show."""
-    for dtype, tolerances in ((np.float64, (1e-4, 1e-8)), (np.float32, (1e-3, 1e-6))):
-        for bound in (1e-3, 1.0, 30.0, 1e4, 1e6):
+    """Of the step, and rounding: about one unit of the drive for each product."""
+    for dtype, tolerances, bounds in (
+        (np.float64, (1e-4, 1e-8), (1e-3, 1.0, 30.0, 1e4, 1e6)),
+        (np.float32, (1e-3, 1e-6), (1e-3, 1.0, 30.0, 1e3)),
+    ):
+        for bound in bounds:
             arguments = data(name, bound, dtype)
             wanted = exact(*arguments)
             for tolerance in tolerances:
@@ -57,6 +61,40 @@ def test_within_the_tolerance_asked_for(name, route):
                 products = float(degree(scaled, reach(scaled, tolerance)))
                 rounding = 2 * products * np.finfo(dtype).eps * np.linalg.norm(arguments[2])
                 assert error <= tolerance * np.linalg.norm(wanted) + rounding
+                assert rounding < 0.1 * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_in_float32_long_intervals_are_left_to_eigenvectors(name):
+    features, scale, drive = data(name, 1e6, np.float32)
+    features, drive = (jnp.concatenate([x, 0.1 * x]) for x in (features.T, drive))  # too many to go without a choice
+    auto, eigh = (
+        np.asarray(jax.jit(partial(weighted_phi1, method=method, tolerance=1e-6))(features.T, scale, drive))
+        for method in ("auto", "eigh")
+    )
+    wanted = exact(features.T, scale, drive)
+    assert np.linalg.norm(auto - wanted) <= 2 * np.linalg.norm(eigh - wanted) < 0.1 * np.linalg.norm(wanted)
+
+
+def test_costs_of_large_batches_do_not_overflow():
+    """512 members of 2,048 features: more numbers than int32 counts."""
+
+    def route(weight):
+        features = jnp.zeros((4, 2048)) + jnp.sqrt(1e4 / (4 * 2048))
+        scale = weight * jnp.ones(4)
+        return _choose(features, scale, scale[:1, None] + jnp.zeros((1, 2048)), "chebyshev", 1e-8)
+
+    assert int(jax.jit(jax.vmap(route))(jnp.ones(512))[0]) == 2  # four examples cost next to nothing
+
+
+def test_a_single_term_has_the_same_derivative_both_ways():
+    features, scale, drive = data("more examples", 1e-3)
+    value = lambda drive: weighted_phi1(features, scale, drive, "chebyshev", 0.1)
+    moved = jnp.ones_like(drive)
+    forward = jax.jvp(value, (drive,), (moved,))[1]
+    reverse = jax.vjp(value, drive)[1](moved)[0]
+    np.testing.assert_allclose(jnp.sum(forward * moved), jnp.sum(reverse * moved), rtol=1e-12)
+    np.testing.assert_allclose(forward, moved, rtol=0.1)
 
 
 def test_long_intervals_up_to_the_limit_and_beyond():
