@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -73,9 +74,18 @@ def simulate(
     # differences are taken in float64 where possible: on a long grid float32 times lose an interval's digits
     grid = np.asarray(times, np.float64) if is_concrete(times) else jnp.asarray(times)
     durations = jnp.asarray(np.diff(grid) if is_concrete(times) else jnp.diff(grid), problem.dtype)
-    trajectory = run_loop(
-        problem, schedule, jnp.asarray(grid, problem.dtype), durations, dynamics, save, adjoint or dynamics.adjoint, key
-    )
+    # accelerators would round float32 products to ten bits
+    with jax.default_matmul_precision("highest"):
+        trajectory = run_loop(
+            problem,
+            schedule,
+            jnp.asarray(grid, problem.dtype),
+            durations,
+            dynamics,
+            save,
+            adjoint or dynamics.adjoint,
+            key,
+        )
     if throw:
         trajectory.raise_if_failed()
     return trajectory
