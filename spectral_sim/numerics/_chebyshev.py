@@ -23,7 +23,8 @@ from ._phi import phi1
 __all__ = ["MOST_TERMS", "Expansion", "Terms", "apply", "degree", "expansion", "reach", "tangent", "transposed"]
 
 Bilinear = Callable[[Array, Array], tuple[Array, Array]]
-Pull = Callable[[Array, Array], tuple[Array, Array, Array]]
+Pull = Callable[[Array, Array], tuple[Array, Array, Array, Array]]
+Gather = Callable[[Array, Array], Array]
 
 MOST_TERMS = 8192  # enough for R = 1e6 to 1e-12
 _BLOCK = 32  # coefficients found in one pass of the loop; XLA makes one function of a loop over so little on CPU
@@ -171,33 +172,46 @@ def tangent(bilinear: Bilinear, drive: Array, drive_dot: Array, series: Expansio
 
 
 def transposed(
-    pull: Pull, term: Array, step: Array, drive: Array, cotangent: Array, series: Expansion
+    pull: Pull, gather: Gather, term: Array, step: Array, drive: Array, cotangent: Array, series: Expansion, block: int
 ) -> tuple[Array, Array]:
     """The transpose of `tangent`: both recurrences run backwards, the terms from the last one, so nothing is stored.
 
     Arguments:
-        pull: (term, adjoint) -> (A term, A adjoint, adjoint . A_dot term as a covector of A_dot).
+        pull: (term, adjoint) -> (A term, A adjoint, left, right).
+        gather: of a block of lefts and rights, along a new first axis, the sum of adjoint . A_dot term as a covector of
+            A_dot.
         term, step: the last ones, as `apply` returned them.
         cotangent: of the result.
+        block: how many are gathered at a time.
 
     Returns:
-        Cotangents of the operator, as `pull` gives them, and of the drive.
+        Cotangents of the operator, as `gather` gives them, and of the drive.
     """
     half = 2 / series.bound
     order = series.terms - 1
-    start = order, term - step, step, series.coefficients[order + 1] * cotangent, jnp.zeros_like(cotangent)
-    shape = jax.eval_shape(lambda: pull(drive, cotangent)[2])
-    start = *start, jnp.zeros(shape.shape, shape.dtype)
+    state = order, term - step, step, series.coefficients[order + 1] * cotangent, jnp.zeros_like(cotangent)
+    empty = jax.tree.map(lambda x: jnp.zeros((block, *x.shape), x.dtype), jax.eval_shape(pull, drive, cotangent)[2:])
 
     def retreat(carry):
-        order, term, step, term_bar, step_bar, total = carry
+        slot, (order, term, step, term_bar, step_bar), gathered = carry
         step_bar = step_bar + term_bar
-        change, change_bar, covector = pull(term, step_bar)
+        change, change_bar, *pair = pull(term, step_bar)
         step = step + 2 * half * change
         term_bar = term_bar - 2 * half * change_bar + series.coefficients[order] * cotangent
-        return order - 1, term - step, step, term_bar, step_bar, total - 2 * half * covector
+        put = lambda all, one: jax.lax.dynamic_update_index_in_dim(all, one, slot, 0)
+        gathered = jax.tree.map(put, gathered, tuple(pair))
+        return slot + 1, (order - 1, term - step, step, term_bar, step_bar), gathered
 
-    *_, term_bar, step_bar, total = jax.lax.while_loop(lambda carry: carry[0] > 0, retreat, start)
+    def retreat_block(carry):
+        state, total = carry
+        going_on = lambda carry: (carry[0] < block) & (carry[1][0] > 0)
+        _, state, gathered = jax.lax.while_loop(going_on, retreat, (jnp.zeros((), jnp.int32), state, empty))
+        return state, total - 2 * half * gather(*gathered)
+
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gather, *empty))
+    state, total = jax.lax.while_loop(lambda carry: carry[0][0] > 0, retreat_block, (state, nothing))
+    *_, term_bar, step_bar = state
     step_bar = step_bar + term_bar
-    _, change_bar, covector = pull(drive, step_bar)
-    return total - half * covector, term_bar - half * change_bar + series.coefficients[0] * cotangent
+    _, change_bar, *pair = pull(drive, step_bar)
+    total = total - half * gather(*(x[None] for x in pair))
+    return total, term_bar - half * change_bar + series.coefficients[0] * cotangent
