@@ -10,7 +10,7 @@ import numpy as np
 
 from ._case import Case, Settings, absent, apart, ratio
 from ._limits import exp_pass
-from ._modal_task import ModalTask, bare_losses, diffrax_losses, numpy_losses, our_losses, torch_losses
+from ._modal_task import ModalTask, bare_losses, diffrax_losses, numpy_loop, numpy_losses, our_losses, torch_losses
 from ._native import NativeUnavailable, modal_loop
 from ._program import Body, Compiled
 from ._result import CaseResult
@@ -22,14 +22,12 @@ _TSIT5_TOLERANCE = 1e-6  # its steps are as long as stability allows, so this co
 
 
 def modal_program(task: ModalTask) -> Compiled:
-    """`simulate` on the task, compiled; its inner loop is one refresh: decay, exponential, row sum."""
-    rates = task.rates
+    """`simulate` on the task, compiled; its inner loop is one time: static weights need no state from the last one."""
 
-    def refresh(log_energy, rates, duration):
-        log_energy = log_energy + duration * rates
-        return log_energy, jnp.sum(jnp.exp(log_energy), axis=-1)
+    def refresh(energies, rates, time):
+        return jnp.sum(energies * jnp.exp(time * rates), axis=-1)
 
-    body = Body(refresh, (rates, rates, jnp.float32(1)), task.sizes["times"])
+    body = Body(refresh, (task.problem.energies, task.rates, jnp.float32(1)), task.sizes["times"])
     return Compiled("modal", our_losses(task), task.problem, jnp.asarray(task.exponents), body=body, dtype=np.float32)
 
 
@@ -116,11 +114,11 @@ def _limit(task: ModalTask) -> Callable[[], Any]:
 
 
 def _vectorised(task: ModalTask) -> Callable[[], np.ndarray]:
-    return partial(numpy_losses, task.problem, task.times, task.exponents)
+    return partial(numpy_loop, task.coefficient, np.asarray(task.rates), task.times)
 
 
 def _native(task: ModalTask) -> Callable[[], np.ndarray]:
-    return modal_loop(np.log(np.asarray(task.problem.energies)), np.asarray(task.rates), task.durations)
+    return modal_loop(task.coefficient, np.asarray(task.rates), task.times)
 
 
 def _diffrax(task: ModalTask, solver: str, tolerance: float | None) -> Compiled:
