@@ -37,7 +37,8 @@ def interleaved(
 ) -> dict[str, np.ndarray]:
     """Seconds of every call in every round, each round running all of them once in turn.
 
-    A round before the first is not counted; short calls are repeated as it tells. Ratios are to be taken within rounds.
+    Each round begins with another call than the last, so that none always follows the same one. A round before the
+    first is not counted; short calls are repeated as it tells. Ratios are to be taken within rounds.
 
     Arguments:
         calls: functions by name, compiled already; arrays they return are waited for.
@@ -52,9 +53,11 @@ def interleaved(
         once = _timed(call, 1, clock)
         repeats[name] = int(np.clip(np.ceil(_SHORTEST / max(once, 1e-9)), 1, _MOST_REPEATS))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            seconds[name].append(_timed(call, repeats[name], clock) / repeats[name])
+    names = list(calls)
+    for turn in range(rounds):
+        first = turn % max(len(names), 1)
+        for name in names[first:] + names[:first]:
+            seconds[name].append(_timed(calls[name], repeats[name], clock) / repeats[name])
     return {name: np.array(values) for name, values in seconds.items()}
 
 
