@@ -16,7 +16,7 @@ from ..schedules import power_tilt
 
 __all__ = ["ModalTask", "bare_losses", "diffrax_losses", "numpy_loop", "numpy_losses", "our_losses", "torch_losses"]
 
-_CACHED = 2**18  # bytes of scratch that NumPy works on at a time
+_CACHED = 2**19  # bytes of scratch that NumPy works on at a time
 _FIRST, _LAST_PER_MODE = 1e-1, 20.0  # until the slowest mode has lost about ten e-folds, whatever their number
 
 
