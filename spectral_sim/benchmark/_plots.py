@@ -36,7 +36,8 @@ def _roofline(results: Results) -> Any:
 
     The counts are the compiler's, of a stand-in for the inner loop of each program, as it counts loops only once.
     """
-    programs = [p for case in results.cases for p in case.programs if p.flops and p.bytes_accessed]
+    named = [(c.name, p) for c in results.cases for p in c.programs if p.flops and p.bytes_accessed]
+    programs = [program for _, program in named]
     roofs = {limit.name: limit.value.median for limit in results.limits if limit.value is not None}
     if not programs or "copy" not in roofs:
         return None
@@ -54,8 +55,8 @@ def _roofline(results: Results) -> Any:
             [roof / copy, high], [roof, roof], color=colour, ls=dash, lw=1.8, label=f"roof: {name}, {_si(roof)}op/s"
         )
     marks = zip(itertools.cycle(_MARKERS), itertools.cycle(PALETTE[3:] + PALETTE), strict=False)
-    for program, place, (marker, colour) in zip(programs, places, marks, strict=False):
-        label = f"{program.name}, {program.dtype}: {_si(place[1])}op/s"
+    for (case, program), place, (marker, colour) in zip(named, places, marks, strict=False):
+        label = f"stand-in for {case}, {program.dtype}: {_si(place[1])}op/s"
         axes.plot(*place, marker, ms=9, color=colour, mec="black", label=label, ls="none", zorder=5)
     bottom = min(y for _, y in places) / 20
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, 3 * max(*roofs.values(), copy * low)))
@@ -98,11 +99,11 @@ def _ratios(results: Results) -> Any:
             axes.text(0.99, row, words, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=9)
         unit = " s" if standing.figure is not None and standing.figure.unit == "s" else ""
         words = "–" if value is None else f"{value.median:.3g}{unit}", f"{target.wanted}{unit}"
-        for place, word in zip((1.02, 1.16), words, strict=True):
+        for place, word in zip((1.02, 1.18), words, strict=True):
             axes.text(place, row, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
     axes.axvline(1, color="black", lw=1.2)
     axes.set_yticks(range(len(rows)), [_wrapped(standing.target.text) for standing in rows], fontsize=9)
-    for place, word in ((1.02, "measured"), (1.16, "wanted")):
+    for place, word in ((1.02, "measured"), (1.18, "wanted")):
         axes.text(place, -0.9, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9, style="italic")
     axes.set(xscale="log", xlim=(min(edges) / 1.5, max(edges) * 1.5), ylim=(len(rows) - 0.4, -0.6))
     axes.set_xlabel("how far beyond the target (1: just met), log scale")

@@ -23,7 +23,7 @@ from ._operator_cases import CASES as _OPERATOR
 from ._plots import PLOTS
 from ._result import CaseResult, Figure, Results, load_results, save_results
 from ._scaling_cases import CASES as _SCALING
-from ._timing import interleaved, spread
+from ._timing import interleaved, one_blas_thread, spread
 
 __all__ = ["CASES", "chosen_cases", "measure_limits", "run_case", "run_suite"]
 
@@ -82,7 +82,7 @@ def run_suite(
     if earlier is not None:
         results.cases, results.limits = earlier.cases, earlier.limits
     save_results(results, path)
-    with jax.default_device(chosen):
+    with jax.default_device(chosen), one_blas_thread():
         tell("limits", 0, len(cases) + 1)
         results.limits = _highest(measure_limits(settings), results.limits)
         for index, case in enumerate(cases, start=1):

@@ -1,14 +1,16 @@
 """Interleaved timing: ours, peer, ours, peer, so that what else runs on the machine meets all of them alike."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import jax
 import numpy as np
 
-__all__ = ["Spread", "interleaved", "spread"]
+__all__ = ["Spread", "interleaved", "one_blas_thread", "spread"]
 
 Clock = Callable[[], float]
 
@@ -59,6 +61,24 @@ def interleaved(
         for name in names[first:] + names[:first]:
             seconds[name].append(_timed(calls[name], repeats[name], clock) / repeats[name])
     return {name: np.array(values) for name, values in seconds.items()}
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Inside the block LAPACK, which eigenvectors and implicit solvers call, runs on one thread of its own.
+
+    Its threads wait for each other by spinning. Where anything else wants a core, also our own programs, an
+    eigendecomposition then takes fifty times as long, and at these sizes more threads gain it nothing. JAX's own
+    products do not go through it. Without threadpoolctl, which scikit-learn brings along, nothing is changed.
+    """
+    if find_spec("threadpoolctl") is None:
+        yield
+        return
+    import scipy.linalg  # noqa: F401  only a library that is loaded can be limited; JAX loads this one when it is used
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def _timed(call: Callable[[], Any], repeats: int, clock: Clock) -> float:

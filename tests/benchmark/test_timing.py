@@ -1,8 +1,10 @@
 """Interleaved timing under a clock that the test moves."""
 
 import numpy as np
+import pytest
 
 from spectral_sim.benchmark import interleaved, spread
+from spectral_sim.benchmark._timing import one_blas_thread
 
 
 class Clock:
@@ -38,3 +40,15 @@ def test_short_calls_are_repeated():
 def test_spread_is_median_and_quartiles():
     found = spread([5.0, 1.0, 3.0, 2.0, 4.0])
     assert (found.median, found.low, found.high, found.rounds) == (3.0, 2.0, 4.0, 5)
+
+
+def test_lapack_is_kept_to_one_thread_inside_the_block():
+    control = pytest.importorskip("threadpoolctl")
+    pytest.importorskip("scipy.linalg")
+    threads = lambda: [pool["num_threads"] for pool in control.threadpool_info() if pool["user_api"] == "blas"]
+    before = threads()
+    with one_blas_thread():
+        inside = threads()
+    assert inside
+    assert set(inside) == {1}
+    assert threads() == before
