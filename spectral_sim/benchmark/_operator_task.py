@@ -16,7 +16,17 @@ from ..numerics._chebyshev import expansion
 from ..problems import OperatorProblem
 from ..schedules import TableSchedule
 
-__all__ = ["OperatorTask", "Work", "by_dop853", "by_expm", "diffrax_run", "our_advance", "our_run", "product_pair"]
+__all__ = [
+    "OperatorTask",
+    "Work",
+    "by_dop853",
+    "by_expm",
+    "diffrax_run",
+    "interval_systems",
+    "our_advance",
+    "our_run",
+    "product_pair",
+]
 
 
 class Work(NamedTuple):
@@ -114,25 +124,35 @@ def our_run(times: np.ndarray, method: str, tolerance: float | None) -> Callable
     return losses
 
 
-def diffrax_run(times: np.ndarray, solver: str, tolerance: float) -> Callable[[Any, Any], Array]:
-    """The same by diffrax, a solve for each interval, which is faster by far than one whose steps end at the jumps.
+def interval_systems(problem: OperatorProblem, log_weights: Array) -> tuple[Array, Array]:
+    """M_w and the drive at the start, shapes (schedules, intervals, features[, features])."""
+    phi, targets, mass = problem.features, problem.targets[:, 0], problem.example_mass
 
-    Schedules take turns, as in lock-step all would wait for the slowest. It is given M_w and its drive, formed once for
-    each interval, so that a step costs it no product with Phi.
+    def system(log_weights):
+        weights = jnp.exp(log_weights - jnp.max(log_weights))
+        scaled = (mass * weights / (weights @ mass))[:, None] * phi
+        return phi.T @ scaled, targets @ scaled
+
+    return jax.jit(lambda tables: jax.lax.map(lambda table: jax.lax.map(system, table[:-1]), tables))(log_weights)
+
+
+def diffrax_run(times: np.ndarray, solver: str, tolerance: float) -> Callable[[Any, Any], Array]:
+    """(problem, systems) -> the same by diffrax, which is given M_w and its drive: see `interval_systems`.
+
+    A solve for each interval is faster by far than one whose steps end at the jumps. Schedules take turns, as in
+    lock-step all would wait for the slowest.
 
     Raises:
         ImportError: diffrax is not installed.
     """
     diffrax = require("diffrax", "the diffrax peer", "pip install diffrax")
 
-    def losses(problem, log_weights):
+    def losses(problem, systems):
         grid = jnp.asarray(times, problem.dtype)
         phi, targets, mass = problem.features, problem.targets[:, 0], problem.example_mass
 
         def interval(theta, held):
-            log_weights, begin, end, before = held
-            weights = jnp.exp(log_weights - jnp.max(log_weights))
-            scaled = (mass * weights / (weights @ mass))[:, None] * phi
+            system, begin, end, before = held
             found = diffrax.diffeqsolve(
                 diffrax.ODETerm(lambda t, theta, system: system[1] - system[0] @ theta),
                 getattr(diffrax, solver)(),
@@ -140,20 +160,20 @@ def diffrax_run(times: np.ndarray, solver: str, tolerance: float) -> Callable[[A
                 t1=end,
                 dt0=before,
                 y0=theta,
-                args=(phi.T @ scaled, targets @ scaled),
+                args=system,
                 stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
                 max_steps=None,
             )
             return found.ys[0], found.ys[0]
 
-        def one(table):
+        def one(systems):
             start = jnp.zeros(phi.shape[1], phi.dtype)
             before = jnp.concatenate([grid[1:2], jnp.diff(grid)[:-1]])  # a first step: as long as the last interval
-            _, rest = jax.lax.scan(interval, start, (table[:-1], grid[:-1], grid[1:], before))
+            _, rest = jax.lax.scan(interval, start, (systems, grid[:-1], grid[1:], before))
             thetas = jnp.concatenate([start[None], rest])
             return jax.vmap(lambda theta: 0.5 * mass @ (targets - phi @ theta) ** 2)(thetas)
 
-        return jax.lax.map(one, log_weights)
+        return jax.lax.map(one, systems)
 
     return losses
 

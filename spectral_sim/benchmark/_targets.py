@@ -126,7 +126,7 @@ TARGETS = {
     "operator/eigh-1e4": Target("operator", "operator, times eigenvectors at hR = 1e4", 1.5),
     "operator/auto": Target("operator", "operator, chosen route over eigenvectors, worst of all hR", 1.05, False),
     "operator/diffrax": Target(
-        "operator-run", "operator run, times diffrax Kvaerno5 at equal accuracy, 2 schedules x 256 x 48", 20
+        "operator-run", "operator run, times diffrax Kvaerno5 at equal accuracy, 1 schedule", 20
     ),
     "gradient/modal": Target(
         "gradient-modal", "gradient over forward, modal, 512 schedules x 512 modes x 256 times", 3.2, False

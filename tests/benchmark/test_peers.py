@@ -14,6 +14,7 @@ from spectral_sim.benchmark._operator_task import (
     by_dop853,
     by_expm,
     diffrax_run,
+    interval_systems,
     our_advance,
     our_run,
 )
@@ -83,7 +84,7 @@ def test_diffrax_on_data(data, solver):
     times = ss.log_times(0.1 / data.trace, 100 / data.trace, 5)
     tables = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 12)))
     exact = our_run(times, "eigh", None)(data.problem, tables)
-    losses = jax.jit(diffrax_run(times, solver, 1e-8))(data.problem, tables)
+    losses = jax.jit(diffrax_run(times, solver, 1e-8))(data.problem, interval_systems(data.problem, tables))
     np.testing.assert_allclose(losses, exact, rtol=1e-6)
 
 
