@@ -1,14 +1,14 @@
 """The benchmark suite: what the kernels reach beside the machine's limits and other programs for the same task."""
 
 from ._case import Case
-from ._compare import Change, compare
+from ._compare import Change, Comparison, compare
 from ._machine import DeviceError, commit, device_of, machine, slug, versions
 from ._markdown import markdown, shown
 from ._modal_task import bare_losses, numpy_losses
 from ._plots import write_plots
 from ._result import SUITE, CaseResult, Figure, Point, Program, Results, load_results, save_results
 from ._suite import CASES, chosen_cases, run_suite
-from ._targets import TARGETS, Target, verdict
+from ._targets import TARGETS, Standing, Target, incomparable, standings, verdict
 from ._timing import Spread, interleaved, spread
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Case",
     "CaseResult",
     "Change",
+    "Comparison",
     "DeviceError",
     "Figure",
     "Point",
@@ -23,6 +24,7 @@ __all__ = [
     "Results",
     "SUITE",
     "Spread",
+    "Standing",
     "TARGETS",
     "Target",
     "bare_losses",
@@ -30,6 +32,7 @@ __all__ = [
     "commit",
     "compare",
     "device_of",
+    "incomparable",
     "interleaved",
     "load_results",
     "machine",
@@ -40,6 +43,7 @@ __all__ = [
     "shown",
     "slug",
     "spread",
+    "standings",
     "verdict",
     "versions",
     "write_plots",

@@ -5,11 +5,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ._case import Case, Settings, ratio
+from ._case import Case, Settings
 from ._limits import gemm
 from ._modal_cases import modal_program
 from ._modal_task import ModalTask
-from ._operator_cases import operator_program
+from ._operator_cases import gemm_share, operator_program
 from ._operator_task import OperatorTask
 from ._result import CaseResult, Figure
 from ._timing import interleaved, spread
@@ -32,17 +32,16 @@ def _operator(settings: Settings, sizes: dict[str, int], result: CaseResult) -> 
     duration: Any = task.duration(100.0)
     ours, (product, product_flops) = operator_program(task, duration, _TOLERANCE), gemm(jnp.float32)
     seconds = interleaved({"ours": ours, "gemm": product}, settings.rounds)
-    terms, flops = task.flops(duration, _TOLERANCE)
     result.programs.append(ours.measured(seconds["ours"]))
     result.figures.append(
-        ratio(
+        gemm_share(
             "share of the float32 GEMM peak",
+            task.work(duration, _TOLERANCE),
+            "hR = 100",
             seconds["gemm"],
             seconds["ours"],
-            factor=flops / product_flops,
-            unit="share",
-            note=f"{terms} terms of two products each, h R = 100",
-            target="accelerator/operator",
+            product_flops,
+            "accelerator/operator",
         )
     )
 

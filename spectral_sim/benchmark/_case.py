@@ -63,11 +63,13 @@ def ratio(
     factor: float = 1.0,
     unit: str = "times",
     difference: float | None = None,
+    errors: tuple[float, float] | None = None,
+    tolerance: float | None = None,
     note: str = "",
     target: str | None = None,
 ) -> Figure:
     """A ratio of seconds, taken within rounds, times a constant."""
-    return Figure(name, spread(factor * above / below), unit, difference, note, target)
+    return Figure(name, spread(factor * above / below), unit, difference, note, target, errors, tolerance)
 
 
 def absent(name: str, error: BaseException, target: str | None = None) -> Figure:

@@ -15,6 +15,7 @@ from ..dynamics import PoolMoments, SelfGenerated, SGDMoments, ShellTransport, l
 from ..problems import power_law, torus
 from ..schedules import TableSchedule, chain, clip, lag, power_tilt, proportional, softmax, water_filling
 from ._case import Case, Settings
+from ._program import uncached
 from ._result import CaseResult, Figure
 from ._timing import spread
 
@@ -95,9 +96,10 @@ def _compile(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
 def _first_call(function: Callable[[Any], Any], start: Any) -> float:
     """Seconds to trace, compile and run, with nothing kept from before."""
     jax.clear_caches()
-    begin = time.perf_counter()
-    jax.block_until_ready(jax.jit(function)(start))
-    return time.perf_counter() - begin
+    with uncached():
+        begin = time.perf_counter()
+        jax.block_until_ready(jax.jit(function)(start))
+        return time.perf_counter() - begin
 
 
 def _retraces(function: Callable[[Any], Any], start: Any) -> int:

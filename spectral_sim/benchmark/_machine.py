@@ -19,6 +19,8 @@ __all__ = ["DeviceError", "commit", "device_of", "free_bytes", "machine", "peak_
 
 _PACKAGES = ("jax", "jaxlib", "equinox", "numpy", "scipy", "diffrax", "torch")
 
+_CGROUP = Path("/sys/fs/cgroup")
+
 
 class DeviceError(ValueError):
     """The device that was asked for is not there."""
@@ -96,12 +98,13 @@ def commit() -> str | None:
         return None
 
 
-def free_bytes(device: Any) -> int:
-    """Memory that a case may take."""
+def free_bytes(device: Any) -> float:
+    """Memory that a case may take: of the device, or what the system and a container leave to this process."""
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return require("psutil", "the benchmark suite", "pip install psutil").virtual_memory().available
+    free = require("psutil", "the benchmark suite", "pip install psutil").virtual_memory().available
+    return min(free, _container_free(_CGROUP))
 
 
 def peak_bytes(device: Any) -> dict[str, int]:
@@ -116,6 +119,15 @@ def peak_bytes(device: Any) -> dict[str, int]:
     if stats and "peak_bytes_in_use" in stats:
         found["device"] = stats["peak_bytes_in_use"]
     return found
+
+
+def _container_free(folder: Path) -> float:
+    """Memory below the limit of a container (control groups, version 2); infinite without one."""
+    try:
+        limit, used = ((folder / f"memory.{name}").read_text().strip() for name in ("max", "current"))
+        return float("inf") if limit == "max" else max(0, int(limit) - int(used))
+    except (OSError, ValueError):
+        return float("inf")
 
 
 def _cores() -> int:

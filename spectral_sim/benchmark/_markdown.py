@@ -3,7 +3,7 @@
 from typing import Any
 
 from ._result import CaseResult, Figure, Results
-from ._targets import TARGETS, verdict
+from ._targets import incomparable, standings
 from ._timing import Spread
 
 __all__ = ["markdown", "shown", "size_words"]
@@ -24,11 +24,13 @@ def markdown(results: Results) -> str:
         "## Targets",
         "",
     ]
-    judged = [(case, figure) for case in results.cases for figure in case.figures if figure.target is not None]
     rows = [
-        [TARGETS[f.target].text, TARGETS[f.target].wanted, shown(f), size_words(case), verdict(f, results.quick)]
-        for case, f in judged
-        if f.target is not None
+        [
+            *(s.target.text, s.target.wanted),
+            shown(s.figure) if s.figure is not None else f"not measured: {s.missing}",
+            *(size_words(s.case) if s.case is not None else "", s.verdict),
+        ]
+        for s in standings(results)
     ]
     lines += _table(("target", "wanted", "measured", "size", "verdict"), rows)
     lines += ["", "## Limits of this machine", ""]
@@ -43,14 +45,23 @@ def _case(case: CaseResult) -> list[str]:
     if case.status != "done":
         return [f"{case.status.capitalize()}: {case.reason}."]
     lines = [f"{case.reason.capitalize()}.", ""] if case.reason else []
+    if case.later:
+        lines += [f"A later run {case.later}; what follows is from before.", ""]
     if case.programs:
-        rows = [[p.name, f"{p.first_call:.2f} s", _seconds(p.run), _bytes(p.temporary_bytes)] for p in case.programs]
-        lines += [*_table(("program", "first call", "steady run", "scratch memory"), rows), ""]
+        rows = [
+            [p.name, f"{p.first_call:.2f} s", _seconds(p.run), _bytes(p.temporary_bytes), _bytes(p.peak_bytes)]
+            for p in case.programs
+        ]
+        columns = "program", "first call", "steady run", "scratch memory", "with arguments and outputs"
+        lines += [*_table(columns, rows), ""]
     if case.figures:
         rows = [[f.name, shown(f), "" if f.difference is None else f"{f.difference:.1e}", f.note] for f in case.figures]
         lines += [*_table(("figure", "measured", "difference of results", "note"), rows), ""]
     if case.points:
-        rows = [[p.axis, f"{p.size:,}", _seconds(p.run), f"{p.rate:.2e}"] for p in case.points]
+        rows = [
+            [p.axis, f"{p.size:,}", _seconds(p.run), "unknown" if p.rate is None else f"{p.rate:.2e}"]
+            for p in case.points
+        ]
         lines += [*_table(("axis", "size", "steady run", "work per second"), rows), ""]
     peaks = ", ".join(f"{_bytes(size)} {where}" for where, size in case.peak_bytes.items())
     made = f"{case.date}, commit {case.commit or 'unknown'}; {case.seconds:.0f} s"
@@ -65,7 +76,8 @@ def shown(figure: Figure) -> str:
     text = f"{_number(value.median, figure.unit)}{unit}"
     if value.rounds > 1:
         text += f" ({_number(value.low, figure.unit)} to {_number(value.high, figure.unit)})"
-    return text
+    reason = incomparable(figure)
+    return f"not comparable: {reason}; {text}" if reason else text
 
 
 def size_words(case: CaseResult) -> str:

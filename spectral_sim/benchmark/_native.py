@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["FLAGS", "NativeUnavailable", "build", "find_compiler", "modal_loop"]
+__all__ = ["COMPILE", "LINK", "NativeUnavailable", "build", "find_compiler", "modal_loop"]
 
-FLAGS = ("-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC")
+COMPILE = ("-c", "-O3", "-march=native", "-ffast-math", "-fopenmp", "-fPIC")
+LINK = ("-shared", "-fopenmp")
+"""Without -ffast-math: linked with it, a library makes the whole process that loads it flush small numbers to zero."""
 
 
 class NativeUnavailable(Exception):
@@ -34,23 +36,25 @@ def build(folder: Path) -> Path:
     compiler = find_compiler()
     if compiler is None:
         raise NativeUnavailable("no C compiler: install gcc, or name one in CC")
-    source, library = folder / "modal_loop.c", folder / "modal_loop.so"
+    source, unlinked, library = (folder / f"modal_loop.{kind}" for kind in ("c", "o", "so"))
     source.write_bytes(resources.files(__package__ or "").joinpath("modal_loop.c").read_bytes())
-    done = subprocess.run(
-        [compiler, *FLAGS, str(source), "-o", str(library), "-lm"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise NativeUnavailable(f"{compiler} failed: {' '.join(done.stderr.split())[:200]}")
+    for words in (
+        (*COMPILE, str(source), "-o", str(unlinked)),
+        (*LINK, str(unlinked), "-o", str(library), "-lm"),
+    ):
+        done = subprocess.run([compiler, *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NativeUnavailable(f"{compiler} failed: {' '.join(done.stderr.split())[:200]}")
     return library
 
 
-def modal_loop(log_energy: np.ndarray, rate: np.ndarray, durations: np.ndarray) -> Callable[[], np.ndarray]:
+def modal_loop(coefficient: np.ndarray, rate: np.ndarray, times: np.ndarray) -> Callable[[], np.ndarray]:
     """The modal loop on these arrays; each call returns losses, shape (schedules, times).
 
     Arguments:
-        log_energy: logarithm of multiplicity times initial energy, float32, shape (modes,).
+        coefficient: the share of every mode in the loss at the start, float32, shape (modes,).
         rate: -2 eigenvalue x weight, float32, shape (schedules, modes).
-        durations: float32, shape (intervals,).
+        times: float32, shape (times,).
 
     Raises:
         NativeUnavailable: it cannot be built.
@@ -61,14 +65,14 @@ def modal_loop(log_energy: np.ndarray, rate: np.ndarray, durations: np.ndarray) 
             function = ctypes.CDLL(str(build(Path(folder)))).modal_losses
         except OSError as error:
             raise NativeUnavailable(f"the library does not load: {error}") from error
-    arrays = [np.ascontiguousarray(x, np.float32) for x in (log_energy, rate, durations)]
+    function.restype = None
+    arrays = [np.ascontiguousarray(x, np.float32) for x in (coefficient, rate, times)]
     sizes = [ctypes.c_long(n) for n in (*arrays[1].shape, len(arrays[2]))]
 
     def call() -> np.ndarray:
-        losses = np.empty((rate.shape[0], len(durations) + 1), np.float32)
+        losses = np.empty((len(rate), len(times)), np.float32)
         pointers = [x.ctypes.data_as(ctypes.c_void_p) for x in (*arrays, losses)]
-        if function(*pointers[:3], *sizes, pointers[3]):
-            raise MemoryError("the loop in C found no memory")
+        function(*pointers[:3], *sizes, pointers[3])
         return losses
 
     return call

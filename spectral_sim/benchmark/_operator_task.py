@@ -1,7 +1,7 @@
 """The data task, weights on examples over one interval or a whole run, and every way to do it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +12,30 @@ from .._simulate import simulate
 from .._types import Array, Float, PerRefresh
 from ..dynamics import OperatorFlow
 from ..numerics import chebyshev_terms
+from ..numerics._chebyshev import expansion
 from ..problems import OperatorProblem
 from ..schedules import TableSchedule
 
-__all__ = ["OperatorTask", "by_expm", "by_solve_ivp", "diffrax_run", "our_advance", "our_run", "product_pair"]
+__all__ = [
+    "OperatorTask",
+    "Work",
+    "by_dop853",
+    "by_expm",
+    "diffrax_run",
+    "interval_systems",
+    "our_advance",
+    "our_run",
+    "product_pair",
+]
+
+
+class Work(NamedTuple):
+    """What a route does over an interval: terms of its expansion, flops of all products, and both in words."""
+
+    route: str
+    terms: int
+    flops: float
+    words: str
 
 
 class OperatorTask:
@@ -45,11 +65,36 @@ class OperatorTask:
         """h such that h R is `hr`."""
         return jnp.asarray(hr / self.trace, self.problem.dtype)
 
-    def flops(self, duration: Any, tolerance: float) -> tuple[int, float]:
-        """Terms of the expansion over an interval, and the flops of their products with Phi, two for each term."""
-        terms = chebyshev_terms(self.problem.features, duration * self.problem.example_mass * self.weights, tolerance)
-        schedules, examples, features = self.sizes.values()
-        return terms, terms * 4.0 * schedules * examples * features
+    def work(self, duration: Any, tolerance: float) -> Work | None:
+        """The work of the chosen route over an interval; None where it is not a count of products, or not known."""
+        features, scales = self.problem.features, duration * self.problem.example_mass * self.weights
+        schedules, examples, size = self.sizes.values()
+        route = _route(features, scales, tolerance)
+        if route == "features":
+            terms = chebyshev_terms(features, scales, tolerance)
+            words = f"{terms} terms of two products each"
+            return Work(route, terms, terms * 4.0 * schedules * examples * size, words)
+        if route == "gram":
+            norms = jax.lax.map(lambda s: jnp.linalg.norm(features.T @ (s[:, None] * features)), scales)
+            terms = int(expansion(jnp.max(norms), tolerance).terms)
+            forming, each = 2.0 * schedules * examples * size**2, 2.0 * schedules * size**2
+            return Work(
+                route, terms, forming + terms * each, f"matrices of all members, and {terms} products with them"
+            )
+        return None
+
+
+def _route(features: Array, scales: Array, tolerance: float) -> str:
+    """The route that a batch takes at these scales: "eigh", "gram" or "features"; "" where that cannot be told."""
+    try:
+        from ..numerics._weighted_phi import _FEW_FEATURES, _choose
+    except ImportError:
+        return ""
+    if features.shape[1] <= _FEW_FEATURES:
+        return "eigh"
+    drives = jnp.zeros((len(scales), 1, features.shape[1]), features.dtype)
+    choose = jax.vmap(lambda scale, drive: _choose(features, scale, drive, "auto", tolerance))
+    return ("eigh", "gram", "features")[int(np.ravel(choose(scales, drives))[0])]
 
 
 def our_advance(method: str, tolerance: float | None) -> Callable[..., Array]:
@@ -79,41 +124,56 @@ def our_run(times: np.ndarray, method: str, tolerance: float | None) -> Callable
     return losses
 
 
+def interval_systems(problem: OperatorProblem, log_weights: Array) -> tuple[Array, Array]:
+    """M_w and the drive at the start, shapes (schedules, intervals, features[, features])."""
+    phi, targets, mass = problem.features, problem.targets[:, 0], problem.example_mass
+
+    def system(log_weights):
+        weights = jnp.exp(log_weights - jnp.max(log_weights))
+        scaled = (mass * weights / (weights @ mass))[:, None] * phi
+        return phi.T @ scaled, targets @ scaled
+
+    return jax.jit(lambda tables: jax.lax.map(lambda table: jax.lax.map(system, table[:-1]), tables))(log_weights)
+
+
 def diffrax_run(times: np.ndarray, solver: str, tolerance: float) -> Callable[[Any, Any], Array]:
-    """The same by diffrax: one solve of the whole run, whose steps end where the weights jump.
+    """(problem, systems) -> the same by diffrax, which is given M_w and its drive: see `interval_systems`.
+
+    A solve for each interval is faster by far than one whose steps end at the jumps. Schedules take turns, as in
+    lock-step all would wait for the slowest.
 
     Raises:
         ImportError: diffrax is not installed.
     """
     diffrax = require("diffrax", "the diffrax peer", "pip install diffrax")
 
-    def losses(problem, log_weights):
+    def losses(problem, systems):
         grid = jnp.asarray(times, problem.dtype)
         phi, targets, mass = problem.features, problem.targets[:, 0], problem.example_mass
 
-        def field(t, theta, weights):
-            row = jnp.clip(jnp.searchsorted(grid, t, side="right") - 1, 0, len(times) - 2)
-            return phi.T @ (mass * weights[row] * (targets - phi @ theta))
-
-        def one(table):
-            weights = jnp.exp(table - jnp.max(table, axis=1, keepdims=True))
+        def interval(theta, held):
+            system, begin, end, before = held
             found = diffrax.diffeqsolve(
-                diffrax.ODETerm(field),
+                diffrax.ODETerm(lambda t, theta, system: system[1] - system[0] @ theta),
                 getattr(diffrax, solver)(),
-                t0=grid[0],
-                t1=grid[-1],
-                dt0=grid[1],
-                y0=jnp.zeros(phi.shape[1], phi.dtype),
-                args=weights / (weights @ mass)[:, None],
-                saveat=diffrax.SaveAt(ts=grid),
-                stepsize_controller=diffrax.ClipStepSizeController(
-                    diffrax.PIDController(rtol=tolerance, atol=tolerance), step_ts=grid[1:-1], jump_ts=grid[1:-1]
-                ),
+                t0=begin,
+                t1=end,
+                dt0=before,
+                y0=theta,
+                args=system,
+                stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
                 max_steps=None,
             )
-            return jax.vmap(lambda theta: 0.5 * mass @ (targets - phi @ theta) ** 2)(found.ys)
+            return found.ys[0], found.ys[0]
 
-        return jax.vmap(one)(log_weights)
+        def one(systems):
+            start = jnp.zeros(phi.shape[1], phi.dtype)
+            before = jnp.concatenate([grid[1:2], jnp.diff(grid)[:-1]])  # a first step: as long as the last interval
+            _, rest = jax.lax.scan(interval, start, (systems, grid[:-1], grid[1:], before))
+            thetas = jnp.concatenate([start[None], rest])
+            return jax.vmap(lambda theta: 0.5 * mass @ (targets - phi @ theta) ** 2)(thetas)
+
+        return jax.lax.map(one, systems)
 
     return losses
 
@@ -141,7 +201,7 @@ def by_expm(task: OperatorTask, duration: float) -> Callable[[], np.ndarray]:
     return call
 
 
-def by_solve_ivp(task: OperatorTask, duration: float, method: str, tolerance: float) -> Callable[[], np.ndarray]:
+def by_dop853(task: OperatorTask, duration: float, tolerance: float) -> Callable[[], np.ndarray]:
     """The same by SciPy's solve_ivp.
 
     Raises:
@@ -154,9 +214,8 @@ def by_solve_ivp(task: OperatorTask, duration: float, method: str, tolerance: fl
         for matrix, drive in _systems(task):
             field = lambda t, theta, matrix=matrix, drive=drive: drive - matrix @ theta
             options = {"rtol": tolerance, "atol": tolerance * 1e-3}
-            if method in ("BDF", "Radau"):
-                options["jac"] = -matrix
-            steps.append(solve_ivp(field, (0, duration), np.zeros(len(drive)), method, (duration,), **options).y[:, -1])
+            found = solve_ivp(field, (0, duration), np.zeros(len(drive)), "DOP853", (duration,), **options)
+            steps.append(found.y[:, -1])
         return np.stack(steps)
 
     return call

@@ -1,5 +1,6 @@
 """The pictures: roofs and what stands under them, ratios beside their targets, growth along each axis."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,14 @@ import numpy as np
 
 from ..report import BOUND_COLOUR, PALETTE, new_figure, require
 from ._result import CaseResult, Program, Results
-from ._targets import TARGETS, verdict
+from ._targets import Standing, standings
 
 __all__ = ["PLOTS", "write_plots"]
 
 _DPI = 130
 _GRID = {"lw": 0.4, "color": "#dddddd"}
 _MARKERS = "osD^vP"
-_VERDICT_COLOURS = {"met": PALETTE[2], "not met": PALETTE[1], "not judged": PALETTE[0]}
+_VERDICT_COLOURS = {"met": PALETTE[2], "not met": PALETTE[1]}
 
 
 def write_plots(results: Results, folder: Path) -> list[str]:
@@ -31,8 +32,12 @@ def write_plots(results: Results, folder: Path) -> list[str]:
 
 
 def _roofline(results: Results) -> Any:
-    """Operations a second over operations per byte, by the compiler's count, under the roofs that were measured."""
-    programs = [p for case in results.cases for p in case.programs if p.flops and p.bytes_accessed]
+    """Operations a second over operations per byte, under the roofs that were measured.
+
+    The counts are the compiler's, of a stand-in for the inner loop of each program, as it counts loops only once.
+    """
+    named = [(c.name, p) for c in results.cases for p in c.programs if p.flops and p.bytes_accessed]
+    programs = [program for _, program in named]
     roofs = {limit.name: limit.value.median for limit in results.limits if limit.value is not None}
     if not programs or "copy" not in roofs:
         return None
@@ -49,14 +54,15 @@ def _roofline(results: Results) -> Any:
         axes.plot(
             [roof / copy, high], [roof, roof], color=colour, ls=dash, lw=1.8, label=f"roof: {name}, {_si(roof)}op/s"
         )
-    for program, place, marker, colour in zip(programs, places, _MARKERS, PALETTE[3:] + PALETTE, strict=False):
-        label = f"{program.name}, {program.dtype}: {_si(place[1])}op/s"
+    marks = zip(itertools.cycle(_MARKERS), itertools.cycle(PALETTE[3:] + PALETTE), strict=False)
+    for (case, program), place, (marker, colour) in zip(named, places, marks, strict=False):
+        label = f"stand-in for {case}, {program.dtype}: {_si(place[1])}op/s"
         axes.plot(*place, marker, ms=9, color=colour, mec="black", label=label, ls="none", zorder=5)
     bottom = min(y for _, y in places) / 20
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, 3 * max(*roofs.values(), copy * low)))
     axes.set(
-        xlabel="operations per byte accessed (the compiler's count; caches may serve them)",
-        ylabel="operations per second",
+        xlabel="operations per byte accessed (counted by the compiler on a stand-in for the inner loop)",
+        ylabel="operations per second, by that count",
     )
     axes.grid(True, which="major", **_GRID)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
@@ -69,41 +75,57 @@ def _work(program: Program) -> float:
 
 
 def _ratios(results: Results) -> Any:
-    """Every figure with a target over its bound, turned so that right of the line is met."""
-    judged = [(case, f) for case in results.cases for f in case.figures if f.target and f.value is not None]
-    judged = [(case, f) for case, f in judged if TARGETS[f.target or ""].bound > 0]
-    if not judged:
+    """Every target, its figure over its bound, turned so that right of the line is met."""
+    rows = standings(results)
+    if not any(standing.figure is not None and standing.figure.value is not None for standing in rows):
         return None
-    figure = new_figure(10, 1.6 + 0.42 * len(judged))
+    figure = new_figure(10, 1.8 + 0.42 * len(rows))
     axes = figure.subplots()
     seen, edges = {}, [1.0]
-    for row, (_, f) in enumerate(judged):
-        target, value = TARGETS[f.target or ""], f.value
-        assert value is not None
-        shares = [v / target.bound for v in (value.low, value.median, value.high)]
-        low, middle, high = shares if target.at_least else [1 / s for s in reversed(shares)]
-        judgement = verdict(f, results.quick).partition(":")[0]
-        colour = _VERDICT_COLOURS[judgement]
-        axes.plot([low, high], [row, row], color=colour, lw=3, alpha=0.45, solid_capstyle="butt")
-        seen[judgement] = axes.plot(middle, row, "o" if judgement != "not met" else "X", color=colour, ms=9)[0]
-        unit = " s" if f.unit == "s" else ""
-        words = f"{value.median:.3g}{unit}", f"{target.wanted}{unit}"
-        for place, word in zip((1.02, 1.16), words, strict=True):
+    for row, standing in enumerate(rows):
+        judgement, target, shares = standing.verdict.partition(":")[0], standing.target, _shares(standing)
+        colour = _VERDICT_COLOURS.get(judgement, PALETTE[0])
+        value = standing.figure.value if standing.figure is not None else None
+        if shares is not None:
+            low, middle, high = shares
+            axes.plot([low, high], [row, row], color=colour, lw=3, alpha=0.45, solid_capstyle="butt")
+            marker = {"met": "o", "not met": "X"}.get(judgement, "D")
+            seen[judgement] = axes.plot(middle, row, marker, color=colour, ms=9)[0]
+            edges += [low, high]
+        elif value is None:
+            axes.text(0.99, row, judgement, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=9)
+        else:  # nothing is to be divided by a bound of zero
+            words = f"{value.median:g}: {judgement}"
+            axes.text(0.99, row, words, transform=axes.get_yaxis_transform(), va="center", ha="right", fontsize=9)
+        unit = " s" if standing.figure is not None and standing.figure.unit == "s" else ""
+        words = "–" if value is None else f"{value.median:.3g}{unit}", f"{target.wanted}{unit}"
+        for place, word in zip((1.02, 1.18), words, strict=True):
             axes.text(place, row, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
-        edges += [low, high]
     axes.axvline(1, color="black", lw=1.2)
-    axes.set_yticks(range(len(judged)), [_wrapped(TARGETS[f.target or ""].text) for _, f in judged], fontsize=9)
-    for place, word in ((1.02, "measured"), (1.16, "wanted")):
+    axes.set_yticks(range(len(rows)), [_wrapped(standing.target.text) for standing in rows], fontsize=9)
+    for place, word in ((1.02, "measured"), (1.18, "wanted")):
         axes.text(place, -0.9, word, transform=axes.get_yaxis_transform(), va="center", fontsize=9, style="italic")
-    axes.set(xscale="log", xlim=(min(edges) / 1.5, max(edges) * 1.5), ylim=(len(judged) - 0.4, -0.6))
+    axes.set(xscale="log", xlim=(min(edges) / 1.5, max(edges) * 1.5), ylim=(len(rows) - 0.4, -0.6))
     axes.set_xlabel("how far beyond the target (1: just met), log scale")
     _plain_log(axes.xaxis)
     axes.grid(True, axis="x", which="major", **_GRID)
     axes.set_axisbelow(True)
     figure.get_layout_engine().set(rect=(0, 0, 0.98, 1))  # the column on the right counts as half its width
-    figure.legend(seen.values(), seen.keys(), loc="outside lower center", ncols=3, frameon=False)
+    if seen:
+        figure.legend(seen.values(), seen.keys(), loc="outside lower center", ncols=len(seen), frameon=False)
     figure.suptitle(f"Measured against targets: {_machine(results)}")
     return figure
+
+
+def _shares(standing: Standing) -> tuple[float, float, float] | None:
+    """Lower quartile, median and upper one over the bound; upside down where less is better; None without."""
+    value = standing.figure.value if standing.figure is not None else None
+    bound = standing.target.bound
+    if value is None or bound <= 0 or not 0 < value.low <= value.high < float("inf"):
+        return None
+    if standing.target.at_least:
+        return value.low / bound, value.median / bound, value.high / bound
+    return bound / value.high, bound / value.median, bound / value.low
 
 
 def _scaling(results: Results) -> Any:

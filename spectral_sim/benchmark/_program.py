@@ -1,7 +1,8 @@
-"""Compile a program and learn what it costs: first call, scratch memory, the compiler's own count of its work."""
+"""Compile a program and learn what it costs: first call, memory, the compiler's own count of its work."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,22 @@ import numpy as np
 from ._result import Program
 from ._timing import spread
 
-__all__ = ["Body", "Compiled"]
+__all__ = ["Body", "Compiled", "uncached"]
+
+
+@contextmanager
+def uncached() -> Iterator[None]:
+    """Compile anew inside the block: what an earlier process has left in JAX's cache on disk is not looked at."""
+    from jax.experimental.compilation_cache import compilation_cache
+
+    before = jax.config.values["jax_enable_compilation_cache"]
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()  # JAX asks once per process whether there is one
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", before)
+        compilation_cache.reset_cache()
 
 
 @dataclass(frozen=True)
@@ -35,9 +51,10 @@ class Compiled:
 
     def __init__(self, name: str, function: Callable[..., Any], *arguments: Any, body: Body | None = None, dtype: Any):
         self.name, self.arguments, self.dtype = name, arguments, np.dtype(dtype).name
-        begin = time.perf_counter()
-        self._executable = jax.jit(function).lower(*arguments).compile()
-        self.result = jax.block_until_ready(self())
+        with uncached():
+            begin = time.perf_counter()
+            self._executable = jax.jit(function).lower(*arguments).compile()
+            self.result = jax.block_until_ready(self())
         self.first_call = time.perf_counter() - begin
         self._work = {} if body is None else _work(body)
 
@@ -50,8 +67,14 @@ class Compiled:
             memory = self._executable.memory_analysis()
         except (NotImplementedError, jax.errors.JaxRuntimeError):
             memory = None
-        temporary = None if memory is None else int(memory.temp_size_in_bytes)
-        return Program(self.name, self.first_call, spread(seconds), temporary, **self._work, dtype=self.dtype)
+        size = lambda kind: None if memory is None else int(getattr(memory, f"{kind}_size_in_bytes"))
+        return Program(
+            *(self.name, self.first_call, spread(seconds), size("temp")),
+            **self._work,
+            dtype=self.dtype,
+            argument_bytes=size("argument"),
+            output_bytes=size("output"),
+        )
 
 
 def _work(body: Body) -> dict[str, float | None]:

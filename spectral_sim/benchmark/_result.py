@@ -10,8 +10,10 @@ from ._timing import Spread
 
 __all__ = ["SUITE", "CaseResult", "Figure", "Point", "Program", "Results", "load_results", "save_results"]
 
-SUITE = 1
+SUITE = 2
 """Version of the suite: results of different versions measure different things and are not compared."""
+
+_MACHINE = {"processor", "architecture", "cores", "memory", "system", "platform", "device", "devices"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Figure:
         difference: largest relative difference between the results of the two sides, for ratios to a peer.
         note: the size and accuracy it was measured at, or the reason why it was not.
         target: key of the target that it is judged by, if any.
+        errors: ours and the peer's, against a reference; None where that was not looked at.
+        tolerance: the accuracy that the case asks for, for ratios to a peer.
     """
 
     name: str
@@ -33,6 +37,8 @@ class Figure:
     difference: float | None = None
     note: str = ""
     target: str | None = None
+    errors: tuple[float, float] | None = None
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Program:
         flops, transcendentals, bytes_accessed: of a whole run, by the compiler's cost analysis of one pass of the inner
             loop, whose body it counts once, times the passes; None where that is not known.
         dtype: of its arithmetic.
+        argument_bytes, output_bytes: what comes in and goes out; None if the compiler does not say.
     """
 
     name: str
@@ -57,26 +64,41 @@ class Program:
     transcendentals: float | None = None
     bytes_accessed: float | None = None
     dtype: str = "float32"
+    argument_bytes: int | None = None
+    output_bytes: int | None = None
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """Most that is alive at once while it runs; None if the compiler does not say."""
+        parts = self.temporary_bytes, self.argument_bytes, self.output_bytes
+        return None if None in parts else sum(part or 0 for part in parts)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a scaling curve: `run` seconds at `size` along `axis`, everything else held; work per second."""
+    """One point of a scaling curve: `run` seconds at `size` along `axis`, everything else held.
+
+    `rate` is work per second, None where the work is not known.
+    """
 
     axis: str
     size: int
     run: Spread
-    rate: float
+    rate: float | None
 
 
 @dataclass
 class CaseResult:
-    """A case: "done", "skipped" or "failed", the last two with a reason; `date` and `commit` are its own."""
+    """A case: "done", "skipped" or "failed", the last two with a reason; `date` and `commit` are its own.
+
+    `later` says how a later run of a case that is done went wrong: what was measured before is kept.
+    """
 
     name: str
     title: str
     status: str
     reason: str = ""
+    later: str = ""
     date: str = ""
     commit: str | None = None
     seconds: float = 0.0
@@ -89,7 +111,11 @@ class CaseResult:
 
 @dataclass
 class Results:
-    """What was measured on one machine; `limits` are the roofs, in operations or bytes per second."""
+    """What was measured on one machine; `limits` are the roofs, in operations or bytes per second.
+
+    Raises:
+        TypeError: the machine or the versions lack what every result has.
+    """
 
     quick: bool
     machine: dict[str, Any]
@@ -97,6 +123,15 @@ class Results:
     limits: list[Figure] = field(default_factory=list)
     cases: list[CaseResult] = field(default_factory=list)
     suite: int = SUITE
+
+    def __post_init__(self):
+        if not (self.machine.keys() >= _MACHINE and "jax" in self.versions):
+            raise TypeError("no description of the machine")
+
+    @property
+    def platform(self) -> str:
+        """Of the device, as JAX names it."""
+        return self.machine["platform"]
 
     def case(self, name: str) -> CaseResult | None:
         """The case of that name, None if it was not run."""
@@ -117,26 +152,37 @@ def load_results(path: Path) -> Results:
         ValueError: it is no result of this suite, or of another version of it.
         OSError: it cannot be read.
     """
+    refusal = f"{path} is no result of the benchmark suite, or damaged: give a results.json."
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         version = raw["suite"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no result of the benchmark suite: give a results.json.") from error
-    if version != SUITE:
+        found = _results(raw) if version == SUITE else None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(refusal) from error
+    if found is None:
         raise ValueError(
             f"{path} was written by version {version} of the suite, this is version {SUITE}: what they measure "
             "differs; run the suite again."
         )
+    return found
+
+
+def _results(raw: dict[str, Any]) -> Results:
     cases = []
     for case in raw.pop("cases"):
-        programs = [Program(**{**p, "run": Spread(**p["run"])}) for p in case.pop("programs")]
-        points = [Point(**{**p, "run": Spread(**p["run"])}) for p in case.pop("points")]
+        programs = [Program(**{**p, "run": _spread(p["run"])}) for p in case.pop("programs")]
+        points = [Point(**{**p, "run": _spread(p["run"])}) for p in case.pop("points")]
         figures = [_figure(f) for f in case.pop("figures")]
         cases.append(CaseResult(**case, programs=programs, points=points, figures=figures))
     limits = [_figure(f) for f in raw.pop("limits")]
     return Results(**raw, limits=limits, cases=cases)
 
 
+def _spread(raw: dict[str, Any]) -> Spread:
+    return Spread(float(raw["median"]), float(raw["low"]), float(raw["high"]), int(raw["rounds"]))
+
+
 def _figure(raw: dict[str, Any]) -> Figure:
-    value = raw.pop("value")
-    return Figure(**raw, value=None if value is None else Spread(**value))
+    value, errors = raw.pop("value"), raw.pop("errors")
+    pair = None if errors is None else (float(errors[0]), float(errors[1]))
+    return Figure(**raw, value=None if value is None else _spread(value), errors=pair)

@@ -27,17 +27,18 @@ def _scaling(
     settings: Settings,
     sizes: dict[str, int],
     result: CaseResult,
-    build: Callable[[dict[str, int]], tuple[Callable[[], Any], float]],
+    build: Callable[[dict[str, int]], tuple[Callable[[], Any], float | None]],
     axes: tuple[str, ...],
 ) -> None:
-    """Halve each of `axes` in turn; `build(sizes)` gives a call and the work that it does."""
+    """Halve each of `axes` in turn; `build(sizes)` gives a call and the work that it does, None if not known."""
     for axis in axes:
         calls, works = {}, {}
         for size in (sizes[axis] >> n for n in reversed(range(_HALVINGS + 1))):
             calls[str(size)], works[str(size)] = build({**sizes, axis: size})
         for size, seconds in interleaved(calls, settings.rounds).items():
             run = spread(seconds)
-            result.points.append(Point(axis, int(size), run, works[size] / run.median))
+            work = works[size]
+            result.points.append(Point(axis, int(size), run, None if work is None else work / run.median))
 
 
 def _modal(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
@@ -52,7 +53,8 @@ def _operator(settings: Settings, sizes: dict[str, int], result: CaseResult) -> 
     def build(sizes):
         task = OperatorTask(sizes["schedules"], sizes["examples"], sizes["features"])
         duration = task.duration(_HR)
-        return operator_program(task, duration, TOLERANCE), task.flops(duration, TOLERANCE)[1]
+        work = task.work(duration, TOLERANCE)
+        return operator_program(task, duration, TOLERANCE), None if work is None else work.flops
 
     _scaling(settings, sizes, result, build, ("examples", "features"))
 

@@ -2,6 +2,7 @@
 
 import datetime
 import difflib
+import itertools
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -19,9 +20,10 @@ from ._limits import OPERATIONS_PER_EXP, copy_pass, exp_pass, gemm
 from ._machine import commit, device_of, free_bytes, machine, peak_bytes, versions
 from ._modal_cases import CASES as _MODAL
 from ._operator_cases import CASES as _OPERATOR
+from ._plots import PLOTS
 from ._result import CaseResult, Figure, Results, load_results, save_results
 from ._scaling_cases import CASES as _SCALING
-from ._timing import interleaved, spread
+from ._timing import interleaved, one_blas_thread, spread
 
 __all__ = ["CASES", "chosen_cases", "measure_limits", "run_case", "run_suite"]
 
@@ -59,8 +61,8 @@ def run_suite(
     """Run cases and write the file anew after each, so that nothing measured is lost.
 
     Arguments:
-        path: the JSON file. Cases that it holds stay until they are run again; a file from another machine or other
-            versions is put aside.
+        path: the JSON file. Cases that it holds stay until they are run again with success; a file from another machine
+            or other versions is put aside, with the tables and plots beside it.
         quick: fewer rounds and smaller sizes; targets are not judged.
         device: platform to run on, as JAX names it; the default one if None.
         only: names of the cases to run; all if empty.
@@ -80,7 +82,7 @@ def run_suite(
     if earlier is not None:
         results.cases, results.limits = earlier.cases, earlier.limits
     save_results(results, path)
-    with jax.default_device(chosen):
+    with jax.default_device(chosen), one_blas_thread():
         tell("limits", 0, len(cases) + 1)
         results.limits = _highest(measure_limits(settings), results.limits)
         for index, case in enumerate(cases, start=1):
@@ -133,7 +135,7 @@ def measure_limits(settings: Settings) -> list[Figure]:
 
 
 def _earlier(path: Path, results: Results) -> Results | None:
-    """What was measured before on this machine with these versions; another file is put aside, not overwritten."""
+    """What was measured before on this machine with these versions; others are put aside, not overwritten."""
     if not path.exists():
         return None
     try:
@@ -143,8 +145,19 @@ def _earlier(path: Path, results: Results) -> Results | None:
     except ValueError:
         pass
     written = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
-    path.rename(path.with_name(f"{path.stem}-{written:%Y%m%dT%H%M%S}.json"))
+    for file in (path, path.with_suffix(".md"), *(path.with_name(name) for name in PLOTS)):
+        if file.exists():
+            _put_aside(file, f"{written:%Y%m%dT%H%M%S}")
     return None
+
+
+def _put_aside(file: Path, mark: str) -> None:
+    """Rename a file so that nothing is overwritten."""
+    for count in itertools.count(1):
+        place = file.with_name(f"{file.stem}-{mark}{f'-{count}' if count > 1 else ''}{file.suffix}")
+        if not place.exists():
+            file.rename(place)
+            return
 
 
 def _highest(new: list[Figure], old: list[Figure]) -> list[Figure]:
@@ -155,12 +168,17 @@ def _highest(new: list[Figure], old: list[Figure]) -> list[Figure]:
 
 
 def _replace(cases: list[CaseResult], new: CaseResult) -> None:
+    """Put a case in the place of the one before; one that is done stays when the new run is not, and says so."""
+    old = next((case for case in cases if case.name == new.name), None)
+    if old is not None and old.status == "done" and new.status != "done":
+        old.later = f"{new.status} on {new.date}: {new.reason}"
+        return
     cases[:] = [case for case in cases if case.name != new.name] + [new]
     order = list(CASES)
     cases.sort(key=lambda case: order.index(case.name) if case.name in order else len(order))
 
 
-def _too_large(case: Case, sizes: dict[str, int], free: int) -> str:
+def _too_large(case: Case, sizes: dict[str, int], free: float) -> str:
     """Why a case does not fit into memory and the size that would, "" if it fits."""
     needed = case.bytes(sizes)
     if needed <= free:

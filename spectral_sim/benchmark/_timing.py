@@ -1,14 +1,16 @@
 """Interleaved timing: ours, peer, ours, peer, so that what else runs on the machine meets all of them alike."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import jax
 import numpy as np
 
-__all__ = ["Spread", "interleaved", "spread"]
+__all__ = ["Spread", "interleaved", "one_blas_thread", "spread"]
 
 Clock = Callable[[], float]
 
@@ -37,7 +39,8 @@ def interleaved(
 ) -> dict[str, np.ndarray]:
     """Seconds of every call in every round, each round running all of them once in turn.
 
-    A round before the first is not counted; short calls are repeated as it tells. Ratios are to be taken within rounds.
+    Each round begins with another call than the last, so that none always follows the same one. A round before the
+    first is not counted; short calls are repeated as it tells. Ratios are to be taken within rounds.
 
     Arguments:
         calls: functions by name, compiled already; arrays they return are waited for.
@@ -52,10 +55,30 @@ def interleaved(
         once = _timed(call, 1, clock)
         repeats[name] = int(np.clip(np.ceil(_SHORTEST / max(once, 1e-9)), 1, _MOST_REPEATS))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            seconds[name].append(_timed(call, repeats[name], clock) / repeats[name])
+    names = list(calls)
+    for turn in range(rounds):
+        first = turn % max(len(names), 1)
+        for name in names[first:] + names[:first]:
+            seconds[name].append(_timed(calls[name], repeats[name], clock) / repeats[name])
     return {name: np.array(values) for name, values in seconds.items()}
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Inside the block LAPACK, which eigenvectors and implicit solvers call, runs on one thread of its own.
+
+    Its threads wait for each other by spinning. Where anything else wants a core, also our own programs, an
+    eigendecomposition then takes fifty times as long, and at these sizes more threads gain it nothing. JAX's own
+    products do not go through it. Without threadpoolctl, which scikit-learn brings along, nothing is changed.
+    """
+    if find_spec("threadpoolctl") is None:
+        yield
+        return
+    import scipy.linalg  # noqa: F401  only a library that is loaded can be limited; JAX loads this one when it is used
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def _timed(call: Callable[[], Any], repeats: int, clock: Clock) -> float:

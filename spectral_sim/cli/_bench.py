@@ -1,5 +1,6 @@
 """The command `bench`."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from ..benchmark import (
     CASES,
     CaseResult,
+    Results,
     chosen_cases,
     compare,
     device_of,
@@ -45,6 +47,10 @@ def bench(
     device_per_core()
     with running("matplotlib", what="the benchmark suite") as progress:
         if compare_files is not None:
+            given = {"--quick": quick, "--device": device, "--output": output, "--only": only}
+            others = [name for name, value in given.items() if value]
+            if others:
+                raise UserError(f"--compare only reads two files: leave out {', '.join(others)}.")
             _compare(*compare_files)
             return
         with explained(""):
@@ -55,7 +61,6 @@ def bench(
         with explained(f"--output {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             path.with_suffix(".tmp").touch()
-        results = None
         try:
             with steps(progress, "bench") as shown_steps:
                 results = run_suite(
@@ -65,39 +70,57 @@ def bench(
                     only=[case.name for case in cases],
                     tell=lambda name, index, total: shown_steps.start(index, total, name),
                 )
-        finally:
-            # an interrupted run shows what it has, as a whole one does
-            results = results or load_results(path)
-            (folder / "results.md").write_text(markdown(results), encoding="utf-8")
-            with explained("plots"):
-                write_plots(results, folder)
-        _print([case for case in results.cases if case.name in {chosen.name for chosen in cases}], quick)
+        except OSError as error:
+            raise UserError(f"--output {folder}: {' '.join(str(error).split())}") from error
+        except BaseException:
+            # an interrupted run shows what it has, as a whole one does; what stopped it counts, not what follows
+            with suppress(Exception):
+                _write(load_results(path), folder)
+            raise
+        with explained(f"--output {folder}"):
+            _write(results, folder)
+        chosen = [case for case in results.cases if case.name in {case.name for case in cases}]
+        _print(chosen, results)
         progress.print(f"wrote {folder}: results.json, results.md and plots", highlight=False, markup=False)
+        if any(case.status == "failed" or case.later.startswith("failed") for case in chosen):
+            raise typer.Exit(1)
 
 
-def _print(cases: list[CaseResult], quick: bool) -> None:
+def _write(results: Results, folder: Path) -> None:
+    (folder / "results.md").write_text(markdown(results), encoding="utf-8")
+    write_plots(results, folder)
+
+
+def _print(cases: list[CaseResult], results: Results) -> None:
     for case in cases:
         typer.echo(f"{case.name}: {_state(case)}")
         for figure in case.figures:
-            judged = verdict(figure, quick)
+            judged = verdict(figure, results.quick, results.platform)
             typer.echo(f"  {figure.name}: {shown(figure)}" + (f"  [{judged}]" if judged else ""))
 
 
 def _state(case: CaseResult) -> str:
-    return f"{case.seconds:.0f} s" if case.status == "done" else f"{case.status}, {case.reason}"
+    if case.status != "done":
+        return f"{case.status}, {case.reason}"
+    return f"{case.later}; kept from before:" if case.later else f"{case.seconds:.0f} s"
 
 
 def _compare(before: Path, after: Path) -> None:
     with explained(""):
         old, new = load_results(before), load_results(after)
-        changes = compare(old, new)
-    if not changes:
-        raise UserError(f"{before} and {after} have no figure in common.")
+        found = compare(old, new)
     for name, results in (("before", old), ("after", new)):
         commits = ", ".join(dict.fromkeys(case.commit or "unknown" for case in results.cases))
         typer.echo(f"{name}: {slug(results.machine)}, jax {results.versions['jax']}, commit {commits}")
-    width = max(len(f"{change.case}: {change.figure}") for change in changes)
-    for change in changes:
-        mark = "  beyond the spread" if change.beyond else ""
-        name = f"{change.case}: {change.figure}"
-        typer.echo(f"{name:{width}}  {change.before:10.4g} -> {change.after:10.4g}  {change.relative:+7.1%}{mark}")
+    if not found.changes:
+        raise UserError(f"{before} and {after} have nothing in common.")
+    width = max(len(f"{change.case}: {change.name}") for change in found.changes)
+    for change in found.changes:
+        relative = "" if change.relative is None else f"{change.relative:+.1%}"
+        marks = [change.direction, "other sizes" if change.sizes_differ else ""]
+        words = "".join(f"  {mark}" for mark in marks if mark)
+        name = f"{change.case}: {change.name}"
+        typer.echo(f"{name:{width}}  {change.before:10.4g} -> {change.after:10.4g}  {relative:>7}{words}".rstrip())
+    for file, names in (("before", found.only_before), ("after", found.only_after)):
+        for name in names:
+            typer.echo(f"only {file}: {name}")

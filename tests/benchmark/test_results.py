@@ -18,6 +18,7 @@ from spectral_sim.benchmark import (
     load_results,
     markdown,
     save_results,
+    shown,
     verdict,
     write_plots,
 )
@@ -61,7 +62,19 @@ def test_round_trip(tmp_path):
 
 def test_other_files_are_refused(tmp_path):
     path = tmp_path / "results.json"
-    for text in ("not json", "[1]", "{}"):
+    whole = dataclasses.asdict(make_results(limit=0.8))
+    damaged = [
+        {**whole, "cases": 3},
+        {**whole, "limits": [{}]},
+        {**whole, "machine": {}},
+        {**whole, "other": 1},
+        {name: value for name, value in whole.items() if name != "cases"},
+        {**whole, "cases": [{**whole["cases"][0], "figures": [{"name": "no value"}]}]},
+        {**whole, "cases": [{**whole["cases"][0], "programs": [{"name": "bad", "run": None}]}]},
+        {**whole, "cases": [{"name": "bare"}]},
+        {**whole, "cases": [None]},
+    ]
+    for text in ("not json", "[1]", "{}", "3", *map(json.dumps, damaged)):
         path.write_text(text)
         with pytest.raises(ValueError, match="is no result of the benchmark suite"):
             load_results(path)
@@ -71,11 +84,37 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_changes_beyond_the_spread_are_told_apart():
-    changes = compare(make_results(limit=0.8, numpy=4.0, old=1.0), make_results(limit=0.82, numpy=5.0))
-    assert [(c.figure, c.beyond) for c in changes] == [("limit", False), ("numpy", True)]
-    assert changes[1].relative == pytest.approx(0.25)
+    before = make_results(limit=0.8, numpy=4.0, gradient=2.0, old=1.0)
+    found = compare(before, make_results(limit=0.82, numpy=5.0, gradient=3.0))
+    figures = {c.name: c for c in found.changes if c.name in ("limit", "numpy", "gradient")}
+    assert [(name, c.direction) for name, c in figures.items()] == [
+        *(("limit", ""), ("numpy", "better"), ("gradient", "worse"))
+    ]
+    assert figures["numpy"].relative == pytest.approx(0.25)
+    assert (found.only_before, found.only_after) == (["modal: old"], [])
     with pytest.raises(ValueError, match="one run is quick"):
         compare(make_results(), dataclasses.replace(make_results(), quick=True))
+
+
+def test_programs_points_and_limits_are_compared_too():
+    before, after = make_results(zero=0.0), make_results(zero=1.0)
+    case = after.cases[0]
+    program = dataclasses.replace(case.programs[0], first_call=0.55, argument_bytes=2**20, output_bytes=0)
+    before.cases[0].programs[:] = [dataclasses.replace(program, first_call=0.5, temporary_bytes=2**19)]
+    case.programs[:], case.points[:1], case.sizes = [program], [], {"schedules": 9}
+    after.limits[:] = [Figure("copy", Spread(1e10, 1e10, 1e10, 3), "B/s")]
+    after.cases.append(CaseResult("new", "New", "done"))
+    found = compare(before, after)
+    changes = {f"{c.case}: {c.name}": c for c in found.changes}
+    assert changes["limits: copy"].direction == "worse"
+    assert changes["modal: modal, memory"].direction == "worse"
+    assert changes["modal: modal, first call"].direction == ""  # measured once, and 10% is no change
+    assert changes["modal: schedules = 8"].direction == changes["modal: modal, steady run"].direction == ""
+    assert changes["modal: zero"].relative is None
+    assert changes["modal: zero"].sizes_differ
+    assert not changes["limits: copy"].sizes_differ
+    assert found.only_before == ["limits: exponentials", "limits: float32 products", "modal: schedules = 4"]
+    assert found.only_after == ["new"]
 
 
 @pytest.mark.parametrize(
@@ -90,18 +129,30 @@ def test_changes_beyond_the_spread_are_told_apart():
 )
 def test_verdicts(target, value, words):
     figure = Figure("", Spread(value, value, value, 9), target=target)
-    assert verdict(figure, quick=False).split(":")[0] == words
-    assert verdict(figure, quick=True) == ("not judged" if target else "")
+    assert verdict(figure, quick=False, platform="cpu").split(":")[0] == words
+    assert verdict(figure, quick=True, platform="cpu") == ("not judged" if target else "")
+    assert verdict(figure, quick=False, platform="gpu") == ("not judged here" if target else "")
 
 
 def test_a_target_that_was_not_measured_is_no_success():
-    assert verdict(Figure("", None, target="modal/numpy"), quick=False) == "not measured"
+    assert verdict(Figure("", None, target="modal/numpy"), quick=False, platform="cpu") == "not measured"
+
+
+def test_sides_of_other_accuracy_are_no_success():
+    figure = Figure("", Spread(9.0, 9.0, 9.0, 9), target="modal/numpy", errors=(1e-8, 1e-2))
+    assert verdict(figure, quick=False, platform="cpu") == "not comparable"
+    assert shown(figure) == "not comparable: error of the peer 1.0e-02, ours 1.0e-08; 9 (9 to 9)"
 
 
 def test_the_table_has_every_target_beside_what_was_measured():
     text = markdown(make_results(limit=0.8, numpy=4.0, gradient=3.0))
     assert f"| {TARGETS['modal/numpy'].text} | ≥ 5 | 4.00 (3.80 to 4.20) | 8 schedules | not met" in text
     assert "Skipped: only on gpu." in text
+    for target in TARGETS.values():
+        assert text.count(f"| {target.text} | {target.wanted} |") == 1
+    assert f"| {TARGETS['capped'].text} | ≤ 5 | not measured: not run |  | not measured |" in text
+    million = TARGETS["accelerator/million"].text
+    assert f"| {million} | ≤ 2 | not measured: for an accelerator |  | not judged here |" in text
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert not any("with | a bar" in row for row in rows)
 

@@ -4,11 +4,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
-from spectral_sim.benchmark import CASES, TARGETS, Case, DeviceError, Figure, _suite, device_of, load_results, slug
+from spectral_sim.benchmark import (
+    CASES,
+    Case,
+    CaseResult,
+    DeviceError,
+    Figure,
+    _machine,
+    _suite,
+    device_of,
+    load_results,
+    slug,
+)
 from spectral_sim.benchmark._case import Settings
 from spectral_sim.benchmark._compile_cases import count_traces
-from spectral_sim.benchmark._program import Body, Compiled
+from spectral_sim.benchmark._program import Body, Compiled, uncached
 from spectral_sim.benchmark._timing import spread
 
 SETTINGS = Settings(quick=True, rounds=2, platform="cpu")
@@ -44,9 +56,60 @@ def test_what_was_measured_is_kept(few_cases, tmp_path):
     assert bad.reason.startswith("RuntimeError: no luck (test_suite.py, line ")
     _suite.run_suite(path, quick=True, only=["bad"])  # the others stay
     assert [case.name for case in load_results(path).cases] == ["good", "bad"]
-    _suite.run_suite(path, quick=False, only=["good"])  # another kind of run: the old file is put aside
+    for name in ("results.md", "ratios.png"):
+        (tmp_path / name).write_text("old")
+    _suite.run_suite(path, quick=False, only=["good"])  # another kind of run: all that is there is put aside
     assert [case.name for case in load_results(path).cases] == ["good"]
-    assert len(list(tmp_path.glob("results-*.json"))) == 1
+    aside = sorted(tmp_path.glob("*-2*"))
+    assert [file.name.partition("-")[0] + file.suffix for file in aside] == ["ratios.png", "results.json", "results.md"]
+    assert not (tmp_path / "ratios.png").exists()
+
+
+def test_nothing_put_aside_is_overwritten(tmp_path):
+    for text in "ab":
+        (tmp_path / "results.md").write_text(text)
+        _suite._put_aside(tmp_path / "results.md", "1")
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"results-1.md": "a", "results-1-2.md": "b"}
+
+
+def test_a_run_that_fails_keeps_what_one_before_it_measured():
+    cases = [CaseResult("modal", "", "done", seconds=3.0)]
+    _suite._replace(cases, CaseResult("modal", "", "failed", "no luck", date="today"))
+    (case,) = cases
+    assert (case.status, case.seconds, case.later) == ("done", 3.0, "failed on today: no luck")
+    _suite._replace(cases, CaseResult("modal", "", "done", seconds=4.0))
+    assert (cases[0].seconds, cases[0].later) == (4.0, "")
+    cases = [CaseResult("modal", "", "skipped")]
+    _suite._replace(cases, CaseResult("modal", "", "failed"))
+    assert [case.status for case in cases] == ["failed"]
+
+
+def test_free_memory_is_what_a_container_leaves(tmp_path):
+    assert _machine._container_free(tmp_path) == float("inf")
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("400\n")
+    assert _machine._container_free(tmp_path) == 600
+    (tmp_path / "memory.max").write_text("max\n")
+    assert _machine._container_free(tmp_path) == float("inf")
+
+
+def test_first_calls_do_not_read_the_cache_on_disk(tmp_path):
+    names = {"jax_compilation_cache_dir": str(tmp_path), "jax_persistent_cache_min_compile_time_secs": 0}
+    names["jax_persistent_cache_min_entry_size_bytes"] = -1
+    before = {name: jax.config.values[name] for name in names}
+    files = lambda: sum(1 for _ in tmp_path.iterdir())
+    try:
+        for name, value in names.items():
+            jax.config.update(name, value)
+        with uncached():
+            jax.jit(lambda x: x + 1.25).lower(1.0).compile()
+        assert files() == 0
+        jax.jit(lambda x: x + 1.5).lower(1.0).compile()
+        assert files() > 0
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
 
 
 def test_roofs_are_the_highest_seen():
@@ -81,8 +144,6 @@ def test_every_case_says_what_it_needs():
             assert case.scaled in sizes
             assert 0 < case.bytes(sizes) < 2**37
             assert case.bytes({**sizes, case.scaled: 2 * sizes[case.scaled]}) >= case.bytes(sizes)
-    for target in TARGETS.values():
-        assert target.text
 
 
 def test_machine_names_are_folders_without_a_host():

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from spectral_sim.benchmark import CASES, _suite, load_results
+from spectral_sim.cli import _bench
 
 TINY = {"schedules": 3, "modes": 16, "times": 8}
 
@@ -33,8 +34,44 @@ def test_one_case_and_a_comparison(run, refused, tiny, tmp_path):
     both = run("bench", "--compare", out / "results.json", out / "results.json")
     assert both.exit_code == 0
     assert "modal: share of the limit" in both.stdout
-    assert "beyond the spread" not in both.stdout
+    assert not any(line.endswith(("better", "worse")) for line in both.stdout.splitlines())
+    assert "nan" not in both.stdout
+    assert "inf" not in both.stdout
     assert "no result of the benchmark suite" in refused("bench", "--compare", out / "results.md", out / "results.md")
+
+
+def test_a_failed_case_is_told_by_the_exit_code(run, monkeypatch, tmp_path):
+    def bad(settings, sizes, result):
+        raise RuntimeError("no luck")
+
+    def good(settings, sizes, result):
+        pass
+
+    monkeypatch.setattr(_suite, "measure_limits", lambda settings: [])
+    for work, code, words in (
+        (bad, 1, "failed, RuntimeError: no luck"),
+        (good, 0, "capped: 0 s"),
+        (bad, 1, "kept from before"),
+    ):
+        monkeypatch.setitem(CASES, "capped", dataclasses.replace(CASES["capped"], run=work))
+        result = run("bench", "--quick", "--only", "capped", "--output", tmp_path)
+        assert result.exit_code == code, result.output
+        assert words in result.stdout
+    assert "A later run failed on " in (tmp_path / "results.md").read_text()
+
+
+def test_the_first_error_is_the_one_that_is_told(run, refused, monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError("No space left")
+
+    def bug(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(_bench, "run_suite", full)
+    assert refused("bench", "--output", tmp_path).endswith(f"--output {tmp_path}: No space left")
+    monkeypatch.setattr(_bench, "run_suite", bug)
+    result = run("bench", "--output", tmp_path)
+    assert (type(result.exception), str(result.exception)) == (RuntimeError, "a bug")
 
 
 def test_refusals(refused, tmp_path):
@@ -43,4 +80,5 @@ def test_refusals(refused, tmp_path):
     file = tmp_path / "file"
     file.touch()
     assert f"--output {file / 'out'}" in refused("bench", "--output", file / "out", "--only", "modal")
+    assert "leave out --quick, --only" in refused("bench", "--quick", "--only", "modal", "--compare", file, file)
     assert "No such file" in refused("bench", "--compare", tmp_path / "a.json", tmp_path / "b.json")
