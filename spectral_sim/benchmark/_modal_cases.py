@@ -19,6 +19,7 @@ from ._timing import interleaved
 __all__ = ["CASES", "modal_program"]
 
 _TSIT5_TOLERANCE = 3e-7  # its steps are as long as stability allows, so this costs it nothing
+_CACHED = 2**19  # bytes of scratch that NumPy works on at a time
 _ACCURACY = 1e-4  # of losses in float32, over e-folds by the dozen; what both sides of a ratio have to reach
 
 
@@ -42,11 +43,8 @@ def _forward(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
     calls["bare"] = bare
     peers: dict[str, tuple[str, str | None, Callable[[], Any]]] = {
         "c": ("share of the loop in C", "modal/c", partial(_native, task)),
-        "numpy": (
-            "times NumPy",
-            "modal/numpy",
-            partial(_vectorised, task),
-        ),
+        "numpy": ("times NumPy", "modal/numpy", partial(_vectorised, task, None)),
+        "numpy-blocked": ("times NumPy, by blocks that stay in the cache", None, partial(_vectorised, task, _CACHED)),
         "torch": ("times PyTorch", None, partial(torch_losses, task)),
         "euler": ("times diffrax, told the closed form", None, partial(_diffrax, task, "Euler", None)),
     }
@@ -75,7 +73,7 @@ def _forward(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
         if key in missing:
             result.figures.append(absent(name, missing[key], target))
             continue
-        on_cpu = key in ("numpy", "torch") and settings.platform != "cpu"
+        on_cpu = key in ("numpy", "numpy-blocked", "torch") and settings.platform != "cpu"
         result.figures.append(
             ratio(
                 name,
@@ -133,8 +131,10 @@ def _limit(task: ModalTask) -> Callable[[], Any]:
     return exp_pass(jnp.log(task.problem.energies), task.rates, jnp.asarray(task.times, jnp.float32))
 
 
-def _vectorised(task: ModalTask) -> Callable[[], np.ndarray]:
-    return partial(numpy_loop, task.coefficient, np.asarray(task.rates), task.times)
+def _vectorised(task: ModalTask, cached: int | None) -> Callable[[], np.ndarray]:
+    rates = np.asarray(task.rates)
+    rows = None if cached is None else max(1, cached // (rates.itemsize * rates.shape[1]))
+    return partial(numpy_loop, task.coefficient, rates, task.times, rows)
 
 
 def _native(task: ModalTask) -> Callable[[], np.ndarray]:

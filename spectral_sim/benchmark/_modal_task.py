@@ -16,7 +16,6 @@ from ..schedules import power_tilt
 
 __all__ = ["ModalTask", "bare_losses", "diffrax_losses", "numpy_loop", "numpy_losses", "our_losses", "torch_losses"]
 
-_CACHED = 2**19  # bytes of scratch that NumPy works on at a time
 _FIRST, _LAST_PER_MODE = 1e-1, 20.0  # until the slowest mode has lost about ten e-folds, whatever their number
 
 
@@ -70,26 +69,27 @@ def numpy_losses(problem: ModalProblem, times: np.ndarray, exponents: np.ndarray
     return numpy_loop(0.5 * multiplicity * energies, rates, times)
 
 
-def numpy_loop(coefficient: np.ndarray, rates: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Losses from the rates of decay: in place, on rows that stay in the cache, the sum as a product with a vector.
+def numpy_loop(coefficient: np.ndarray, rates: np.ndarray, times: np.ndarray, rows: int | None = None) -> np.ndarray:
+    """Losses from the rates of decay, in place, the sum as a product with a vector.
 
     Arguments:
         coefficient: the share of every mode in the loss at the start, shape (modes,).
         rates: -2 eigenvalue x weight, shape (schedules, modes).
         times: shape (times,).
+        rows: schedules at a time; all at once if None.
     """
     schedules, modes = rates.shape
     losses = np.empty((len(times), schedules), rates.dtype)
-    rows = max(1, _CACHED // (rates.itemsize * modes))
-    scratch = np.empty((rows, modes), rates.dtype)
+    step = schedules if rows is None else rows
+    scratch = np.empty((step, modes), rates.dtype)
     instants = np.asarray(times).astype(rates.dtype)
-    for begin in range(0, schedules, rows):
-        block = rates[begin : begin + rows]
+    for begin in range(0, schedules, step):
+        block = rates[begin : begin + step]
         decay = scratch[: len(block)]
         for n, time in enumerate(instants):
             np.multiply(block, time, out=decay)
             np.exp(decay, out=decay)
-            np.matmul(decay, coefficient, out=losses[n, begin : begin + rows])
+            np.matmul(decay, coefficient, out=losses[n, begin : begin + step])
     return losses.T
 
 

@@ -98,7 +98,9 @@ def _features_pull(dense, features, scale, drive, term, step, cotangents, *, tol
 
     def pull(rows, bar):
         seen = jnp.concatenate([rows, bar]) @ columns
-        return *jnp.split((seen * scale) @ features, 2), *jnp.split(seen, 2)
+        change, change_bar = jnp.split((seen * scale) @ features, 2)
+        left, right = jnp.split(seen, 2)
+        return change, change_bar, left, right
 
     gather = lambda left, right: jnp.sum(left * right, axis=(0, 1))
     return transposed(pull, gather, term, step, drive, cotangents[0], series, block=1)
