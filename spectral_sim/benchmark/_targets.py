@@ -148,7 +148,7 @@ TARGETS = {
         "gradient over forward, modal, 512 schedules x 512 modes x 256 times",
         3.2,
         False,
-        reason="a segment is run again for its states and every step once more for its derivative, which is what bounds "
+        reason="a segment is run again for its states and every step once more for its derivative, which bounds "
         "the memory; the forward run, two fused passes and a product, has nothing that could be kept instead",
     ),
     "gradient/operator": Target(
