@@ -16,7 +16,7 @@ from ._rows import map_rows, sum_rows
 __all__ = ["ADVANCE", "CHANGE", "PULL", "gram", "trace_bound"]
 
 _GATHERED = 16  # terms
-_SMALL = 2**24  # bytes
+_SMALL = 2**22  # bytes
 
 
 def gram(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Array:
