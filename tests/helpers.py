@@ -1,6 +1,10 @@
 """Problems, and an example of every shipped stage, that several test modules share."""
 
 import functools
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -21,6 +25,24 @@ KINDS = ("modal", "shells", *DATA_KINDS)
 def quickly(function: Callable[[], Any]) -> Any:
     """The result of `function`, compiled with few optimisations."""
     return jax.jit(function, compiler_options=QUICK)()
+
+
+def on_eight_devices(script: str, file: str) -> Any:
+    """What a script prints last, as JSON, on eight devices of the CPU; it may import the test module `file`.
+
+    In a process of its own: the number of devices is fixed when JAX starts.
+    """
+    here = os.path.dirname(file)
+    environment = {
+        **os.environ,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "JAX_ENABLE_X64": "1",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": os.pathsep.join([here, os.path.dirname(here), os.environ.get("PYTHONPATH", "")]),
+    }
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @functools.cache

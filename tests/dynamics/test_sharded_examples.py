@@ -1,15 +1,11 @@
 """Examples spread over devices: the same result, and the features stay where they are."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from helpers import QUICK
+from helpers import QUICK, on_eight_devices
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import spectral_sim as ss
@@ -50,20 +46,9 @@ def outcome(devices, block=_rows._BLOCK_BYTES):
 
 
 def test_eight_devices_and_one():
-    """In a process of its own: the number of devices is fixed when JAX starts."""
     block = EXAMPLES * FEATURES * 8 // 3
     script = f"import json, test_sharded_examples as t; print(json.dumps(t.outcome(8, {block})))"
-    here = os.path.dirname(__file__)
-    environment = {
-        **os.environ,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_ENABLE_X64": "1",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": os.pathsep.join([here, os.path.dirname(here), os.environ.get("PYTHONPATH", "")]),
-    }
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    spread, alone = json.loads(done.stdout.splitlines()[-1]), outcome(1)
+    spread, alone = on_eight_devices(script, __file__), outcome(1)
     np.testing.assert_allclose(spread["loss"], alone["loss"], rtol=1e-12)
     np.testing.assert_allclose(spread["gradient"], alone["gradient"], rtol=1e-10)
     assert alone["whole"] > 0

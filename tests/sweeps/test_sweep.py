@@ -1,9 +1,5 @@
 """Execution: one program, chunks and devices that do not matter, failures that stay rows."""
 
-import json
-import os
-import subprocess
-import sys
 from typing import ClassVar
 
 import equinox as eqx
@@ -11,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import QUICK, make_problem
+from helpers import QUICK, make_problem, on_eight_devices
 
 import spectral_sim as ss
 from spectral_sim.sweeps import Local, as_grid
@@ -140,7 +136,6 @@ def test_a_schedule_that_does_not_suit_is_refused_before_anything_is_written(tmp
 
 
 def test_one_device_and_eight_give_the_same_table():
-    """In a process of its own: the number of devices is fixed when JAX starts."""
     script = """
 import json, jax, numpy as np
 import test_sweep as t
@@ -149,17 +144,7 @@ assert jax.local_device_count() == 8
 table = ss.sweep(t.PROBLEM, t.SPEC, t.TIMES, metrics=t.METRICS, chunk_size=7, engine=t.QUICKLY)
 print(json.dumps({name: np.asarray(table[name]).tolist() for name in table.data_vars}))
 """
-    here = os.path.dirname(__file__)
-    environment = {
-        **os.environ,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_ENABLE_X64": "1",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": os.pathsep.join([here, os.path.dirname(here), os.environ.get("PYTHONPATH", "")]),
-    }
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    sharded = json.loads(done.stdout.splitlines()[-1])
+    sharded = on_eight_devices(script, __file__)
     table = ss.sweep(PROBLEM, SPEC, TIMES, metrics=METRICS, chunk_size=7, engine=QUICKLY)
     for name in table.data_vars:
         np.testing.assert_allclose(sharded[name], table[name], rtol=1e-11, atol=1e-14, err_msg=name)
