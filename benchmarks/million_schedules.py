@@ -23,7 +23,7 @@ import psutil
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import spectral_sim as ss
-from spectral_sim.benchmark import bare_losses, numpy_losses
+from spectral_sim.benchmark import bare_losses, numpy_losses, seconds_of
 
 NODES, TIMES, NUMPY_ROWS, ROUNDS = 256, 257, 1024, 7  # 257 times: the start, and one after each of 256 refreshes
 METRICS = (
@@ -41,12 +41,6 @@ def memory_peak(stop: threading.Event, peak: list[int]) -> None:
     process = psutil.Process()
     while not stop.wait(0.02):
         peak[0] = max(peak[0], process.memory_info().rss)
-
-
-def seconds_of(call) -> float:
-    start = time.perf_counter()
-    jax.block_until_ready(call())
-    return time.perf_counter() - start
 
 
 def on_all_devices(function):

@@ -9,7 +9,7 @@ from ._plots import write_plots
 from ._result import SUITE, CaseResult, Figure, Point, Program, Results, load_results, save_results
 from ._suite import CASES, chosen_cases, run_suite
 from ._targets import TARGETS, Standing, Target, incomparable, standings, verdict
-from ._timing import Spread, interleaved, spread
+from ._timing import Spread, interleaved, seconds_of, spread
 
 __all__ = [
     "CASES",
@@ -40,6 +40,7 @@ __all__ = [
     "numpy_losses",
     "run_suite",
     "save_results",
+    "seconds_of",
     "shown",
     "slug",
     "spread",

@@ -1,12 +1,13 @@
 """What the machine can do, measured by the same compiler in the same process: exponentials, products, copies."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from ._timing import seconds_of
 
 __all__ = ["OPERATIONS_PER_EXP", "copy_pass", "exp_pass", "gemm"]
 
@@ -44,7 +45,7 @@ def gemm(dtype: Any, least: int = 1024) -> tuple[Callable[[], Any], float]:
         left = jnp.asarray(np.random.default_rng(0).standard_normal((size, size)), dtype)
         product = jax.jit(lambda a, b: a @ b).lower(left, left).compile()
         call = lambda product=product, left=left: product(left, left)
-        if size >= _LARGEST or min(_seconds(call) for _ in range(3)) >= _LONG_ENOUGH:
+        if size >= _LARGEST or min(seconds_of(call) for _ in range(3)) >= _LONG_ENOUGH:
             return call, 2.0 * size**3
         size *= 2
 
@@ -59,9 +60,3 @@ def copy_pass(dtype: Any = jnp.float32) -> tuple[Callable[[], Any], float]:
         return held[0]
 
     return call, 2.0 * _COPY_BYTES
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    jax.block_until_ready(call())
-    return time.perf_counter() - begin

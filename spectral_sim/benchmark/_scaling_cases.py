@@ -84,13 +84,19 @@ def _devices(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
         result.reason = "only one device is there"
 
 
+def _modal_bytes(sizes: dict[str, int]) -> int:
+    return 8 * 4 * 12 * sizes["schedules"] * sizes["modes"]
+
+
+_MODAL = {"schedules": 1024, "modes": 512, "times": 256}
+_QUICK_MODAL = {"schedules": 256, "modes": 256, "times": 128}
 CASES = (
     Case(
         "scaling-modal",
         "Modal forward in schedules, modes and times, float32",
-        {"schedules": 1024, "modes": 512, "times": 256},
-        {"schedules": 256, "modes": 256, "times": 128},
-        lambda sizes: 8 * 4 * 12 * sizes["schedules"] * sizes["modes"],
+        _MODAL,
+        _QUICK_MODAL,
+        _modal_bytes,
         _modal,
     ),
     Case(
@@ -104,9 +110,9 @@ CASES = (
     Case(
         "scaling-devices",
         "Modal forward on several devices, float32",
-        {"schedules": 1024, "modes": 512, "times": 256},
-        {"schedules": 256, "modes": 256, "times": 128},
-        lambda sizes: 8 * 4 * 12 * sizes["schedules"] * sizes["modes"],
+        _MODAL,
+        _QUICK_MODAL,
+        _modal_bytes,
         _devices,
     ),
 )

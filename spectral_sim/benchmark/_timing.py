@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["Spread", "interleaved", "one_blas_thread", "spread"]
+__all__ = ["Spread", "interleaved", "one_blas_thread", "seconds_of", "spread"]
 
 Clock = Callable[[], float]
 
@@ -52,14 +52,14 @@ def interleaved(
     """
     repeats = {}
     for name, call in calls.items():
-        once = _timed(call, 1, clock)
+        once = seconds_of(call, 1, clock)
         repeats[name] = int(np.clip(np.ceil(_SHORTEST / max(once, 1e-9)), 1, _MOST_REPEATS))
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
     for turn in range(rounds):
         first = turn % max(len(names), 1)
         for name in names[first:] + names[:first]:
-            seconds[name].append(_timed(calls[name], repeats[name], clock) / repeats[name])
+            seconds[name].append(seconds_of(calls[name], repeats[name], clock) / repeats[name])
     return {name: np.array(values) for name, values in seconds.items()}
 
 
@@ -81,7 +81,8 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-def _timed(call: Callable[[], Any], repeats: int, clock: Clock) -> float:
+def seconds_of(call: Callable[[], Any], repeats: int = 1, clock: Clock = time.perf_counter) -> float:
+    """Seconds that `repeats` calls take, what they return waited for."""
     begin = clock()
     for _ in range(repeats):
         jax.block_until_ready(call())
