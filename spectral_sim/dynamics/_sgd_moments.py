@@ -86,9 +86,7 @@ class SGDMoments(AbstractDynamics):
 
         short = steps < SHORTEST_POWER
         # members of a batch may differ in it; what no member needs is not computed
-        few = repeat(
-            one_step, state.energy, jnp.where(short, steps, 0).astype(jnp.int32), SHORTEST_POWER.bit_length() - 1
-        )
+        few = repeat(one_step, state.energy, jnp.where(short, steps, 0).astype(jnp.int32), SHORTEST_POWER - 1)
         many = jax.lax.cond(batch_max(~short), many_steps, lambda energy: energy, state.energy)
         return SGDState(jnp.where(short, few, many), state.steps + steps)
 

@@ -107,7 +107,7 @@ class ShellTransport(AbstractDynamics):
             content, out = _transport(edges, dissipate(state.content), down, up, self.drift_exponent)
             return TransportState(dissipate(content), state.lost + out, state.time + step)
 
-        end = repeat(one_step, state, steps.astype(jnp.int32), int(self.max_substeps).bit_length())
+        end = repeat(one_step, state, steps.astype(jnp.int32), int(self.max_substeps))
         return TransportState(end.content, end.lost, state.time + duration)
 
     def observe(self, problem, state, time):

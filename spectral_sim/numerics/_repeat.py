@@ -1,13 +1,15 @@
 """A step applied a number of times that is known only when the program runs, differentiable in both modes."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._types import Array, Int, PyTree
-from ._segmented import segmented_scan
 
 __all__ = ["batch_max", "batch_size", "repeat"]
 
@@ -38,33 +40,69 @@ def _batch_size(axis_size, in_batched, value):
     return axis_size * batch_size(value[0] if in_batched[0] else value), False
 
 
-def repeat(step: Callable[[Any], Any], carry: PyTree, count: Int[Array, ""], bits: int) -> PyTree:
-    """Apply `step` `count` times, for `count` below 2^bits.
+def repeat(step: Callable[[Any], Any], carry: PyTree, count: Int[Array, ""], most: int) -> PyTree:
+    """Apply `step` `count` times, for `count` of at most `most`; a member of a batch stops at its own count.
 
-    A loop with a count that is traced cannot be differentiated in reverse. Here every binary digit of the count decides
-    about a run of a power of two, whose length is fixed; a run keeps its carry at about the root of its length. In a
-    batch, the runs that the largest count needs are computed, and each member stops at its own count.
+    A loop with a count that is traced cannot be differentiated in reverse. Where it is differentiated, blocks of about
+    sqrt(most) steps are run as long as a whole block is left, then single steps; what is not needed by any member of a
+    batch is skipped. Reverse mode keeps the carry before every block and, of one block at a time, before every step.
 
     Arguments:
         step: carry -> carry.
         carry: pytree of arrays.
         count: whole number, non-negative.
-        bits: how many binary digits the count may have.
+        most: the largest `count` there can be.
     """
+    step = eqx.filter_closure_convert(step, carry)
+    arrays, static = eqx.partition((step, carry), eqx.is_array)
 
-    def masked(state):
+    @jax.custom_jvp
+    def run(arrays, count):
+        step, carry = eqx.combine(arrays, static)
+        counted = jax.lax.while_loop(
+            lambda state: state[0] < count,
+            lambda state: (state[0] + 1, step(state[1])),
+            (jnp.zeros_like(count), carry),
+        )
+        return counted[1]
+
+    def run_jvp(primals, tangents):
+        arrays, count = primals
+        # what is not being differentiated stays out of the derivative
+        touched = jax.tree.map(lambda t: not isinstance(t, jax.custom_derivatives.SymbolicZero), tangents[0])
+        moving, still = eqx.partition(arrays, touched)
+
+        def in_blocks(moving):
+            step, carry = eqx.combine(moving, still, static)
+            return _in_blocks(step, carry, count, most)
+
+        return jax.jvp(in_blocks, (moving,), (eqx.filter(tangents[0], touched),))
+
+    run.defjvp(run_jvp, symbolic_zeros=True)
+    return run(arrays, count)
+
+
+def _in_blocks(step, carry, count, most):
+    length = max(1, math.isqrt(most))
+    # inside a scan nothing can be merged with the first computation, so no barrier against it is needed
+    checkpoint = partial(jax.checkpoint, prevent_cse=False)
+
+    def masked(state, _=None):
         done, carry = state
-        live = done < count
-        return done + 1, jax.tree.map(lambda new, old: jnp.where(live, new, old), step(carry), carry)
+        new = jax.tree.map(lambda new, old: jnp.where(done < count, new, old), step(carry), carry)
+        return (done + 1, new), None
 
-    def run(length):
-        if length == 1:
-            return masked
-        segment = 1 << (length.bit_length() // 2)  # a power of two, so that no segment is padded
-        ticks = jnp.zeros(length, jnp.int8)
-        return lambda state: segmented_scan(lambda state, _: (masked(state), None), state, ticks, segment)[0]
+    def block(state):
+        return jax.lax.scan(checkpoint(masked), state, None, length)[0]
 
-    longest, state = batch_max(count), (jnp.zeros_like(count), carry)
-    for bit in range(bits):
-        state = jax.lax.cond((longest >> bit) & 1 == 1, run(1 << bit), lambda state: state, state)
-    return state[1]
+    def ticks(state, run, number, needed):
+        """`run` for the first `needed` of `number` ticks."""
+
+        def tick(state, index):
+            return jax.lax.cond(index < needed, run, lambda state: state, state), None
+
+        return jax.lax.scan(checkpoint(tick), state, jnp.arange(number, dtype=count.dtype))[0]
+
+    longest = batch_max(count)
+    state = ticks((jnp.zeros_like(count), carry), block, most // length, longest // length)
+    return ticks(state, lambda state: masked(state)[0], min(length - 1, most), longest % length)[1]
