@@ -10,7 +10,7 @@ from .._checks import check_positive
 from .._observation import Observation
 from .._status import Status
 from .._types import Array, Float
-from ..numerics import log_or_minus_inf, repeat
+from ..numerics import batch_max, log_or_minus_inf, repeat
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, Verdict, require
 from ._pool_draws import check_draw, draw_law, steps_verdict
@@ -20,9 +20,14 @@ _POWER_STEPS = 8
 
 
 class PoolState(eqx.Module):
-    """E[(theta, 1) (theta, 1)^T] of each output (outputs, features + 1, features + 1), and the steps taken."""
+    """Mean of the parameters (features, outputs), covariance of each output (outputs, features, features), steps taken.
 
-    moments: Float[Array, "outputs augmented augmented"]
+    `residual` is that of the mean parameters, shape (examples, outputs).
+    """
+
+    parameters: Float[Array, "features outputs"]
+    covariance: Float[Array, "outputs features features"]
+    residual: Float[Array, "examples outputs"]
     steps: Float[Array, ""]
 
 
@@ -30,11 +35,12 @@ class PoolMoments(AbstractDynamics):
     """Expected residual energies of SGD whose batches are drawn from the examples of a data problem, step for step.
 
     A step draws B examples by themselves, with replacement, from d and moves
-    theta += (eta / B) sum_b mu_b phi_b (y_b + noise - phi_b theta). The labels are fixed and need not be realisable:
-    with (theta, 1) in place of theta the residual is linear, y_i - phi_i theta = psi_i . (theta, 1), and
+    theta += (eta / B) sum_b mu_b phi_b (y_b + noise - phi_b theta). The labels are fixed and need not be realisable.
+    With m and S the mean and the covariance of theta, r = y - phi m,
 
-        S <- S + eta (M S + S M^T) + eta^2 [ (1/B) sum_i d_i mu_i^2 (psi_i^T S psi_i + sigma^2) phi_i phi_i^T
-             + (1 - 1/B) M S M^T ] ,   M = sum_i d_i mu_i phi_i psi_i^T ,
+        m <- m + eta g ,   g = sum_i d_i mu_i phi_i r_i ,   M = sum_i d_i mu_i phi_i phi_i^T
+        S <- (1 - eta M) S (1 - eta M)
+             + (eta^2 / B) [ sum_i d_i mu_i^2 (r_i^2 + phi_i^T S phi_i + sigma^2) phi_i phi_i^T - g g^T - M S M ]
 
     is exact. Small steps give `OperatorFlow`. Three laws, all with weights w and base mass p:
 
@@ -46,9 +52,10 @@ class PoolMoments(AbstractDynamics):
     A step costs O(outputs (examples features^2 + features^3)); meant for up to 512 features. Above, `PoolTraining`.
     Weights that depend on what is observed see expected energies here, those of their own run there.
 
-    Every interval is a whole number of steps, as in `SGDMoments`. A rate is called unstable once a Rayleigh quotient of
-    the step, after 8 power iterations, is above one: it then is, for certain. `Trajectory.limit` is the rate at which
-    that quotient is one, which no stable rate exceeds; slow growth may pass unnoticed.
+    Every interval is a whole number of steps, as in `SGDMoments`. A rate of at most 2 / max_i mu_i |phi_i|^2 is stable.
+    A larger one is called unstable once a Rayleigh quotient of the step, after 8 power iterations, is above one: it
+    then is, for certain. `Trajectory.limit` is the rate at which that quotient is one, which no stable rate exceeds;
+    slow growth may pass unnoticed.
 
     Arguments:
         learning_rate: eta, in units of time: a number, a `PerRefresh` table, or a function of the step.
@@ -75,9 +82,16 @@ class PoolMoments(AbstractDynamics):
 
     def init(self, problem):
         require(problem, OperatorProblem, self)
-        theta = problem.initial_parameters.T
-        augmented = jnp.concatenate([theta, jnp.ones((theta.shape[0], 1), problem.dtype)], axis=1)
-        return PoolState(augmented[:, :, None] * augmented[:, None, :], jnp.zeros((), problem.dtype))
+        parameters = problem.initial_parameters
+        features, outputs = parameters.shape
+        # not a literal zero: XLA 0.10 on CPUs reads memory never written where a product with one is summed at once
+        nothing = 0 * problem.example_mass[0]
+        return PoolState(
+            parameters,
+            jnp.full((outputs, features, features), nothing),
+            problem.targets - problem.features @ parameters,
+            jnp.zeros((), problem.dtype),
+        )
 
     def advance(self, problem, state, weights, duration, key):
         rate, batch = self._at(state)
@@ -85,36 +99,47 @@ class PoolMoments(AbstractDynamics):
         law, factor = draw_law(self.draw, problem, weights)
         features = problem.features
         drawn, noisy = (law * factor)[:, None] * features, (law * factor**2)[:, None] * features
+        operator = drawn.T @ features
 
-        def one_step(moments, targets):
-            residual = _residual_form(features, targets)
+        def fluctuate(covariance, residual, drift):
+            """The covariance of one output after a step, of which `drift` is the mean."""
+            moved = operator @ covariance
+            energy = residual**2 + _quadratic(features, covariance) + self.noise_variance
+            gradients = noisy.T @ (energy[:, None] * features) - jnp.outer(drift, drift)
+            spread = gradients / batch + (1 - 1 / batch) * (moved @ operator)
+            return covariance - rate * (moved + moved.T) + rate**2 * spread
+
+        def one_step(carry):
+            parameters, covariance = carry
+            residual = problem.targets - features @ parameters
             drift = drawn.T @ residual
-            moved = drift @ moments
-            energy = jnp.sum((residual @ moments) * residual, axis=1) + self.noise_variance
-            spread = noisy.T @ (energy[:, None] * features) / batch + (1 - 1 / batch) * (moved @ drift.T)
-            change = rate * jnp.pad(moved, ((0, 1), (0, 0)))
-            return moments + change + change.T + rate**2 * jnp.pad(spread, ((0, 1), (0, 1)))
+            return parameters + rate * drift, jax.vmap(fluctuate, (0, 1, 1))(covariance, residual, drift)
 
-        each_output = jax.vmap(one_step, in_axes=(0, 1))
         count = jnp.minimum(steps, self.max_steps).astype(jnp.int32)
-        moments = repeat(
-            lambda moments: each_output(moments, problem.targets), state.moments, count, self.max_steps.bit_length()
-        )
-        return PoolState(moments, state.steps + steps)
+        parameters, covariance = repeat(one_step, (state.parameters, state.covariance), count, self.max_steps)
+        residual = problem.targets - features @ parameters
+        return PoolState(parameters, covariance, residual, state.steps + steps)
 
     def observe(self, problem, state, time):
-        energy = problem.per_weight(_expected_squares(problem.features, problem.targets, state.moments))
+        energy = problem.per_weight(_expected_squares(problem.features, state.residual, state.covariance))
         if problem.eval_features is None:
             loss = problem.training_loss(energy)
         else:
             features, targets, mass = problem.evaluation
-            loss = 0.5 * jnp.sum(mass * _expected_squares(features, targets, state.moments))
+            loss = 0.5 * mass @ _expected_squares(features, targets - features @ state.parameters, state.covariance)
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
     def check(self, problem, state, weights, duration):
         rate, batch = self._at(state)
         verdict = steps_verdict(duration, rate, batch, self.noise_variance, self.max_steps)
-        largest = _rate_bound(problem.features, *draw_law(self.draw, problem, weights), rate, batch)
+        law, factor = draw_law(self.draw, problem, weights)
+        # below this rate every draw by itself is a contraction, and there is nothing to find out
+        longest = jnp.max(jnp.where(law > 0, factor * jnp.sum(problem.features**2, axis=1), 0))
+        largest = jax.lax.cond(
+            batch_max(rate * longest > 2),
+            lambda: _rate_bound(problem.features, law, factor, rate, batch),
+            lambda: jnp.full_like(rate, jnp.inf),
+        )
         unstable = (verdict.code == Status.OK) & (rate > largest)
         code = jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, verdict.code)
         return Verdict(code, jnp.where(unstable, largest, verdict.limit))
@@ -123,19 +148,15 @@ class PoolMoments(AbstractDynamics):
         return setting_at(self.learning_rate, state.steps), setting_at(self.batch_size, state.steps)
 
 
-def _residual_form(features: Array, targets: Array) -> Float[Array, "examples augmented"]:
-    """psi_i = (-phi_i, y_i): the residual as a linear form of (theta, 1)."""
-    return jnp.concatenate([-features, targets[:, None]], axis=1)
+def _quadratic(features: Array, covariance: Array) -> Float[Array, "examples"]:
+    """phi_i^T S phi_i, the variance of a prediction; rounding may leave it below zero."""
+    return jnp.maximum(jnp.sum((features @ covariance) * features, axis=1), 0)
 
 
-def _expected_squares(features: Array, targets: Array, moments: Array) -> Float[Array, "examples"]:
-    """E |y_i - phi_i theta|^2, summed over outputs; rounding may leave a square below zero."""
-
-    def one(moments, targets):
-        residual = _residual_form(features, targets)
-        return jnp.sum((residual @ moments) * residual, axis=1)
-
-    return jnp.maximum(jnp.sum(jax.vmap(one, in_axes=(0, 1))(moments, targets), axis=0), 0)
+def _expected_squares(features: Array, residual: Array, covariance: Array) -> Float[Array, "examples"]:
+    """E |y_i - phi_i theta|^2, summed over outputs, from the residual of the mean parameters."""
+    variance = jax.vmap(_quadratic, (None, 0))(features, covariance)
+    return jnp.sum(residual**2, axis=1) + jnp.sum(variance, axis=0)
 
 
 def _rate_bound(features: Array, law: Array, factor: Array, rate: Array, batch: Array) -> Array:

@@ -12,14 +12,15 @@ from .._types import Array, Float
 from ..numerics import log_or_minus_inf, repeat
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
-from ._pool_draws import check_draw, draw_law, steps_verdict
+from ._pool_draws import check_draw, draw_law, draw_table, steps_verdict
 from ._sgd_settings import Setting, as_setting, check_settings, setting_at, whole_steps
 
 
 class TrainingState(eqx.Module):
-    """Parameters (features, outputs) and the number of steps taken."""
+    """Parameters (features, outputs), their residual (examples, outputs), and the number of steps taken."""
 
     parameters: Float[Array, "features outputs"]
+    residual: Float[Array, "examples outputs"]
     steps: Float[Array, ""]
 
 
@@ -62,7 +63,8 @@ class PoolTraining(AbstractDynamics):
 
     def init(self, problem):
         require(problem, OperatorProblem, self)
-        return TrainingState(problem.initial_parameters, jnp.zeros((), problem.dtype))
+        parameters = problem.initial_parameters
+        return TrainingState(parameters, problem.targets - problem.features @ parameters, jnp.zeros((), problem.dtype))
 
     def advance(self, problem, state, weights, duration, key):
         if key is None:
@@ -70,8 +72,7 @@ class PoolTraining(AbstractDynamics):
         rate = setting_at(self.learning_rate, state.steps)
         steps, _ = whole_steps(duration, rate)
         law, factor = draw_law(self.draw, problem, weights)
-        # inverting the running sum finds an example in log(examples) steps; the last entry may fall short of its total
-        edges = jax.lax.stop_gradient(jnp.cumsum(law))
+        table = draw_table(jax.lax.stop_gradient(law))
         noisy = self.noise_variance > 0
         spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, self.noise_variance, 1)), 0)  # finite slope at zero
         shape = (int(self.batch_size), problem.targets.shape[1])
@@ -79,8 +80,7 @@ class PoolTraining(AbstractDynamics):
         def one_step(carry):
             parameters, index = carry
             draw_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
-            place = jax.random.uniform(draw_key, shape[:1], edges.dtype) * edges[-1]
-            drawn = jnp.minimum(jnp.searchsorted(edges, place, side="right"), edges.shape[0] - 1)
+            drawn = table.draw(draw_key, shape[0])
             features = problem.features[drawn]
             residual = problem.targets[drawn] - features @ parameters
             residual += spread * jax.random.normal(noise_key, shape, residual.dtype)
@@ -89,12 +89,11 @@ class PoolTraining(AbstractDynamics):
 
         count = jnp.minimum(steps, self.max_steps).astype(jnp.int32)
         start = state.parameters, jnp.zeros((), jnp.int32)
-        parameters, _ = repeat(one_step, start, count, self.max_steps.bit_length())
-        return TrainingState(parameters, state.steps + steps)
+        parameters, _ = repeat(one_step, start, count, self.max_steps)
+        return TrainingState(parameters, problem.targets - problem.features @ parameters, state.steps + steps)
 
     def observe(self, problem, state, time):
-        residual = problem.targets - problem.features @ state.parameters
-        energy = problem.per_weight(jnp.sum(residual**2, axis=1))
+        energy = problem.per_weight(jnp.sum(state.residual**2, axis=1))
         loss = problem.training_loss(energy) if problem.eval_features is None else problem.loss(state.parameters)
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 

@@ -9,6 +9,7 @@ import pytest
 from helpers import QUICK, quickly
 
 import spectral_sim as ss
+from spectral_sim.dynamics._pool_draws import draw_table
 
 DRAWS = ("sampled", "weighted", "corrected")
 
@@ -84,6 +85,44 @@ def test_training_agrees_with_the_moments_within_sampling_error(draw):
     losses = np.asarray(jax.jit(jax.vmap(trained), compiler_options=QUICK)(jax.random.split(jax.random.key(1), 3000)))
     dynamics = ss.PoolMoments(rate, 2, 0.2, draw, max_steps=31)
     expected = quickly(lambda: ss.simulate(problem, schedule, times, dynamics=dynamics).loss)
+    error = losses.std(axis=0) / np.sqrt(len(losses))
+    assert np.all(error[1:] < 0.02 * expected[1:])
+    assert np.all(np.abs(losses.mean(axis=0) - expected)[1:] < 3 * error[1:])
+
+
+def test_draws_follow_the_law_in_single_precision_too():
+    """Three million examples: one running sum of them would give each one or two of the numbers in [0, 1)."""
+    examples, draws, chunk = 3_000_000, 6_000_000, 60_000
+    rng = np.random.default_rng(0)
+    law = (rng.uniform(0.5, 1.5, examples) * (rng.uniform(size=examples) > 0.2)).astype(np.float32)
+    law /= law.sum()
+    table = draw_table(jnp.asarray(law))
+    keys = jax.random.split(jax.random.key(0), draws // chunk)
+    drawn = np.asarray(jax.jit(lambda keys: jax.lax.map(lambda key: table.draw(key, chunk), keys))(keys)).ravel()
+    count, drawable = np.bincount(drawn, minlength=examples), law > 0
+    assert np.all(count[~drawable] == 0)
+    expected = draws * law[drawable].astype(float) / law.sum(dtype=float)
+    assert draws == count.sum()
+    chi_squared, freedom = np.sum((count[drawable] - expected) ** 2 / expected), drawable.sum() - 1
+    assert abs(chi_squared - freedom) < 5 * np.sqrt(2 * freedom)
+
+
+def test_training_agrees_with_the_moments_on_a_hundred_features():
+    """256 examples of a kernel whose targets its features cannot fit, with noise: 1,000 seeds."""
+    whole = ss.torus(2.0, 2.0, 256)
+    problem = ss.OperatorProblem(whole.features[:, :100], whole.targets)
+    rate = float(0.4 / (problem.example_mass @ jnp.sum(problem.features**2, axis=1)))
+    times = rate * np.array([0, 1, 8, 40, 120])
+    weights = np.random.default_rng(5).exponential(size=256)
+    options = {"noise_variance": 0.05, "max_steps": 127}
+
+    def loss(dynamics, key=None):
+        schedule = ss.static_weights(weights / weights.mean())
+        return ss.simulate(problem, schedule, times, dynamics=dynamics, key=key, throw=False).loss
+
+    keys = jax.random.split(jax.random.key(2), 1000)
+    training = jax.jit(jax.vmap(lambda key: loss(ss.PoolTraining(rate, 4, **options), key)), compiler_options=QUICK)
+    losses, expected = np.asarray(training(keys)), np.asarray(loss(ss.PoolMoments(rate, 4, **options)))
     error = losses.std(axis=0) / np.sqrt(len(losses))
     assert np.all(error[1:] < 0.02 * expected[1:])
     assert np.all(np.abs(losses.mean(axis=0) - expected)[1:] < 3 * error[1:])
