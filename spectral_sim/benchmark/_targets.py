@@ -148,6 +148,8 @@ TARGETS = {
     "operator/diffrax": Target(
         "operator-run", "operator run, times diffrax Kvaerno5 at equal accuracy, 1 schedule", 20
     ),
+    "sgd/scan": Target("sgd", "SGD moments, times the scan that takes every step, 1e6 steps", 20),
+    "transport": Target("transport", "spectral transport over gradient flow, the same shells", 20, False),
     "gradient/modal": Target(
         "gradient-modal",
         "gradient over forward, modal, 512 schedules x 512 modes x 256 times",

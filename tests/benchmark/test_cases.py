@@ -19,6 +19,9 @@ TINY = {
     "operator": OPERATOR,
     "operator-scipy": {**OPERATOR, "schedules": 1},
     "operator-run": {"schedules": 1, "examples": 8, "features": 3},
+    "sgd": {"schedules": 4, "steps": 60, "intervals": 5, "nodes": 32},
+    "pool": {"examples": 24, "features": 6, "steps": 5, "seeds": 8},
+    "transport": {"schedules": 2, "shells": 8, "refreshes": 4},
     "gradient-modal": {**MODAL, "columns": 2},
     "gradient-operator": {"schedules": 1, "examples": 8, "times": 4},
     "capped": MODAL,
@@ -37,7 +40,7 @@ def results():
     device, settings, found = jax.devices()[0], Settings(quick=True, rounds=1, platform="cpu"), {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_limits, "_LONG_ENOUGH", 0.0)
-        for module in ("_operator_cases", "_accelerator_cases"):
+        for module in ("_operator_cases", "_dynamics_cases", "_accelerator_cases"):
             patch.setattr(f"spectral_sim.benchmark.{module}.gemm", lambda dtype: _limits.gemm(dtype, least=32))
         patch.setattr("spectral_sim.benchmark._operator_cases._REFRESHES", 4)
         patch.setattr("spectral_sim.benchmark._timing._SHORTEST", 0.0)
