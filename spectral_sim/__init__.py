@@ -19,6 +19,7 @@ from .analysis import (
     fit_exponent,
     local_exponent,
     speedup,
+    teacher_frontier,
     time_to_loss,
 )
 from .bounds import (
@@ -240,6 +241,7 @@ __all__ = [
     "sweeps",
     "TableSchedule",
     "terminal_log_loss",
+    "teacher_frontier",
     "time_to_loss",
     "teacher",
     "top_fraction",

@@ -22,6 +22,7 @@ __all__ = [
     "check_ndim",
     "check_non_negative",
     "check_positive",
+    "check_scalar",
     "check_times",
     "concrete",
     "first_index",
@@ -65,6 +66,15 @@ def check_ndim(name: str, value: Any, ndim: int, axes: str) -> None:
     """Raise unless `value` has `ndim` axes; shapes are known under a trace too."""
     if np.ndim(value) != ndim:
         raise ValueError(f"{name} must have shape ({axes}), got shape {tuple(np.shape(value))}; reshape it.")
+
+
+def check_scalar(name: str, value: Any) -> None:
+    """Raise unless a hyperparameter is one number at each refresh; shapes are known under a trace too."""
+    if np.ndim(value) != 0:
+        raise ValueError(
+            f"{name} has shape {tuple(np.shape(value))} at a refresh: give one number, or a PerRefresh table with one "
+            "for each refresh; vmap runs several values at once."
+        )
 
 
 def check_length(name: str, value: Any, length: int, reason: str) -> None:

@@ -109,6 +109,8 @@ def _weights(operands):
     schedule, observation, stage_state = operands
     mass = observation.mass
     signal, new_state = schedule(_visible(observation), observation, stage_state)
+    if schedule.kind == "observe":  # what is seen are the weights, and where nothing is seen they are uniform
+        signal = jnp.where(jnp.all(signal == 0), 1, signal)
     if jnp.shape(signal) != mass.shape:
         raise ValueError(
             f"the schedule returned weights of shape {jnp.shape(signal)}, but the problem is reweighted by "

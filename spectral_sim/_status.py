@@ -27,7 +27,8 @@ MEANING = {
     Status.PARTIAL_STEPS: "the interval is not a whole number of steps, being {limit} of them; "
     "build the grid with step_times",
     Status.BAD_SETTING: "a learning rate that is not positive, a batch below 1, a drift that is not "
-    "finite, or a negative noise variance or source",
+    "finite, a negative noise variance or source, a fraction of own labels outside [0, 1), or labels renewed after a "
+    "negative time or a ratio below 1",
     Status.TOO_MANY_STEPS: "the interval takes more steps than the dynamics allows; the longest that it can run is "
     "{limit}: refresh more often, or allow more steps",
 }

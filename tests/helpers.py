@@ -110,11 +110,13 @@ def _before(constrain: Callable[..., ss.AbstractStage]) -> Callable[..., ss.Abst
 MODAL_ONLY = DATA_KINDS
 DATA_ONLY = ("modal", "shells")
 
-# Every name of the registry needs an entry; a stage that observes or constrains is put into a chain with a rule.
+# Every name of the registry needs an entry; a stage that observes or constrains is put into a chain with a rule. What
+# follows a comma tells several examples of one stage apart.
 EXAMPLES: dict[str, Example] = {
     "band_limit": Example(_after(ss.band_limit), {"k_max": [4.5, 2.5, 30.0]}, flat=("k_max",), refused=MODAL_ONLY),
     "clip": Example(_before(ss.clip), {"low": [0.21, 0.0, 1.0], "high": [1.7, 3.0, 1.0]}),
     "complement": Example(_after(ss.complement), {"training_time": [3.1, 0.4, 200.0]}),
+    "complement, alongside": Example(_after(ss.complement), {"exponent": [0.7, 0.9, 2.0]}, refused=MODAL_ONLY),
     "curriculum": Example(ss.curriculum, {"end": [11.0, 3.0, 50.0], "start": [0.33, 0.1, 1.0]}, flat=("end", "start")),
     "delay": Example(_after(ss.delay), {"tau": [1.7, 0.0, 60.0]}),
     "frontier": Example(ss.frontier, {"width": [1.1, 0.3, 12.0]}),
@@ -140,10 +142,27 @@ EXAMPLES: dict[str, Example] = {
         _after(ss.teacher),
         {"training_time": [2.9, 0.3, 200.0], "threshold": [0.4, 0.1, 3.0], "sharpness": [1.3, 0.5, np.inf]},
     ),
+    "teacher, distance": Example(
+        _after(functools.partial(ss.teacher, shows="distance")),
+        {"training_time": [2.9, 0.3, 200.0], "threshold": [0.4, 0.1, 3.0], "sharpness": [1.3, 0.5, np.inf]},
+        flat=("threshold", "sharpness"),
+    ),
+    "teacher, other spectrum": Example(
+        lambda training_time, exponent: ss.chain(
+            ss.teacher(training_time, sharpness=1.3, exponent=exponent), ss.proportional(0.7)
+        ),
+        {"training_time": [2.9, 0.3, 200.0], "exponent": [1.1, 0.7, 2.0]},
+        refused=MODAL_ONLY,
+    ),
     "top_fraction": Example(ss.top_fraction, {"fraction": [0.43, 0.05, 1.0]}, flat=("fraction",)),
     "uniform": Example(ss.uniform),
     "water_filling": Example(ss.water_filling, refused=MODAL_ONLY),
 }
+
+
+def stage_of(name: str) -> str:
+    """The registered name of the stage that an example is of."""
+    return name.partition(",")[0]
 
 
 def leaf_values(name: str, problem: ss.AbstractProblem) -> Mapping[str, list[Any]]:

@@ -2,7 +2,7 @@
 
 from ._cost import CurationCost, curation_cost, scoring_charges, step_charge, training_charges
 from ._exponent import ExponentFit, NoPowerLawError, fit_exponent, local_exponent
-from ._frontier import CrossoverTime, crossover_time, frontier
+from ._frontier import CrossoverTime, crossover_time, frontier, teacher_frontier
 from ._speedup import Speedup, speedup
 from ._time_to_loss import time_to_loss
 
@@ -20,6 +20,7 @@ __all__ = [
     "scoring_charges",
     "speedup",
     "step_charge",
+    "teacher_frontier",
     "time_to_loss",
     "training_charges",
 ]

@@ -1,19 +1,17 @@
-"""Where learning stands: the resolution frontier, and the time at which one power law gives way to another."""
+"""Where learning stands: resolution frontiers, and the time at which one power law gives way to another."""
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
 from .._checks import check_positive
+from ..problems import AbstractProblem, ModalProblem
+from ..schedules import AbstractStage, complement, stages_of, teacher, training_progress
 from ._exponent import ExponentFit, fit_line
 
-if TYPE_CHECKING:
-    from ..problems import ModalProblem
-
-__all__ = ["CrossoverTime", "crossover_time", "frontier"]
+__all__ = ["CrossoverTime", "crossover_time", "frontier", "teacher_frontier"]
 
 _SAME_EXPONENT = 1e-9  # two lines fitted to the same power law differ by rounding
 _LARGEST_LOG = 700.0  # exp() of more overflows
@@ -36,9 +34,7 @@ class CrossoverTime:
     late: ExponentFit
 
 
-def frontier(
-    problem: "ModalProblem", log_energy: ArrayLike, threshold: float = 1.0
-) -> float | Float[np.ndarray, "..."]:
+def frontier(problem: ModalProblem, log_energy: ArrayLike, threshold: float = 1.0) -> float | Float[np.ndarray, "..."]:
     """Resolution frontier k*: the number of leading modes that have been learnt.
 
     A mode is learnt once its residual energy has fallen by `threshold` e-folds. The frontier is interpolated in log
@@ -80,6 +76,37 @@ def frontier(
     edge[rows] = np.exp(log_index[left] + part * (log_index[right] - log_index[left]))
     edge[np.isnan(fall).any(axis=1)] = np.nan
     return edge.reshape(values.shape[:-1]) if values.ndim > 1 else float(edge[0])
+
+
+def teacher_frontier(problem: AbstractProblem, schedule: AbstractStage) -> float:
+    """How far a model that has been trained beforehand can see, from its training as it is simulated.
+
+    Something is known once the progress of that model has reached the stage's threshold: of a teacher half is then
+    visible, and below it nothing if the sharpness is infinite. For `complement`, which has no threshold, it is a fall
+    of the energy by a factor e. The gain from curation by it stops at a time of the order of frontier / trace.
+
+    Arguments:
+        problem: what is to be learnt.
+        schedule: a `teacher` or a `complement` with a training time, or a chain that begins with one.
+
+    Returns:
+        On modes the number of leading modes that are known, interpolated as by `frontier`; on data the share of the
+        examples (or groups) that are, by their mass.
+
+    Raises:
+        ValueError: no such stage, or one that does not suit the problem.
+    """
+    trained = [s for s in stages_of(schedule) if isinstance(s, teacher | complement) and s.training_time is not None]
+    if not trained:
+        raise ValueError("the schedule has no model that is trained beforehand: give a teacher(...) or a chain of one.")
+    stage = trained[0]
+    threshold = float(np.asarray(stage.threshold)) if isinstance(stage, teacher) else 0.5
+    progress = np.asarray(training_progress(problem, stage), np.float64)
+    if not isinstance(problem, ModalProblem):
+        return float(np.asarray(problem.mass, np.float64) @ (progress >= threshold))
+    with np.errstate(divide="ignore"):
+        log_energy = np.log(np.asarray(problem.energies, np.float64)) - 2 * progress
+    return float(frontier(problem, log_energy, 2 * threshold))
 
 
 def crossover_time(

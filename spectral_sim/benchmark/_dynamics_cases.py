@@ -67,7 +67,7 @@ def _scanned(rate: float, counts: np.ndarray, problem: ModalProblem, exponents: 
             return keep * energy + gain * (seen @ energy + _NOISE)
 
         def interval(energy, ends):
-            energy = jax.lax.fori_loop(*ends, step, energy)
+            energy = jax.lax.fori_loop(ends[0], ends[1], step, energy)
             return energy, 0.5 * jnp.sum(problem.multiplicity * energy)
 
         return jax.lax.scan(interval, problem.energies, (whole[:-1], whole[1:]))[1]

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_positive
+from .._checks import check_positive, check_scalar
 from .._observation import Observation
 from .._status import Status
 from .._types import Array, Float
@@ -145,7 +145,9 @@ class PoolMoments(AbstractDynamics):
         return Verdict(code, jnp.where(unstable, largest, verdict.limit))
 
     def _at(self, state):
-        return setting_at(self.learning_rate, state.steps), setting_at(self.batch_size, state.steps)
+        check_scalar("noise_variance", self.noise_variance)
+        rate = setting_at("learning_rate", self.learning_rate, state.steps)
+        return rate, setting_at("batch_size", self.batch_size, state.steps)
 
 
 def _quadratic(features: Array, covariance: Array) -> Float[Array, "examples"]:

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_positive
+from .._checks import check_positive, check_scalar
 from .._observation import Observation
 from .._types import Array, Float
 from ..numerics import log_or_minus_inf, repeat
@@ -69,9 +69,10 @@ class PoolTraining(AbstractDynamics):
     def advance(self, problem, state, weights, duration, key):
         if key is None:
             raise ValueError("PoolTraining draws random numbers: pass a key.")
-        rate = setting_at(self.learning_rate, state.steps)
+        rate = setting_at("learning_rate", self.learning_rate, state.steps)
         steps, _ = whole_steps(duration, rate)
         law, factor = draw_law(self.draw, problem, weights)
+        check_scalar("noise_variance", self.noise_variance)
         table = draw_table(jax.lax.stop_gradient(law))
         noisy = self.noise_variance > 0
         spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, self.noise_variance, 1)), 0)  # finite slope at zero
@@ -98,6 +99,6 @@ class PoolTraining(AbstractDynamics):
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
     def check(self, problem, state, weights, duration):
-        rate = setting_at(self.learning_rate, state.steps)
+        rate = setting_at("learning_rate", self.learning_rate, state.steps)
         batch: Array = jnp.asarray(self.batch_size, rate.dtype)
         return steps_verdict(duration, rate, batch, self.noise_variance, self.max_steps)

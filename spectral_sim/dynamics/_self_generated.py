@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_non_negative, check_positive, concrete, is_concrete
+from .._checks import check_non_negative, check_positive, check_scalar, concrete, is_concrete
+from .._status import Status
 from .._types import Array, Float, PyTree, as_inexact
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
-from ._base import AbstractDynamics
+from ._base import AbstractDynamics, Verdict
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
 
@@ -63,7 +64,9 @@ class SelfGenerated(AbstractDynamics):
         flow: how the learner moves between; the default of the problem if None.
 
     Raises:
-        ValueError: a fraction outside [0, 1), a negative period or a ratio below 1.
+        ValueError: a fraction outside [0, 1), a negative period or a ratio below 1; where these are traced, the run
+            stops with `Status.BAD_SETTING`.
+        TypeError: a flow that is not one of gradient flow.
     """
 
     adjoint: ClassVar[str] = "stored"
@@ -73,6 +76,8 @@ class SelfGenerated(AbstractDynamics):
     flow: ModalFlow | OperatorFlow | None = None
 
     def __check_init__(self):
+        if not isinstance(self.flow, ModalFlow | OperatorFlow | None):
+            raise TypeError(f"flow is a {type(self.flow).__name__}: give ModalFlow(), OperatorFlow() or None.")
         check_non_negative("fraction", self.fraction, "give a fraction in [0, 1)")
         check_positive("ratio", self.ratio, "give a factor of 1 or above")
         if is_concrete(self.fraction) and np.any(concrete(self.fraction) >= 1):
@@ -88,6 +93,8 @@ class SelfGenerated(AbstractDynamics):
             )
 
     def init(self, problem):
+        for name in ("fraction", "period", "ratio"):
+            check_scalar(name, getattr(self, name))
         learner = self._flow(problem).init(problem)
         return SelfGeneratedState(learner, _labels(learner), jnp.zeros((), problem.dtype))
 
@@ -111,6 +118,10 @@ class SelfGenerated(AbstractDynamics):
         labels = jnp.where(due, _labels(state.learner), state.snapshot)
         taken_at = jnp.where(due, time, state.taken_at)
         return seen.replace(state=SelfGeneratedState(state.learner, labels, taken_at))
+
+    def check(self, problem, state, weights, duration):
+        good = (self.fraction >= 0) & (self.fraction < 1) & (self.period >= 0) & (self.ratio >= 1)
+        return Verdict(jnp.where(good, Status.OK, Status.BAD_SETTING), jnp.full_like(duration, jnp.nan))
 
     @property
     def _fresh(self) -> Array:

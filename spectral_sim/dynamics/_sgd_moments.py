@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_scalar
 from .._observation import Observation
 from .._status import Status
 from .._types import Array, Float
@@ -108,7 +109,9 @@ class SGDMoments(AbstractDynamics):
         return Verdict(jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, code), jnp.where(unstable, largest, partial))
 
     def _at(self, state):
-        return setting_at(self.learning_rate, state.steps), setting_at(self.batch_size, state.steps)
+        check_scalar("noise_variance", self.noise_variance)
+        rate = setting_at("learning_rate", self.learning_rate, state.steps)
+        return rate, setting_at("batch_size", self.batch_size, state.steps)
 
 
 def largest_stable_rate(

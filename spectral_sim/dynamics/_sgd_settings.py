@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_finite, check_non_negative, check_positive, concrete, first_index, is_concrete
+from .._checks import check_finite, check_non_negative, check_positive, check_scalar, concrete, first_index, is_concrete
 from .._status import Status
 from .._types import Array, ArrayLike, Float, PerRefresh, as_inexact
 
@@ -36,9 +36,10 @@ def check_settings(learning_rate: Setting, batch_size: Setting, noise_variance: 
     check_non_negative("noise_variance", noise_variance, "give sigma^2, the variance of the label noise")
 
 
-def setting_at(setting: Setting, steps: Float[Array, ""]) -> Float[Array, ""]:
+def setting_at(name: str, setting: Setting, steps: Float[Array, ""]) -> Float[Array, ""]:
     """The value in force after `steps` steps; tables have been sliced by the loop."""
     value = setting(steps) if callable(setting) else setting
+    check_scalar(name, value)
     return jnp.asarray(value, steps.dtype)
 
 
@@ -97,7 +98,7 @@ def step_times(learning_rate: ArrayLike | PerRefresh | Callable, steps: ArrayLik
     else:
         counts = np.unique(counts)
         schedule = as_setting(learning_rate)
-        at = lambda count: setting_at(schedule, jnp.asarray(count, jnp.result_type(float)))
+        at = lambda count: setting_at("learning_rate", schedule, jnp.asarray(count, jnp.result_type(float)))
         rates = np.asarray([float(at(count)) for count in counts[:-1]])
     stuck = ~(rates > 0)
     if stuck.any():

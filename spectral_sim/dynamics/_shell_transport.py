@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_finite, check_non_negative, check_positive
+from .._checks import check_finite, check_non_negative, check_positive, check_scalar
 from .._observation import Observation
 from .._status import Status
 from .._types import Array, Float, as_inexact
@@ -129,13 +129,17 @@ class ShellTransport(AbstractDynamics):
         return Verdict(jnp.where(good, code, Status.BAD_SETTING), duration * self.max_substeps / steps)
 
     def _drift_at(self, time):
-        return jnp.asarray(self.drift(time) if callable(self.drift) else self.drift, time.dtype)
+        drift = self.drift(time) if callable(self.drift) else self.drift
+        check_scalar("drift", drift)
+        return jnp.asarray(drift, time.dtype)
 
     def _steps(self, edges: Edges, time: Array, duration: Array) -> Array:
         """How many steps keep every shell from being swept by more than `_COURANT` of its width; at least one.
 
         The shift that sweeps a log distance d at eigenvalue lam is lam^(1 - b) (e^((1 - b) d) - 1) / (1 - b).
         """
+        for name in ("drift_exponent", "gamma"):
+            check_scalar(name, getattr(self, name))
         samples = time + duration * jnp.linspace(0, 1, _SAMPLES, dtype=time.dtype)
         drifts = eqx.filter_vmap(self._drift_at)(samples) if callable(self.drift) else self._drift_at(time)
         most, least = jnp.max(drifts), jnp.min(drifts)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._types import Array, Float, as_inexact
 from ._base import AbstractStage
-from ._second_model import check_second_model, second_model, trained
+from ._second_model import check_second_model, once_trained, second_model, trained
 
 _ROUNDING = 32  # units of the dtype's precision that a residual energy may be off by
 
@@ -62,4 +62,5 @@ class Complement(AbstractStage):
         excess = jnp.where(
             (observation.mass > 0) & (excess > _ROUNDING * jnp.finfo(excess.dtype).eps * signal), excess, 0
         )
-        return jnp.where(jnp.max(excess) > 0, excess, 1), state
+        excess = jnp.where(jnp.max(excess) > 0, excess, 1)
+        return excess if self.training_time is None else once_trained(excess, self.training_time), state

@@ -14,7 +14,17 @@ from ..numerics import log_or_minus_inf, phi1_eigh
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ._base import stage_name
 
-__all__ = ["check_second_model", "progress", "second_model", "seen_through", "squared", "trained", "visibility"]
+__all__ = [
+    "check_second_model",
+    "once_trained",
+    "progress",
+    "second_model",
+    "seen_through",
+    "squared",
+    "trained",
+    "training_progress",
+    "visibility",
+]
 
 
 def check_second_model(stage: Any) -> None:
@@ -61,6 +71,11 @@ def second_model(stage: Any, problem: AbstractProblem) -> Array:
     return stage.features.astype(problem.dtype)
 
 
+def once_trained(signal: Array, training_time: Array) -> Array:
+    """A signal; NaN, which stops the run, where a traced training time turns out not to be positive."""
+    return jnp.where(training_time > 0, signal, jnp.nan)
+
+
 class Trained(NamedTuple):
     """The second model at some time: residual energy as weights have it, residual on data, progress from its start."""
 
@@ -80,6 +95,11 @@ def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> T
     energy = squared(problem, residual)
     start = log_or_minus_inf(squared(problem, problem.targets))
     return Trained(energy, residual, progress(start, log_or_minus_inf(energy)))
+
+
+def training_progress(problem: AbstractProblem, stage: Any) -> Float[Array, "weights"]:
+    """u = 1/2 log(E(0) / E) of the second model of a stage, once it has been trained for its training time."""
+    return trained(problem, second_model(stage, problem), stage.training_time).progress
 
 
 def squared(problem: OperatorProblem, residual: Float[Array, "examples outputs"]) -> Float[Array, "weights"]:

@@ -10,7 +10,16 @@ from .._types import Array, Float, as_inexact
 from ..numerics import log_or_minus_inf
 from ..problems import ModalProblem
 from ._base import AbstractStage
-from ._second_model import check_second_model, progress, second_model, seen_through, squared, trained, visibility
+from ._second_model import (
+    check_second_model,
+    once_trained,
+    progress,
+    second_model,
+    seen_through,
+    squared,
+    trained,
+    visibility,
+)
 from ._self_scoring import check_sharpness
 
 
@@ -26,12 +35,13 @@ class Teacher(AbstractStage):
     * "residual": h(u) max(E_learner, E_teacher), h(u) = u^q / (u^q + u0^q) with threshold u0 and sharpness q. By
       default a step: modes (or examples) whose energy has fallen by a factor e are known, and beyond this frontier it
       sees nothing. Nor does it tell residuals below its own. Follow it by `mix(eps)`, or what it does not know is never
-      learnt.
+      learnt; where it knows nothing at all weights are uniform.
     * "distance": |f_learner - f_teacher|^2, what one would measure without targets. On modes
       E_k(0) (exp(-u_learner) - exp(-u_teacher))^2. Where the teacher lags behind the learner this scores what the
       learner *already knows*, and curation by it can be slower than none.
 
-    It speeds up learning as far as the teacher's frontier, then stops; it cannot extend the tail. The formalisation is
+    It speeds up learning as far as the teacher's frontier (`analysis.teacher_frontier`), then stops; it cannot extend
+    the tail. The formalisation is
     this project's own. Put it first in a chain; "distance" reads the learner itself, whatever stands before it.
 
     Arguments:
@@ -75,10 +85,11 @@ class Teacher(AbstractStage):
             visible = visibility(learnt, self.threshold, self.sharpness)
             if isinstance(observation.problem, ModalProblem):
                 visible = jnp.where(observation.initial_energy > 0, visible, 0)
-            return seen_through(jnp.maximum(signal, energy), visible, observation.mass), state
+            seen = seen_through(jnp.maximum(signal, energy), visible, observation.mass)
+            return once_trained(seen, self.training_time), state
         if residual is None:
             own = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
             distance = observation.initial_energy * (jnp.exp(-own) - jnp.exp(-learnt)) ** 2
         else:
             distance = squared(observation.problem, observation.state.residual - residual)
-        return jnp.where(observation.mass > 0, distance, 0), state
+        return once_trained(jnp.where(observation.mass > 0, distance, 0), self.training_time), state

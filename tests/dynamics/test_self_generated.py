@@ -37,6 +37,34 @@ def test_always_fresh_is_uniform_sampling_slowed_down(fraction):
     assert often[-1] == pytest.approx(expected, rel=0.02)
 
 
+def test_traced_settings_out_of_range_are_a_status():
+    problem = ss.power_law(2.0, 2.0, num_modes=12)
+    members = [
+        (0.5, 1.0, 1.0),
+        (-0.5, 1.0, 1.0),
+        (1.0, 1.0, 1.0),
+        (0.5, -1.0, 1.0),
+        (0.5, 0.0, 0.5),
+        (np.nan, 1.0, 1.0),
+    ]
+
+    def run(fraction, period, ratio):
+        dynamics = ss.SelfGenerated(fraction, period, ratio)
+        return ss.simulate(problem, ss.uniform(), [0.0, 1.0, 2.0], dynamics=dynamics, throw=False)
+
+    runs = jax.vmap(run)(*jnp.array(members).T)
+    np.testing.assert_array_equal(runs.status, [ss.Status.OK] + 5 * [ss.Status.BAD_SETTING])
+    assert np.isfinite(runs.loss[0]).all()
+    assert np.isnan(runs.loss[1:]).all()
+
+
+def test_flows_and_shapes_that_do_not_fit():
+    with pytest.raises(TypeError, match=r"flow is a SGDMoments: give ModalFlow\(\), OperatorFlow\(\) or None"):
+        ss.SelfGenerated(0.5, flow=ss.SGDMoments(0.1))
+    with pytest.raises(ValueError, match=r"fraction has shape \(2,\) at a refresh: give one number, or a PerRefresh"):
+        ss.simulate(make_problem("modal"), ss.uniform(), [0.0, 1.0], dynamics=ss.SelfGenerated([0.5, 0.5]))
+
+
 @pytest.mark.parametrize("fraction", [0.2, 0.5, 0.7])
 def test_never_renewed_it_stops(fraction):
     problem = ss.power_law(2.0, 3.0, max_mode=1e7, nodes=256)

@@ -7,7 +7,7 @@ import optax
 import pytest
 import scipy.linalg
 import scipy.optimize
-from helpers import QUICK, quickly
+from helpers import QUICK, make_problem, quickly
 
 import spectral_sim as ss
 from spectral_sim.dynamics import largest_stable_rate
@@ -285,6 +285,13 @@ def test_step_times_refuses_what_no_run_could_follow():
 def test_bad_settings(arguments, message):
     with pytest.raises(ValueError, match=message):
         ss.SGDMoments(*arguments)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "batch_size", "noise_variance"])
+def test_settings_are_one_number_at_each_refresh(name):
+    settings = {"learning_rate": 0.1, name: np.array([0.1, 0.2]) + (name == "batch_size")}
+    with pytest.raises(ValueError, match=rf"{name} has shape \(2,\) at a refresh: give one number, or a PerRefresh"):
+        ss.simulate(make_problem("modal"), ss.uniform(), [0.0, 1.0], dynamics=ss.SGDMoments(**settings))
 
 
 def test_data_problems_are_refused():

@@ -47,21 +47,36 @@ def test_a_second_model_that_is_behind_everywhere_changes_nothing():
 
 @pytest.mark.parametrize("exponent", [1.25, 1.5])
 def test_the_tail_is_extended_as_far_as_the_second_spectrum_is_heavier(exponent):
-    """No slower than the second model on its own, whose exponent is (beta - 1) / exponent; static is 1/2, ideal 1."""
-    problem = ss.power_law(2.0, 2.0, max_mode=1e7, nodes=256)
+    """Over four decades it stays beside the second model on its own, whose exponent is (beta - 1) / exponent.
+
+    Static is 1/2, ideal 1. The excess has kinks, so nodes are many: with 512 the exponent comes out 0.03 too high.
+    """
+    times = ss.log_times(1e-1, 1e6, 7 * 24 + 2)
+    problem = ss.power_law(2.0, 2.0, max_mode=1e7, nodes=4096)
     rule = ss.chain(ss.complement(exponent=exponent), ss.proportional(1.0))
     own, second = (
-        np.asarray(quickly(lambda r=r, p=p: ss.simulate(p, r, TIMES).loss))
-        for r, p in (
-            (rule, problem),
-            (ss.uniform(), ss.power_law(exponent, 2.0, max_mode=1e7, nodes=256)),
-        )
+        np.asarray(quickly(lambda r=r, p=p: ss.simulate(p, r, times).loss))
+        for r, p in ((rule, problem), (ss.uniform(), ss.power_law(exponent, 2.0, max_mode=1e9, nodes=512)))
     )
-    ideal = np.asarray(ss.ideal_oracle(problem, TIMES).loss)
-    late = (TIMES >= 1e2) & (TIMES <= 1e4)
-    slope = -np.polyfit(np.log(TIMES[late]), np.log(own[late]), 1)[0]
-    assert slope >= 0.98 * min(1 / exponent, 1)
-    assert np.all(own[late] < 1.3 * np.maximum(second, ideal)[late])
+    late = times >= 0.99e2
+    slope = -np.polyfit(np.log(times[late]), np.log(own[late]), 1)[0]
+    assert 0.98 / exponent <= slope <= 1 / exponent + 0.06
+    assert np.all((0.5 * second < own) & (own < 1.2 * second) | ~late)
+    assert np.all(own[late] > ss.ideal_oracle(problem, times).loss[late])
+
+
+def test_weight_goes_where_the_second_model_is_ahead_and_nowhere_else():
+    """Mode by mode, refresh by refresh: above the uniform share exactly where the excess is positive."""
+    problem = ss.power_law(2.0, 2.0, num_modes=MODES)
+    ahead_in_band = np.where((INDEX >= 3) & (INDEX <= 30), 20.0, 0.1) * INDEX**-2.0
+    rule = ss.chain(ss.complement(eigenvalues=ahead_in_band), ss.proportional(1.0), ss.mix(0.3))
+    energy, weights = ss.simulate(problem, rule, TIMES, save=lambda o, w: (o.energy, w)).saved
+    second = INDEX**-2.0 * np.exp(-2 * ahead_in_band * TIMES[:, None])
+    excess = np.asarray(energy) - second
+    # beyond rounding, of the excess itself and of the weight that it adds to the share
+    clear = (np.abs(excess) > 1e-12 * second + 1e-12 * np.max(excess, axis=1, keepdims=True))[1:-1]
+    np.testing.assert_array_equal((np.asarray(weights) > 0.3)[1:-1][clear], (excess > 0)[1:-1][clear])
+    assert 0.01 < np.mean((excess > 0)[1:-1][clear]) < 0.5
 
 
 def test_on_examples_it_scores_the_excess_loss():

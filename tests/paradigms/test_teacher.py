@@ -109,6 +109,40 @@ def test_the_teacher_is_trained_and_not_assumed(problem):
     np.testing.assert_array_equal(shown(by_hand, problem), shown(ss.teacher(40.0, exponent=1.3), problem))
 
 
+def test_the_frontier_of_a_teacher():
+    """In modes, k_T = (T / u0)^(1/exponent), interpolated; on data the share of examples it has begun to fit."""
+    law = ss.power_law(2.0, 2.0, max_mode=1e6, nodes=512)
+    for age, threshold, exponent in ((1e3, 0.5, None), (1e3, 2.0, None), (50.0, 0.5, 1.3)):
+        stage = ss.teacher(age, threshold=threshold, exponent=exponent)
+        expected = (age / threshold) ** (1 / (exponent or 2.0))
+        assert ss.teacher_frontier(law, stage) == pytest.approx(expected, rel=1e-3)
+        assert ss.teacher_frontier(law, ss.chain(stage, ss.proportional(1.0), ss.mix(0.1))) == ss.teacher_frontier(
+            law, stage
+        )
+    assert ss.teacher_frontier(law, ss.complement(1e3)) == ss.teacher_frontier(law, ss.teacher(1e3))
+    features = np.diag([3.0, 2.0, 0.1, 0.1])
+    data = ss.OperatorProblem(features, [1.0, -1.0, 1.0, -1.0], mass=[0.1, 0.2, 0.3, 0.4])
+    # residuals fall as exp(-p_i phi_i^2 T): by T = 1 at rates 0.9, 0.8, 0.003, 0.004
+    assert ss.teacher_frontier(data, ss.teacher(1.0)) == pytest.approx(0.3)
+    with pytest.raises(ValueError, match="no model that is trained beforehand"):
+        ss.teacher_frontier(law, ss.chain(ss.complement(), ss.mix(0.1)))
+
+
+def test_a_traced_training_time_that_is_not_positive_is_a_status():
+    law = ss.power_law(2.0, 2.0, num_modes=12)
+    times = ss.log_times(0.2, 5.0, 6)
+    for build in (ss.teacher, lambda age: ss.teacher(age, shows="distance"), ss.complement):
+        run = jax.vmap(lambda age, build=build: ss.simulate(law, ss.chain(build(age), ss.mix(0.1)), times, throw=False))
+        np.testing.assert_array_equal(run(jnp.array([1.0, -5.0])).status, [ss.Status.OK, ss.Status.NON_FINITE_WEIGHTS])
+
+
+@pytest.mark.parametrize("stage", [ss.self_scoring(), ss.teacher(0.01)])
+def test_where_nothing_is_seen_weights_are_uniform(stage):
+    law = ss.power_law(2.0, 2.0, num_modes=12)
+    weights = ss.simulate(law, stage, [0.0, 0.1, 0.2], save=ss.save_weights).saved
+    np.testing.assert_array_equal(weights[0], 1)
+
+
 def shown(stage, problem, **changes):
     """What a stage shows of a learner that has not begun."""
     seen = ss.Observation(
