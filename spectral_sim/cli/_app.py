@@ -146,7 +146,13 @@ def assess(
         part = Part(
             name=data.stem,
             problem=task.problem,
-            entries=default_entries(task.problem, grid, groups=None if by_group else task.groups, epoch=task.epoch),
+            entries=default_entries(
+                task.problem,
+                grid,
+                reference=task.reference_model(),
+                groups=None if by_group else task.groups,
+                epoch=task.epoch,
+            ),
             times=grid,
             title=f"{data.name}: {', '.join(target)}",
             subject=data.name,

@@ -49,7 +49,7 @@ class LearningTask:
         group_names: names of the groups.
         description: of the data and the features.
         settings: for the results.
-        second_features: training features under another kernel: (kernel, number) -> (examples, features).
+        second_features: training inputs mapped in another way, shape (examples, features).
     """
 
     problem: OperatorProblem
@@ -59,7 +59,15 @@ class LearningTask:
     group_names: tuple[str, ...]
     description: str
     settings: dict[str, Any]
-    second_features: Callable[[str, int | None], np.ndarray]
+    second_features: Callable[[Features], np.ndarray]
+
+    def reference_model(self) -> tuple[str, np.ndarray]:
+        """A model of another kind, by name and features: arc-cosine ones, or RBF ones where the learner has those."""
+        kernel = "rbf" if self.settings["kernel"] == "arc_cosine" else "arc_cosine"
+        number = None if self.settings["method"] == "exact" else self.settings["features"]
+        return {"rbf": "an RBF model", "arc_cosine": "an arc-cosine model"}[kernel], self.second_features(
+            Features(kernel, None, number)
+        )
 
     @property
     def epoch(self) -> float:
@@ -91,8 +99,8 @@ def learning_task(
     inputs = data.inputs.astype(np.float64)
     mapped, method = _mapped(inputs, features, seed)
 
-    def second_features(kernel: str, number: int | None) -> np.ndarray:
-        return np.asarray(_mapped(inputs, Features(kernel, None, number), seed)[0](inputs)).astype(precision)
+    def second_features(other: Features) -> np.ndarray:
+        return np.asarray(_mapped(inputs, other, seed)[0](inputs)).astype(precision)
 
     held_out: dict[str, Any] = {}
     if data.eval_inputs is not None and data.eval_targets is not None:

@@ -34,7 +34,14 @@ def _part(name, title, data, features, fast, precision, batch_size) -> Part:
     return Part(
         name=name,
         problem=task.problem,
-        entries=default_entries(task.problem, times, groups=task.groups, epoch=task.epoch, fast=fast),
+        entries=default_entries(
+            task.problem,
+            times,
+            reference=task.reference_model(),
+            groups=task.groups,
+            epoch=task.epoch,
+            fast=fast,
+        ),
         times=times,
         title=title,
         subject=title.lower(),

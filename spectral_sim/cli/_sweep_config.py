@@ -16,8 +16,9 @@ from ..problems import AbstractProblem
 from ..report import THEORIES
 from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_search, sobol
 from ._build import data_task, spectral_problem
-from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption
+from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption, TorusProblem
 from ._errors import UserError, explained
+from ._second import second_kernel, second_on_modes, second_torus
 from ._stages import build_schedule, check_suits
 
 __all__ = ["SHIPPED", "SweepJob", "read_sweep"]
@@ -115,13 +116,15 @@ def _explain(error: ValidationError) -> str:
 
 def _job(config: SweepConfig, path: Path) -> SweepJob:
     name = path.stem
-    source, second = config.problem, None
+    source, second = config.problem, second_on_modes
     with explained(f"{name}: problem"):
         if isinstance(source, DataProblem | DatasetProblem):
             task = data_task(source, path.parent, config.precision, config.batch_size)
-            problem, description, second = task.problem, task.description, task.second_features
+            problem, description, second = task.problem, task.description, second_kernel(task)
         else:
             problem, description = spectral_problem(source, path.parent, config.precision)
+            if isinstance(source, TorusProblem):
+                second = second_torus(source, config.precision)
     with explained(f"{name}: times"):
         grid_ = config.times
         is_table = isinstance(grid_, TimesConfig)

@@ -30,13 +30,14 @@ REFRESHES_PER_DECADE = 8
 _KEPT = 0.7
 _ENERGY_LEFT = 0.01
 _LATEST = 1e6
+_EXCESS = "excess over"
 _FAST = (
     "uniform",
     "random 70%",
     "hardest 70%",
     "loss-proportional",
     "practical oracle",
-    "excess over a reference model",
+    "what a teacher has learnt",
     "self-scoring",
     "half self-generated",
     "groups by loss",
@@ -88,6 +89,7 @@ def default_entries(
     problem: OperatorProblem,
     times: np.ndarray,
     *,
+    reference: tuple[str, np.ndarray],
     groups: np.ndarray | None = None,
     epoch: float,
     fast: bool = False,
@@ -96,7 +98,9 @@ def default_entries(
 
     Arguments:
         problem: a data problem.
-        times: refresh grid; at a tenth of its end curricula are complete, and up to there second models have trained.
+        times: refresh grid; at a tenth of its end curricula are complete, and up to there teachers have trained.
+        reference: a second model of another kind, with a name and features of the training examples, shape (examples,
+            second_features); it is trained for as much compute as teachers are.
         groups: group number of each example, for one schedule with weights per group; None for none.
         epoch: time units that one pass over the data takes: how often the practical oracle scores
             and own labels are renewed.
@@ -106,6 +110,11 @@ def default_entries(
         The entries, uniform first.
     """
     end = float(times[-1]) / 10
+    kind, features = reference
+    traces = (
+        np.asarray(problem.example_mass) @ np.sum(np.asarray(x) ** 2, axis=1) for x in (problem.features, features)
+    )
+    own, other = (float(trace) for trace in traces)
     percent = f"{_KEPT:.0%}"
     entries = [
         Entry("uniform", uniform()),
@@ -122,10 +131,13 @@ def default_entries(
         Entry("practical oracle", chain(stale(epoch), proportional(1.0), clip(0.1, 10.0), mix(0.1))),
         Entry("distance to a teacher", chain(teacher(end, shows="distance"), proportional(1.0), mix(0.1))),
         Entry("what a teacher has learnt", chain(teacher(end), proportional(1.0), mix(0.1))),
-        Entry("excess over a reference model", chain(complement(end), proportional(1.0), mix(0.1))),
+        Entry(
+            f"{_EXCESS} {kind}",
+            chain(complement(end * own / other, features=features), proportional(1.0), mix(0.1)),
+        ),
         Entry("self-scoring", chain(self_scoring(), proportional(1.0), mix(0.1))),
         Entry("half self-generated", uniform(), dynamics=SelfGenerated(0.5, epoch)),
     ]
     if groups is not None:
         entries.append(Entry("groups by loss", chain(proportional(1.0), clip(0.1, 10.0)), with_groups(problem, groups)))
-    return [entry for entry in entries if not fast or entry.name in _FAST]
+    return [entry for entry in entries if not fast or entry.name in _FAST or entry.name.startswith(_EXCESS)]

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
+import spectral_sim as ss
 from spectral_sim.cli import _job
 from spectral_sim.cli._build import build_part
 from spectral_sim.cli._read_config import read_config
@@ -223,12 +225,18 @@ self_generated = { fraction = 0.5, period = inf }
     taught, own = part.entries[1:]
     assert float(taught.schedule.stages[0].exponent) == 1.5
     assert float(own.dynamics.fraction) == 0.5
-    second = '[{ stage = "complement", training_time = 5.0, kernel = "linear" }]'
+    second = """[{ stage = "complement", training_time = 5.0, kernel = "linear" },
+      { stage = "teacher", training_time = 2.0, kernel = "rbf", features = 8, method = "random", bandwidth = 3.0 }]"""
     problem = 'kind = "dataset"\nname = "diabetes"\nnum_train = 40'
     text = f'[problem]\n{problem}\n\n[[schedules]]\nname = "excess"\nstages = {second}\n'
     path = config(text=text)
     part = build_part(read_config(path), path, "float64")
-    assert part.entries[0].schedule.features.shape == (40, 10)
+    shapes = [stage.features.shape for stage in part.entries[0].schedule.stages]
+    assert shapes == [(40, 10), (40, 8)]
+    torus = 'kind = "torus"\nalpha = 2.0\nbeta = 2.0\nnum_examples = 16'
+    path = config(text=text.replace(problem, torus).replace(second, '[{ stage = "complement", exponent = 1.4 }]'))
+    stage = build_part(read_config(path), path, "float64").entries[0].schedule
+    np.testing.assert_array_equal(stage.features, ss.torus(1.4, 2.0, 16).features)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +248,26 @@ self_generated = { fraction = 0.5, period = inf }
         ('{ stage = "uniform" }]\nself_generated = { fraction = 1.0 }\n#', "self_generated.fraction"),
     ],
 )
-def test_paradigms_that_cannot_be(refused, config, stages, message):
+def test_paradigms_that_cannot_be_on_modes(refused, config, stages, message):
     path = config(text=f'{BASE}\n[[schedules]]\nname = "other"\nstages = [{stages}]\n')
+    assert message in " ".join(refused("simulate", path).split())
+
+
+@pytest.mark.parametrize(
+    ("problem", "stage", "message"),
+    [
+        ("dataset", "exponent = 1.4", 'exponent is for modes: on data name a kernel, such as kernel = "linear"'),
+        ("dataset", 'kernel = "linaer"', "kernel='linaer' is not known. Did you mean 'linear'"),
+        ("dataset", 'kernel = "linear", bandwidth = 2.0', "bandwidth=2 is for kernel='rbf' only"),
+        ("dataset", "kernel = 3", "kernel = 3: give a word in quotes"),
+        ("torus", 'kernel = "rbf"', "kernel is not for a torus: give exponent, of the second kernel's eigenvalues"),
+    ],
+)
+def test_second_models_that_cannot_be_on_data(refused, config, problem, stage, message):
+    kinds = {
+        "dataset": 'kind = "dataset"\nname = "diabetes"\nnum_train = 40',
+        "torus": 'kind = "torus"\nalpha = 2.0\nbeta = 2.0\nnum_examples = 16',
+    }
+    stages = f'[{{ stage = "teacher", training_time = 1.0, {stage} }}]'
+    path = config(text=f'[problem]\n{kinds[problem]}\n\n[[schedules]]\nname = "other"\nstages = {stages}\n')
     assert message in " ".join(refused("simulate", path).split())

@@ -24,7 +24,14 @@ def data_problem(groups=None):
 def data_assessment():
     problem = data_problem()
     times = default_times(problem, 4)
-    entries = default_entries(problem, times, groups=np.arange(60) % 3, epoch=5.0, fast=True)
+    entries = default_entries(
+        problem,
+        times,
+        reference=("a linear model", np.asarray(problem.features)[:, :3]),
+        groups=np.arange(60) % 3,
+        epoch=5.0,
+        fast=True,
+    )
     entries = [entry for entry in entries if entry.name not in ("random 70%", "loss-proportional")]
     return run_assessment("toy", problem, entries, times, title="Toy <data>", cost=0.3, settings={"dtype": "float64"})
 
