@@ -84,11 +84,9 @@ class PoolMoments(AbstractDynamics):
         require(problem, OperatorProblem, self)
         parameters = problem.initial_parameters
         features, outputs = parameters.shape
-        # not a literal zero: XLA 0.10 on CPUs reads memory never written where a product with one is summed at once
-        nothing = 0 * problem.example_mass[0]
         return PoolState(
             parameters,
-            jnp.full((outputs, features, features), nothing),
+            jnp.zeros((outputs, features, features), problem.dtype),
             problem.targets - problem.features @ parameters,
             jnp.zeros((), problem.dtype),
         )
@@ -152,7 +150,10 @@ class PoolMoments(AbstractDynamics):
 
 def _quadratic(features: Array, covariance: Array) -> Float[Array, "examples"]:
     """phi_i^T S phi_i, the variance of a prediction; rounding may leave it below zero."""
-    return jnp.maximum(jnp.sum((features @ covariance) * features, axis=1), 0)
+    # jaxlib 0.10.2 and 0.11 on CPUs sum memory never written where a product that is zero at compile time is summed at
+    # once; behind the barrier the product is an array of its own
+    product = jax.lax.optimization_barrier(features @ covariance)
+    return jnp.maximum(jnp.sum(product * features, axis=1), 0)
 
 
 def _expected_squares(features: Array, residual: Array, covariance: Array) -> Float[Array, "examples"]:
