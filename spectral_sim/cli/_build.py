@@ -202,9 +202,7 @@ def _charge(config: Config, problem: AbstractProblem, task: LearningTask | None)
     if task is not None:
         return task.charge
     if isinstance(problem, OperatorProblem):
-        # the trace of Phi^T P Phi
-        kappa = float(np.sum(np.asarray(problem.example_mass)[:, None] * np.asarray(problem.features) ** 2))
-        return step_charge(len(problem.features), kappa, config.batch_size)
+        return float(step_charge(len(problem.features), problem.trace, config.batch_size))
     return 0.0
 
 
