@@ -26,10 +26,6 @@ _OBJECTIVES = {
 }
 _SHOWN = ("exponent", "crossover", "gain_kept", "speedup", "speedup_net", "over_ideal", "final_loss", "max_weight")
 _TITLES = {"speedup": "speed-up, gross", "speedup_net": "speed-up, net"}
-_GROSS_AND_NET = (
-    "Speed-ups: gross counts training alone; net adds what curating takes, as said below. ≤: some losses of uniform "
-    "sampling were never reached."
-)
 
 
 def write_sweep_report(table: Any, path: Path) -> None:
@@ -63,8 +59,7 @@ def sweep_html(table: Any) -> str:
     for finding in findings(table) if not missing else []:
         mark = "Holds" if finding.holds else "Does not hold"
         parts.append(_paragraph(f"{mark}: {finding.text}", "verdict" if finding.holds else "warning"))
-    notes = [_paragraph(_GROSS_AND_NET, "note")] if set(_TITLES) & set(table.variables) else []
-    parts += ["<section><h2>Best rows</h2>", _best_rows(table, status), *notes, "</section>"]
+    parts += ["<section><h2>Best rows</h2>", _best_rows(table, status), *_gross_and_net(table), "</section>"]
     figures: dict[str, Any] = {}
     if table.attrs["kind"] == "grid":
         parts += _grid_sections(as_grid(table), figures)
@@ -100,11 +95,7 @@ def _grid_sections(table: Any, figures: dict[str, Any]) -> list[str]:
             continue
         label = table[name].attrs.get("long_name", name)
         parts.append(f"<section><h2>{html.escape(_title(name))}</h2>{_paragraph(label, 'note')}")
-        if (
-            name == "speedup_net"
-            and "speedup" in table
-            and np.array_equal(values, table.speedup.where(good), equal_nan=True)
-        ):
+        if name == "speedup_net" and "speedup" in table and bool((values == table["speedup"]).where(good, True).all()):
             parts.append(_paragraph("The same as gross: nothing is charged for curating.", "note") + "</section>")
             continue
         add(
@@ -146,6 +137,16 @@ def _drawn_sections(table: Any, figures: dict[str, Any]) -> list[str]:
     }
     note = f"Colour: log10 of {name}. Drag along an axis to keep a part of the rows."
     return [f'<section><h2>Parallel coordinates</h2><div id="parallel"></div>{_paragraph(note, "note")}</section>']
+
+
+def _gross_and_net(table: Any) -> list[str]:
+    """What either kind of speed-up counts, for a table with one of them."""
+    if not any(name in table for name in _TITLES):
+        return []
+    said = {name: table[name].attrs["long_name"] if name in table else "not kept" for name in _TITLES}
+    both = "; ".join(f"{_title(name)}: {words}" for name, words in said.items())
+    text = f"{both}. ≤: some losses of uniform sampling were never reached."
+    return [_paragraph(text[0].upper() + text[1:], "note")]
 
 
 def _title(name: str) -> str:

@@ -137,7 +137,7 @@ def test_costs_and_own_data_of_the_schedule_are_honoured(run, tmp_path):
     text = page.read_text()
     for words in ("highest speed-up, gross", "highest speed-up, net", "<h2>speed-up, gross</h2>", "<h2>speed-up, net"):
         assert words in text
-    assert "net adds what curating takes" in text
+    assert "net of second models, own labels and passes (on data a forward pass" in text
     assert "nothing is charged" not in text
     config.write_text(
         CURATED.replace("cost = 0.5\nself_generated = { fraction = 0.2, period = 5.0 }", "").replace(
