@@ -135,7 +135,8 @@ def refresh_costs(
         raise ValueError("cost_per_example is given, but modes have no examples: use cost_per_refresh.")
     grid = np.asarray(times, np.float64)
     fixed, running = training_charges(problem, schedule, grid, dynamics)
-    return price * scoring_charges(schedule, jnp.asarray(grid, problem.dtype)) + running, fixed
+    passes = scoring_charges(schedule, jnp.asarray(grid, problem.dtype))
+    return (price * passes + running).astype(problem.dtype), fixed
 
 
 def step_charge(num_examples: int, trace: Any, batch_size: int) -> Any:
@@ -202,7 +203,7 @@ def training_charges(
                 fixed = fixed + price * stage.training_time
     if isinstance(dynamics, SelfGenerated):
         running = running + FORWARD * _by_refresh(dynamics.fraction, durations) * durations
-    return fixed, jnp.append(running, 0)
+    return fixed.astype(problem.dtype), jnp.append(running, 0).astype(problem.dtype)
 
 
 def _asked(stages: tuple[AbstractStage, ...], times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:

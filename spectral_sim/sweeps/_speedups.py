@@ -93,8 +93,7 @@ class NetSpeedup(AbstractMetric):
         # the refresh at times[n] serves what comes after it: reaching a loss at times[n] took those before it
         paid = jnp.concatenate([jnp.zeros(1, charges.dtype), jnp.cumsum(charges)])
         refreshes = jnp.searchsorted(jnp.asarray(run.times, found.fast.dtype), found.fast, method="scan_unrolled")
-        spent = (paid[refreshes] + fixed).astype(found.fast.dtype)
-        return {"speedup_net": found.ratio(spent), "speedup_net_bound": found.bound}
+        return {"speedup_net": found.ratio(paid[refreshes] + fixed), "speedup_net_bound": found.bound}
 
 
 class _Crossings(NamedTuple):

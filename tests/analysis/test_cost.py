@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
-from spectral_sim.analysis import scoring_charges
+from spectral_sim.analysis import refresh_costs, scoring_charges
 
 TIMES = np.array([0.0, 1.0, 3.0, 7.0])
 
@@ -132,6 +132,17 @@ def test_nothing_stands_before_a_teacher_that_looks_at_the_learner(before):
         ss.chain(before, ss.teacher(10.0, shows="distance"), ss.proportional())
     assert ss.chain(before, ss.teacher(10.0), ss.proportional())
     assert charged(ss.teacher(10.0, shows="distance"), ss.stale(3.0)) == [2, 0, 1, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_charges_have_the_precision_of_the_problem(dtype):
+    """Hyperparameters are wider than a float32 problem; a warning would be an error here."""
+    problem = ss.power_law(dtype(2.0), dtype(2.0), num_modes=9)
+    schedule = ss.chain(ss.teacher(8.0), ss.complement(), ss.stale(3.0), ss.proportional())
+    options = {"cost_per_example": None, "cost_per_refresh": 0.5, "batch_size": 8}
+    charges, fixed = refresh_costs(problem, schedule, TIMES, ss.SelfGenerated(0.5), **options)
+    assert charges.dtype == fixed.dtype == dtype
+    np.testing.assert_allclose(charges, 0.5 * np.array([3, 0, 2, 0]) + np.append(7 / 6 * np.diff(TIMES), 0), rtol=1e-6)
 
 
 def test_charges_can_be_traced_and_batched():
