@@ -1,6 +1,14 @@
 """Numbers read off loss curves: exponents, times to a loss, speed-ups, frontiers. Host-side, NumPy float64."""
 
-from ._cost import CurationCost, curation_cost, scoring_charges, step_charge, training_charges
+from ._cost import (
+    CurationCost,
+    check_prices,
+    curation_cost,
+    refresh_costs,
+    scoring_charges,
+    step_charge,
+    training_charges,
+)
 from ._exponent import ExponentFit, NoPowerLawError, fit_exponent, local_exponent
 from ._frontier import CrossoverTime, crossover_time, frontier, teacher_frontier
 from ._speedup import Speedup, speedup
@@ -13,10 +21,12 @@ __all__ = [
     "NoPowerLawError",
     "Speedup",
     "crossover_time",
+    "check_prices",
     "curation_cost",
     "fit_exponent",
     "frontier",
     "local_exponent",
+    "refresh_costs",
     "scoring_charges",
     "speedup",
     "step_charge",

@@ -1,31 +1,50 @@
-"""What curating costs, in the unit of training time: scoring, second models, generated labels."""
+"""What curating costs, in the unit of training time: scoring, second models, generated labels.
+
+Charges are JAX arrays that work under a trace, since periods, fractions and training times may vary in a sweep.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from .._checks import check_non_negative, check_positive, concrete
-from .._types import ArrayLike
+from .._checks import check_non_negative, check_positive
+from .._types import Array, ArrayLike, PerRefresh
 from ..dynamics import AbstractDynamics, SelfGenerated
 from ..problems import AbstractProblem, OperatorProblem
 from ..schedules import (
     AbstractStage,
+    band_limit,
     complement,
     curriculum,
     hard_pruning,
     leverage_sampling,
+    noise,
+    relative_trace,
+    self_scoring,
+    shell_average,
     stages_of,
     stale,
     subsample,
     teacher,
 )
 
-__all__ = ["CurationCost", "curation_cost", "scoring_charges", "step_charge", "training_charges"]
+__all__ = [
+    "CurationCost",
+    "check_prices",
+    "curation_cost",
+    "refresh_costs",
+    "scoring_charges",
+    "step_charge",
+    "training_charges",
+]
 
 FORWARD = 1 / 3  # of the compute of a training step on the same examples: two more thirds go backwards
 _SCORED_ONCE = (hard_pruning, curriculum, leverage_sampling)
+_FORGETFUL = (band_limit, complement, noise, self_scoring, shell_average, teacher)  # need scores only when asked
 
 
 @dataclass(frozen=True)
@@ -53,8 +72,12 @@ def curation_cost(
 ) -> CurationCost:
     """What a schedule costs beside training itself.
 
-    Charged are the passes over the data that score it (see `scoring_charges`), the training of second models, and a
-    forward pass for each label that the learner generates itself.
+    Charged are the passes over the data that score it (see `scoring_charges`), the training of second models (see
+    `training_charges`), and a forward pass for each label that the learner generates itself.
+
+    Compute goes as time x trace of the operator, since a step at learning rate 1 / trace advances time by 1 / trace. So
+    a second model that trains for T takes cost x T x (its trace over the problem's), whatever units its eigenvalues are
+    in.
 
     Arguments:
         problem: what is to be learnt. Modes do not say how many examples there are: on them passes cost what
@@ -68,25 +91,55 @@ def curation_cost(
 
     Returns:
         Costs at each refresh and before training.
+
+    Raises:
+        ValueError: negative costs, a batch without examples, or a cost per example on modes.
     """
+    check_prices(cost_per_example, cost_per_refresh, batch_size)
+    per_refresh, fixed = refresh_costs(
+        problem,
+        schedule,
+        times,
+        dynamics,
+        cost_per_example=cost_per_example,
+        cost_per_refresh=cost_per_refresh,
+        batch_size=batch_size,
+    )
+    return CurationCost(np.asarray(per_refresh, np.float64), float(fixed))
+
+
+def check_prices(cost_per_example: float | None, cost_per_refresh: float, batch_size: int) -> None:
+    """Raise ValueError for prices that `curation_cost` cannot take."""
+    check_non_negative("cost_per_example", cost_per_example or 0.0, "give the cost in units of time")
     check_non_negative("cost_per_refresh", cost_per_refresh, "give the cost in units of time")
     check_positive("batch_size", batch_size, "give the number of examples per training step")
-    grid = np.asarray(times, np.float64)
+
+
+def refresh_costs(
+    problem: AbstractProblem,
+    schedule: AbstractStage,
+    times: ArrayLike,
+    dynamics: AbstractDynamics | None,
+    *,
+    cost_per_example: float | None,
+    cost_per_refresh: float,
+    batch_size: int,
+) -> tuple[Float[Array, "times"], Float[Array, ""]]:
+    """Time units at each refresh and before training, as `curation_cost`; works under a trace, `times` apart."""
     price = cost_per_refresh
     if isinstance(problem, OperatorProblem):
         number = problem.features.shape[0]
-        if cost_per_example is None:
-            norms = np.sum(np.asarray(problem.features, np.float64) ** 2, axis=1)
-            cost_per_example = step_charge(1, float(np.asarray(problem.example_mass) @ norms), batch_size)
-        price += number * cost_per_example
+        each = step_charge(1, problem.trace, batch_size) if cost_per_example is None else cost_per_example
+        price += number * each
     elif cost_per_example is not None:
         raise ValueError("cost_per_example is given, but modes have no examples: use cost_per_refresh.")
-    check_non_negative("cost_per_example", cost_per_example or 0.0, "give the cost in units of time")
-    fixed, running = training_charges(schedule, grid, dynamics)
-    return CurationCost(price * scoring_charges(schedule, grid) + running, fixed)
+    grid = np.asarray(times, np.float64)
+    fixed, running = training_charges(problem, schedule, grid, dynamics)
+    passes = scoring_charges(schedule, jnp.asarray(grid, problem.dtype))
+    return (price * passes + running).astype(problem.dtype), fixed
 
 
-def step_charge(num_examples: int, trace: float, batch_size: int) -> float:
+def step_charge(num_examples: int, trace: Any, batch_size: int) -> Any:
     """Time units that scoring every example once takes.
 
     A forward pass is a third of the compute of a training step, for each example. A step on `batch_size` examples at
@@ -95,62 +148,91 @@ def step_charge(num_examples: int, trace: float, batch_size: int) -> float:
     return FORWARD * num_examples / (batch_size * trace)
 
 
-def scoring_charges(schedule: AbstractStage, times: np.ndarray) -> Float[np.ndarray, "times"]:
+def scoring_charges(schedule: AbstractStage, times: ArrayLike) -> Float[Array, "times"]:
     """How many times all data is scored at each refresh; the last entry serves no interval and is 0.
 
-    A schedule that looks at the residual scores at every refresh, or once per period behind `stale`, or a part behind
-    `subsample`. Pruning, curricula and leverage score once, at the start; so does a second model that has been trained
-    beforehand. One that trains alongside scores whenever the learner does.
+    A schedule that looks at the residual scores at every refresh. The first stage that remembers scores decides
+    otherwise: behind `stale` all is scored once per period, behind `subsample` all at first and then a part. What
+    stands before it and remembers nothing is asked when it asks; what stands behind it lives on what it remembers, but
+    for stages that look past it: `self_scoring` follows the learner's progress, a second model that trains alongside is
+    scored itself, both whenever a stage behind them asks.
+
+    Pruning, curricula and leverage score once, at the start; so does a second model that has been trained beforehand.
+
+    Arguments:
+        schedule: the schedule; its hyperparameters may be traced.
+        times: refresh grid, shape (times,), in the precision of the run: that in which `stale` compares them with its
+            period.
     """
-    charges = np.zeros(len(times))
+    grid = jnp.asarray(times)[:-1]
     stages = stages_of(schedule)
+    once = jnp.zeros_like(grid).at[0].set(1)
     if not schedule.closed_loop:
-        charges[0] = float(any(isinstance(stage, _SCORED_ONCE) for stage in stages))
-        return charges
-    charges[:-1] = 1
-    for stage in stages:
-        if isinstance(stage, stale):
-            charges[:-1] *= _due(np.asarray(times)[:-1], float(np.asarray(stage.period)))
-    for stage in stages:
-        if isinstance(stage, subsample):
-            charges *= float(np.asarray(stage.fraction))
-    own = charges.copy()
-    for stage in stages:
-        if isinstance(stage, teacher | complement):
-            charges += own if stage.training_time is None else np.eye(1, len(times))[0]
-    return charges
+        charges = once * any(isinstance(stage, _SCORED_ONCE) for stage in stages)
+    else:
+        asked = [_asked(stages[position:], grid) for position in range(len(stages))]
+        charges = asked[0]
+        for stage, scored in zip(stages, asked, strict=True):
+            if isinstance(stage, self_scoring):
+                charges = jnp.maximum(charges, scored)
+        for stage, scored in zip(stages, asked, strict=True):
+            if isinstance(stage, teacher | complement):
+                charges = charges + (scored if stage.training_time is None else once)
+    return jnp.append(charges, 0)
 
 
 def training_charges(
-    schedule: AbstractStage, times: np.ndarray, dynamics: AbstractDynamics | None = None
-) -> tuple[float, Float[np.ndarray, "times"]]:
-    """Time units that second models train for before the start, and that they and own labels take at each refresh."""
-    fixed, running = 0.0, np.zeros(len(times))
-    durations = np.diff(times)
+    problem: AbstractProblem, schedule: AbstractStage, times: ArrayLike, dynamics: AbstractDynamics | None = None
+) -> tuple[Float[Array, ""], Float[Array, "times"]]:
+    """Time units that second models train for before the start, and that they and own labels take at each refresh.
+
+    Arguments:
+        problem: what is to be learnt; a second model's time counts by its trace over that of the problem.
+        schedule: the schedule; its hyperparameters may be traced.
+        times: refresh grid, shape (times,), constants.
+        dynamics: of the run, if not the default.
+    """
+    durations = jnp.asarray(np.diff(np.asarray(times, np.float64)), problem.dtype)
+    fixed, running = jnp.zeros((), problem.dtype), jnp.zeros_like(durations)
     for stage in stages_of(schedule):
         if isinstance(stage, teacher | complement):
+            price = stage.cost * relative_trace(stage, problem)
             if stage.training_time is None:
-                running[:-1] += stage.cost * durations
+                running = running + price * durations
             else:
-                fixed += stage.cost * _first(stage.training_time)
+                fixed = fixed + price * stage.training_time
     if isinstance(dynamics, SelfGenerated):
-        running[:-1] += FORWARD * _by_refresh(dynamics.fraction, len(times))[:-1] * durations
-    return fixed, running
+        running = running + FORWARD * _by_refresh(dynamics.fraction, durations) * durations
+    return fixed.astype(problem.dtype), jnp.append(running, 0).astype(problem.dtype)
 
 
-def _first(value: Any) -> float:
-    return float(concrete(value).flat[0])
+def _asked(stages: tuple[AbstractStage, ...], times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
+    """Which part of the scores a chain asks for at each refresh."""
+    for stage in stages:
+        if isinstance(stage, stale):
+            return _due(times, _by_refresh(stage.period, times)).astype(times.dtype)
+        if isinstance(stage, subsample):
+            return _by_refresh(stage.fraction, times).astype(times.dtype).at[0].set(1)
+        if not isinstance(stage, _FORGETFUL):
+            break
+    return jnp.ones_like(times)
 
 
-def _by_refresh(value: Any, number: int) -> np.ndarray:
-    values = concrete(value)
-    return np.full(number, float(values)) if values.ndim == 0 else values[:number]
+def _by_refresh(value: Any, refreshes: Array) -> Array:
+    """A hyperparameter at each refresh."""
+    if isinstance(value, PerRefresh):
+        return value.by_refresh()[: refreshes.size]
+    return jnp.broadcast_to(value, refreshes.shape)
 
 
-def _due(times: np.ndarray, period: float) -> np.ndarray:
-    """The refreshes at which `stale` scores anew."""
-    due, last = np.zeros(len(times), bool), -np.inf
-    for n, time in enumerate(times):
-        if time - last >= period * (1 - 1e-12):
-            due[n], last = True, time
-    return due
+@jax.jit
+def _due(times: Float[Array, "refreshes"], periods: Float[Array, "refreshes"]) -> Array:
+    """The refreshes at which `stale` scores anew, found as it finds them."""
+    slack = 1 - 4 * jnp.finfo(times.dtype).eps
+
+    def look(scored_at, now):
+        time, period = now
+        due = time - scored_at >= period * slack
+        return jnp.where(due, time, scored_at), due
+
+    return jax.lax.scan(look, jnp.asarray(-jnp.inf, times.dtype), (times, periods))[1]

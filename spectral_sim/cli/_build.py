@@ -7,7 +7,6 @@ import numpy as np
 
 from .._checks import check_times, nearest
 from .._times import log_times
-from ..dynamics import SelfGenerated
 from ..problems import (
     AbstractProblem,
     Dataset,
@@ -35,7 +34,7 @@ from ._data import Features, LearningTask, learning_task
 from ._errors import UserError, explained
 from ._job import Part
 from ._second import second_kernel, second_on_modes, second_torus
-from ._stages import build_schedule, check_suits
+from ._stages import build_dynamics, build_schedule, check_suits
 
 __all__ = ["build_part", "data_task", "spectral_problem"]
 
@@ -81,8 +80,7 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
         where = f"{path}: schedules[{n}]"
         grouped = _grouped(own, problem, task, where)
         check_suits(schedule, problem if grouped is None else grouped, f"{where} ({own.name})")
-        options = own.self_generated
-        dynamics = None if options is None else SelfGenerated(options.fraction, options.period, options.ratio)
+        dynamics = build_dynamics(own)
         seeds = own.seeds or [config.seed]
         for seed in seeds:
             name = own.name if len(seeds) == 1 else f"{own.name}, seed {seed}"
@@ -202,9 +200,7 @@ def _charge(config: Config, problem: AbstractProblem, task: LearningTask | None)
     if task is not None:
         return task.charge
     if isinstance(problem, OperatorProblem):
-        # the trace of Phi^T P Phi
-        kappa = float(np.sum(np.asarray(problem.example_mass)[:, None] * np.asarray(problem.features) ** 2))
-        return step_charge(len(problem.features), kappa, config.batch_size)
+        return float(step_charge(len(problem.features), problem.trace, config.batch_size))
     return 0.0
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import jax
 
 from .._checks import nearest
+from ..dynamics import SelfGenerated
 from ..problems import AbstractProblem
 from ..schedules import STAGES, AbstractStage, chain, complement, teacher
 from ._config import ScheduleConfig
 from ._errors import UserError, check_type, explained
 from ._second import SecondModel, second_on_modes
 
-__all__ = ["build_schedule", "check_suits"]
+__all__ = ["build_dynamics", "build_schedule", "check_suits"]
 
 _SECOND_MODELS = (teacher, complement)
 
@@ -32,6 +33,12 @@ def build_schedule(config: ScheduleConfig, where: str, second: SecondModel = sec
     stages = [_stage(dict(options), f"{where}.stages[{n}]", second) for n, options in enumerate(config.stages)]
     with explained(f"{where}.stages"):
         return chain(*stages)
+
+
+def build_dynamics(config: ScheduleConfig) -> SelfGenerated | None:
+    """How the learner moves under a schedule; None for the default of the problem."""
+    options = config.self_generated
+    return None if options is None else SelfGenerated(options.fraction, options.period, options.ratio)
 
 
 def check_suits(schedule: AbstractStage, problem: AbstractProblem, where: str) -> None:

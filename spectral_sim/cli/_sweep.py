@@ -48,6 +48,7 @@ def sweep(
                 resume=resume,
                 chunk_size=job.chunk_size,
                 engine=engine.value,
+                dynamics=job.dynamics,
                 key=job.key,
                 title=job.title,
                 attributes=job.attributes,

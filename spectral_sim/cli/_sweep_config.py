@@ -12,14 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._checks import check_times, nearest
 from .._times import log_times
-from ..problems import AbstractProblem
+from ..dynamics import AbstractDynamics
+from ..problems import AbstractProblem, ModalProblem
 from ..report import THEORIES
 from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_search, sobol
 from ._build import data_task, spectral_problem
 from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption, TorusProblem
 from ._errors import UserError, explained
 from ._second import second_kernel, second_on_modes, second_torus
-from ._stages import build_schedule, check_suits
+from ._stages import build_dynamics, build_schedule, check_suits
 
 __all__ = ["SHIPPED", "SweepJob", "read_sweep"]
 
@@ -64,7 +65,7 @@ class SweepConfig(_Model):
     times: TimesOption
     schedule: ScheduleConfig
     rows: Rows
-    metrics: dict[str, dict[str, Any]] = {"final_loss": {}, "exponent": {}, "max_weight": {}}
+    metrics: dict[str, dict[str, Any]] = {"final_loss": {}, "exponent": {}, "speedup": {}, "max_weight": {}}
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class SweepJob:
     problem: AbstractProblem
     spec: SweepSpec
     times: np.ndarray
+    dynamics: AbstractDynamics | None
     metrics: list[AbstractMetric]
     key: Any
     chunk_size: int | None
@@ -130,6 +132,7 @@ def _job(config: SweepConfig, path: Path) -> SweepJob:
         is_table = isinstance(grid_, TimesConfig)
         times = log_times(grid_.first, grid_.last, grid_.num) if is_table else np.array(grid_, np.float64)
         check_times(times)
+    _refuse_runs(config.schedule, f"{name}: schedule")
     schedule = build_schedule(config.schedule, f"{name}: schedule", second)
     check_suits(schedule, problem, f"{name}: schedule")
     with explained(f"{name}: rows"):
@@ -143,12 +146,42 @@ def _job(config: SweepConfig, path: Path) -> SweepJob:
         problem=problem,
         spec=spec,
         times=times,
-        metrics=[_metric(metric, options, name) for metric, options in config.metrics.items()],
+        dynamics=build_dynamics(config.schedule),
+        metrics=[_metric(metric, options, name) for metric, options in _metrics(config, problem, name).items()],
         key=jax.random.key(config.seed) if schedule.needs_key else None,
         chunk_size=config.chunk_size,
         title=config.title or name,
         attributes={**text, **laws},
     )
+
+
+def _refuse_runs(schedule: ScheduleConfig, where: str) -> None:
+    """What a schedule of `simulate` may say of its runs, and a sweep says elsewhere."""
+    if schedule.seeds is not None:
+        raise UserError(
+            f'{where}.seeds: a sweep varies them as rows; write "run.seed" = {schedule.seeds} in rows.axes.'
+        )
+    if schedule.by_group:
+        raise UserError(f"{where}.by_group: all rows of a sweep share one problem; write by_group = true in problem.")
+
+
+def _metrics(config: SweepConfig, problem: AbstractProblem, name: str) -> dict[str, dict[str, Any]]:
+    """Options of every metric: none is gross without being net as well, at the prices that the file names."""
+    metrics: dict[str, dict[str, Any]] = {}
+    for metric, options in config.metrics.items():
+        metrics[metric] = options
+        if metric == "speedup" and "speedup_net" not in config.metrics:
+            metrics["speedup_net"] = options
+    cost = config.schedule.cost
+    if "speedup_net" not in metrics:
+        if cost is not None:
+            raise UserError(f"{name}: schedule.cost: no metric counts it; add speedup_net to metrics.")
+        return metrics
+    prices: dict[str, Any] = {"batch_size": config.batch_size}
+    if cost is not None:  # for scoring everything once, whatever that takes
+        prices |= {"cost_per_refresh": cost}
+        prices |= {} if isinstance(problem, ModalProblem) else {"cost_per_example": 0.0}
+    return metrics | {"speedup_net": prices | metrics["speedup_net"]}
 
 
 def _spec(schedule: Any, rows: Rows) -> SweepSpec:

@@ -134,7 +134,9 @@ def learn(
         problem: one problem, or several; see `across`.
         schedule: where the search begins: a `TableSchedule`, a `PolicySchedule`, or any chain.
         times: refresh grid, shape (times,).
-        objective: what to minimise, such as `anytime_log_loss()`.
+        objective: what to minimise, such as `anytime_log_loss()`. Objectives are gross of `curation_cost`: `penalised`
+            prices weights, and none charges the training of second models, so that a search over a teacher's
+            `training_time` finds it free. Compare what was found by net speed-ups.
         optimizer: optax optimiser; Adam with a cosine decay from 0.1 if None.
         steps: number of gradient steps.
         num_starts: number of starts; the first is `schedule` itself, the others add noise to its leaves.

@@ -11,7 +11,7 @@ from ._kernels import Linear as linear
 from ._law import PowerLaw
 from ._modal import ModalProblem
 from ._modal_view import modal_view
-from ._operator import OperatorProblem
+from ._operator import OperatorProblem, mean_squared_norm
 from ._power_law import doubled_rule, power_law
 from ._torus import torus
 
@@ -31,6 +31,7 @@ __all__ = [
     "feature_map",
     "from_kernel",
     "linear",
+    "mean_squared_norm",
     "modal_view",
     "power_law",
     "rbf",

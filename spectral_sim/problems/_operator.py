@@ -98,6 +98,11 @@ class OperatorProblem(AbstractProblem):
         return self.features.dtype
 
     @property
+    def trace(self) -> Float[Array, ""]:
+        """kappa = tr Phi^T P Phi, the mean squared norm of features."""
+        return mean_squared_norm(self.example_mass, self.features)
+
+    @property
     def evaluation(self) -> tuple[Array, Array, Array]:
         """Features, targets and mass that the loss is measured on: the held-out set, else the training set."""
         if self.eval_features is None or self.eval_targets is None or self.eval_mass is None:
@@ -124,6 +129,12 @@ class OperatorProblem(AbstractProblem):
 
     def training_loss(self, energy: Float[Array, "weights"]) -> Float[Array, ""]:
         return 0.5 * jnp.sum(self.mass * energy)
+
+
+@jax.jit  # fused, it makes no copy of tall features
+def mean_squared_norm(mass: Float[Array, "examples"], features: Float[Array, "examples features"]) -> Array:
+    """sum_i p_i |phi_i|^2, the trace of Phi^T P Phi."""
+    return jnp.sum(mass * jnp.sum(features**2, axis=1))
 
 
 def _check_set(prefix: str, features: Any, targets: Any, mass: Any) -> tuple[Array, Array, Array]:

@@ -216,8 +216,7 @@ def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Reco
     trajectory = simulate(own, entry.schedule, times, save=record, adjoint="direct", **options)
     saved = {name: np.asarray(values, np.float64) for name, values in trajectory.saved.items()}
     loss = np.asarray(trajectory.loss, np.float64)
-    fixed, running = training_charges(entry.schedule, np.asarray(times), entry.dynamics)
-    running[0] += fixed
+    fixed, running = training_charges(own, entry.schedule, times, entry.dynamics)
     return Run(
         name=entry.name,
         family=family(entry.schedule, entry.dynamics),
@@ -230,9 +229,9 @@ def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Reco
         row_energy=saved["row_energy"],
         mode_energy=saved["mode_energy"][-1],
         initial_mode_energy=saved["mode_energy"][0],
-        charges=scoring_charges(entry.schedule, times),
+        charges=np.asarray(scoring_charges(entry.schedule, np.asarray(times, own.dtype)), np.float64),
         cost=cost if entry.cost is None else entry.cost,
-        training_charges=running,
+        training_charges=np.asarray(running.at[0].add(fixed), np.float64),
         status=int(trajectory.status),
         refresh=int(trajectory.refresh),
         quadrature_error=_quadrature_error(own, entry, times, options, loss),

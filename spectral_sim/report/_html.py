@@ -28,8 +28,8 @@ __all__ = ["report_html", "write_report"]
 
 # plotly's own legend would take the hatching of the first bar for that of all
 _BAR_LEGEND = (
-    f'<small><i style="background:{GROSS_COLOUR}"></i> gross <i style="background:{NET_COLOUR}"></i> net of scoring '
-    "cost</small>"
+    f'<small><i style="background:{GROSS_COLOUR}"></i> gross <i style="background:{NET_COLOUR}"></i> net of the '
+    "cost of curation</small>"
 )
 
 

@@ -19,11 +19,13 @@ _ALWAYS = {
         so a schedule moves effort about and does not add any.""",
     "Loss": """Always measured under the uncurated distribution, and on held-out data where there is any. It may rise
         on data, since weights also move what is converged to.""",
-    "Gross and net": """Gross counts training alone. Net adds what it takes to score the data: at each refresh for
-        schedules that look at the residual (once a period behind a stale stage), once at the start for pruning,
-        curricula and leverage. Unless stated otherwise, scoring N examples costs a third of a training step's compute
-        for each: N / (3 B kappa) time units at batch size B and learning rate 1 / kappa, with kappa the trace of the
-        operator.""",
+    "Gross and net": """Gross counts training alone. Net adds what curation takes. Passes that score the data: at each
+        refresh for schedules that look at the residual (once a period behind a stale stage), once at the start for
+        pruning, curricula and leverage. Unless stated otherwise, scoring N examples costs a third of a training step's
+        compute for each: N / (3 B kappa) time units at batch size B and learning rate 1 / kappa, with kappa the trace
+        of the operator; modes do not say how many examples there are, so there passes are free unless a cost is given.
+        Teachers and other second models: their training, as time x trace x the compute of a step, and their passes; a
+        teacher pays before the start. A learner's own labels: a forward pass for each.""",
     "Anytime and one horizon": """The anytime speed-up is the geometric mean, over the losses that uniform sampling
         passes between 10% and 95% of its progress, of how many times sooner a schedule gets there. At one horizon
         only the last of these losses counts; a schedule tuned to a horizon can win there and lose everywhere else.""",

@@ -111,7 +111,7 @@ _LONG_NAMES = {
     "effective_sample_size": "1 / E[w^2]",
     "drive": "tr M_w / tr M",
     "charges": "passes over all data for scoring, at each refresh",
-    "training_charges": "time units that second models train for, at each refresh",
+    "training_charges": "time units that second models train for and own labels take, at each refresh",
     "weights": "mean density ratio in each row",
     "row_energy": "mean residual energy in each row, on the training set",
     "status": "0: ok; see spectral_sim.Status",

@@ -17,8 +17,15 @@ from ._theory import findings
 __all__ = ["sweep_html", "write_sweep_report"]
 
 _BEST = 5
-_OBJECTIVES = {"final_loss": "lowest", "speedup": "highest", "gain_kept": "highest", "exponent": "highest"}
-_SHOWN = ("exponent", "crossover", "gain_kept", "speedup", "over_ideal", "final_loss", "max_weight")
+_OBJECTIVES = {
+    "final_loss": "lowest",
+    "speedup": "highest",
+    "speedup_net": "highest",
+    "gain_kept": "highest",
+    "exponent": "highest",
+}
+_SHOWN = ("exponent", "crossover", "gain_kept", "speedup", "speedup_net", "over_ideal", "final_loss", "max_weight")
+_TITLES = {"speedup": "speed-up, gross", "speedup_net": "speed-up, net"}
 
 
 def write_sweep_report(table: Any, path: Path) -> None:
@@ -52,7 +59,7 @@ def sweep_html(table: Any) -> str:
     for finding in findings(table) if not missing else []:
         mark = "Holds" if finding.holds else "Does not hold"
         parts.append(_paragraph(f"{mark}: {finding.text}", "verdict" if finding.holds else "warning"))
-    parts += ["<section><h2>Best rows</h2>", _best_rows(table, status), "</section>"]
+    parts += ["<section><h2>Best rows</h2>", _best_rows(table, status), *_gross_and_net(table), "</section>"]
     figures: dict[str, Any] = {}
     if table.attrs["kind"] == "grid":
         parts += _grid_sections(as_grid(table), figures)
@@ -87,14 +94,17 @@ def _grid_sections(table: Any, figures: dict[str, Any]) -> list[str]:
         if not np.isfinite(values).any():
             continue
         label = table[name].attrs.get("long_name", name)
-        parts.append(f"<section><h2>{html.escape(name)}</h2>{_paragraph(label, 'note')}")
+        parts.append(f"<section><h2>{html.escape(_title(name))}</h2>{_paragraph(label, 'note')}")
+        if name == "speedup_net" and "speedup" in table and bool((values == table["speedup"]).where(good, True).all()):
+            parts.append(_paragraph("The same as gross: nothing is charged for curating.", "note") + "</section>")
+            continue
         add(
             f"{name}-phase",
             "Phase diagram",
             phase_figure(values, axes),
             "Failed rows are left white.",
         )
-        add(f"{name}-slices", "Slices", slice_figure(values, axes, name))
+        add(f"{name}-slices", "Slices", slice_figure(values, axes, _title(name)))
         parts.append("</section>")
     return parts
 
@@ -111,7 +121,7 @@ def _drawn_sections(table: Any, figures: dict[str, Any]) -> list[str]:
     for column in [*paths, *(n for n in _SHOWN if n in table)]:
         values = np.asarray(table[column], np.float64)[rows]
         positive = values.size > 0 and values.min() > 0 and values.max() / values.min() > 30
-        label = f"log10 {column}" if positive else column
+        label = f"log10 {_title(column)}" if positive else _title(column)
         axes.append({"label": label, "values": [float(v) for v in (np.log10(values) if positive else values)]})
     target = np.asarray(table[name], np.float64)[rows]
     figures["parallel"] = {
@@ -129,20 +139,37 @@ def _drawn_sections(table: Any, figures: dict[str, Any]) -> list[str]:
     return [f'<section><h2>Parallel coordinates</h2><div id="parallel"></div>{_paragraph(note, "note")}</section>']
 
 
+def _gross_and_net(table: Any) -> list[str]:
+    """What either kind of speed-up counts, for a table with one of them."""
+    if not any(name in table for name in _TITLES):
+        return []
+    said = {name: table[name].attrs["long_name"] if name in table else "not kept" for name in _TITLES}
+    both = "; ".join(f"{_title(name)}: {words}" for name, words in said.items())
+    text = f"{both}. ≤: some losses of uniform sampling were never reached."
+    return [_paragraph(text[0].upper() + text[1:], "note")]
+
+
+def _title(name: str) -> str:
+    return _TITLES.get(name, name)
+
+
 def _best_rows(table: Any, status: np.ndarray) -> str:
     paths = [path for block in json.loads(table.attrs["blocks"]) for path in block["paths"]]
     numbers = [name for name in _SHOWN if name in table]
     columns = {name: np.asarray(table[name], np.float64) for name in (*paths, *numbers)}
-    header = ["best by", *paths, *numbers]
+    bounds = {name: np.asarray(table[f"{name}_bound"]) for name in numbers if f"{name}_bound" in table}
+    header = ["best by", *paths, *map(_title, numbers)]
     lines = []
     for name, which in _OBJECTIVES.items():
         if name not in columns:
             continue
-        usable = np.flatnonzero((status == 0) & np.isfinite(columns[name]))
+        known = np.isfinite(columns[name]) & (bounds.get(name, np.zeros(status.shape)) >= 0)  # a bound is no best
+        usable = np.flatnonzero((status == 0) & known)
         key = columns[name][usable] * (1 if which == "lowest" else -1)
         for rank, row in enumerate(usable[np.argsort(key, kind="stable")[:_BEST]]):
-            first = f"{which} {name}" if rank == 0 else ""
-            lines.append([first, *(f"{columns[c][row]:.4g}" for c in header[1:])])
+            first = f"{which} {_title(name)}" if rank == 0 else ""
+            signs = ("≤" if c in bounds and bounds[c][row] < 0 else "" for c in columns)
+            lines.append([first, *(f"{sign}{columns[c][row]:.4g}" for sign, c in zip(signs, columns, strict=True))])
     if not lines:
         return _paragraph("No row succeeded.", "warning")
     head = "".join(f"<th>{html.escape(title)}</th>" for title in header)

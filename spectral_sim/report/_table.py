@@ -58,7 +58,9 @@ class Table:
         window: times of the speed-ups; None where uniform sampling does not learn.
         measure: what the losses are.
         is_modal: whether weights act on modes.
-        priced: whether any schedule is charged for scoring.
+        priced: whether any schedule is charged for curation: passes over the data, second models, own labels.
+        paid_passes: whether any schedule is charged for passes over the data.
+        free_passes: whether any scores the data and is not charged for it.
     """
 
     rows: tuple[Row, ...]
@@ -66,6 +68,8 @@ class Table:
     measure: str
     is_modal: bool
     priced: bool
+    paid_passes: bool = False
+    free_passes: bool = False
 
     @property
     def header(self) -> list[str]:
@@ -99,15 +103,31 @@ class Table:
                 "Scale: mean squared feature norm under the weights, over that under uniform sampling (tr M_w / tr M). "
                 "Where it is above 1, a larger learning rate would give that part of a speed-up too."
             )
-        if self.priced:
-            lines.append(
-                "Net adds the time that curation takes: each pass over the data costs a third of the training compute "
-                "on as many examples, unless the configuration says otherwise. Teachers and other second models are "
-                "paid for as well."
+        return [*lines, self._costs]
+
+    @property
+    def _costs(self) -> str:
+        """What net adds to gross."""
+        if not self.priced:
+            return " ".join(["No cost of curation is charged, so net equals gross.", *self.gifts])
+        added = ["teachers and other second models", "labels of the learner's own making"]
+        if self.paid_passes:
+            price = (
+                "as much as `cost` says"
+                if self.is_modal
+                else ("a third of the training compute on as many examples, unless `cost` says otherwise")
             )
-        else:
-            lines.append("No cost of curation is charged, so net equals gross.")
-        return lines
+            added.insert(0, f"passes over the data ({price}, each)")
+        return " ".join([f"Net adds the time that curation takes: {', '.join(added)}.", *self.gifts])
+
+    @property
+    def gifts(self) -> list[str]:
+        """What is not charged although it takes time."""
+        if not self.free_passes:
+            return []
+        if self.paid_passes or not self.is_modal:
+            return [f"{'Some passes' if self.paid_passes else 'Passes'} over the data are free: their `cost` is 0."]
+        return ["Passes over the data are free unless `cost` is given: modes do not say how many examples there are."]
 
     @property
     def is_scaled(self) -> bool:
@@ -143,6 +163,8 @@ def table(assessment: Assessment) -> Table:
         measure=assessment.measure,
         is_modal=assessment.is_modal,
         priced=any(run.cost_per_refresh.any() for run in assessment.runs),
+        paid_passes=any(run.cost > 0 and run.charges.any() for run in assessment.runs),
+        free_passes=any(run.cost == 0 and run.charges.any() for run in assessment.runs),
     )
 
 

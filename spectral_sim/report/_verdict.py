@@ -21,8 +21,8 @@ def verdict(table: Table, subject: str, *, ideal_ratio: tuple[str, float] | None
         ideal_ratio: for modes, the schedule that ends nearest to the ideal oracle, and its loss over the oracle's.
 
     Returns:
-        Plain text. A schedule that only bounds a speed-up from above is never credited with a gain, and a ceiling not
-        at all.
+        Plain text, every speed-up gross and net. A schedule that only bounds a speed-up from above is never credited
+        with a gain, and a ceiling not at all.
     """
     curated = [row for row in table.rows if not row.is_uniform and not row.is_ceiling]
     done = [row for row in curated if row.ok]
@@ -39,6 +39,7 @@ def verdict(table: Table, subject: str, *, ideal_ratio: tuple[str, float] | None
         _headline(gross, subject, table),
         *_scale(gross),
         *_after_cost(done, gross, table),
+        *table.gifts,
         *_one_horizon(done, table),
         *_early_only(done, table),
         *_lower_loss(done, table),
@@ -58,17 +59,18 @@ def _headline(gross: Row | None, subject: str, table: Table) -> str:
     over = f"over the whole window (t = {format_short(table.window.start)} to {format_short(table.window.end)})"
     if gross is None:
         return f"Curation does not help on {subject}: no schedule reaches all losses that uniform sampling does {over}."
-    value, text = _value(gross, "anytime_gross"), format_speedup(gross.gains.anytime_gross)
+    value, text = _value(gross, "anytime_gross"), _both(gross)
     best = f"the best schedule, {gross.name},"
     if value < 1 / _NOTHING:
-        return f"Curation does not help on {subject}: {best} is slower than uniform sampling {over}, {text} gross."
+        return f"Curation does not help on {subject}: {best} is slower than uniform sampling {over}: {text}."
     if value < _NOTHING:
-        return f"Curation does not help on {subject}: {best} is no faster than uniform sampling {over}, {text} gross."
-    reaches = f"reaches the losses of uniform sampling {text} as fast {over}"
+        return f"Curation does not help on {subject}: {best} is no faster than uniform sampling {over}: {text}."
+    fast, net = (format_speedup(speedup) for speedup in (gross.gains.anytime_gross, gross.gains.anytime_net))
+    reaches = f"reaches the losses of uniform sampling {fast} as fast gross, {net} net, {over}"
     if value < _LITTLE:
-        return f"Curation buys little on {subject}: {best} {reaches}, gross."
+        return f"Curation buys little on {subject}: {best} {reaches}."
     size = "clearly" if value >= _CLEAR else "modestly"
-    return f"Curation helps {size} on {subject}: {gross.name} {reaches}, an anytime gain, gross."
+    return f"Curation helps {size} on {subject}: {gross.name} {reaches}, an anytime gain."
 
 
 def _scale(gross: Row | None) -> list[str]:
@@ -88,8 +90,7 @@ def _after_cost(done: list[Row], gross: Row | None, table: Table) -> list[str]:
     if net is not None and _value(net, "anytime_net") >= _LITTLE:
         if net is gross:
             return [f"Net of the cost of curation it keeps {own}."]
-        best = format_speedup(net.gains.anytime_net)
-        return [f"Net of the cost of curation it falls to {own}, and the best is {net.name} at {best}."]
+        return [f"Net of the cost of curation it falls to {own}, and the best is {net.name}: {_both(net)}."]
     if _value(gross, "anytime_gross") < _LITTLE:
         same = own == format_speedup(gross.gains.anytime_gross)
         return [] if same else [f"Net of the cost of curation it is {own}."]
@@ -98,7 +99,7 @@ def _after_cost(done: list[Row], gross: Row | None, table: Table) -> list[str]:
     if late is not None and table.window is not None and _value(late, "horizon_net") >= _ONE_HORIZON:
         sentences.append(
             f"Late in training it pays: at the one horizon t = {format_short(table.window.end)}, {late.name} is "
-            f"{format_speedup(late.gains.horizon_net)} as fast net, so score less often early on."
+            f"faster ({_both(late, 'horizon')}), so score less often early on."
         )
     return sentences
 
@@ -110,9 +111,8 @@ def _one_horizon(done: list[Row], table: Table) -> list[str]:
         return []
     if _value(best, "horizon_gross") < _ONE_HORIZON or _value(best, "anytime_gross") >= _LITTLE:
         return []
-    gross, net = format_speedup(best.gains.horizon_gross), format_speedup(best.gains.horizon_net)
     return [
-        f"At the one horizon t = {format_short(table.window.end)}, {best.name} is {gross} as fast gross ({net} net), "
+        f"At the one horizon t = {format_short(table.window.end)}, {best.name} is faster ({_both(best, 'horizon')}), "
         "but over the window it is not: a gain at one horizon, not an anytime gain."
     ]
 
@@ -125,7 +125,7 @@ def _early_only(done: list[Row], table: Table) -> list[str]:
     first = max(ahead, key=_upper)
     return [
         f"Ahead early only: {first.name}, which never reaches the lowest {table.measure} of the window, so that its "
-        f"{format_speedup(first.gains.anytime_gross)} is no gain."
+        f"{_both(first)} is no gain."
     ]
 
 
@@ -149,10 +149,11 @@ def _slower(done: list[Row]) -> list[str]:
     if not slower:
         return []
     worst = min(slower, key=_upper)
-    text = format_speedup(worst.gains.anytime_gross)
+    text = _both(worst)
     if len(slower) == 1:
-        return [f"Slower than uniform sampling: {worst.name} ({text})."]
-    return [f"{len(slower)} of {len(done)} are slower than uniform sampling, {worst.name} most of all ({text})."]
+        return [f"Slower than uniform sampling before costs: {worst.name} ({text})."]
+    many = f"{len(slower)} of {len(done)} are slower than uniform sampling before costs"
+    return [f"{many}, {worst.name} most of all ({text})."]
 
 
 def _ideal(ideal_ratio: tuple[str, float] | None) -> list[str]:
@@ -174,6 +175,12 @@ def _best(rows: list[Row], kind: str) -> Row | None:
     """The row with the largest speed-up that is not merely bounded from above."""
     sure = [row for row in rows if _value(row, kind) > 0]
     return max(sure, key=lambda row: _value(row, kind)) if sure else None
+
+
+def _both(row: Row, kind: str = "anytime") -> str:
+    """A speed-up gross and net."""
+    gross, net = (format_speedup(getattr(row.gains, f"{kind}_{which}")) for which in ("gross", "net"))
+    return f"{gross} gross, {net} net"
 
 
 def _value(row: Row, kind: str) -> float:

@@ -22,7 +22,7 @@ from ._observe import ShellAverage as shell_average
 from ._observe import Stale as stale
 from ._observe import Subsample as subsample
 from ._policy import PolicySchedule
-from ._second_model import training_progress
+from ._second_model import relative_trace, training_progress
 from ._self_scoring import SelfScoring as self_scoring
 from ._static import HardPruning as hard_pruning
 from ._static import LeverageSampling as leverage_sampling
@@ -86,6 +86,7 @@ __all__ = [
     "power_tilt",
     "proportional",
     "random_pruning",
+    "relative_trace",
     "self_scoring",
     "shell_average",
     "smooth",

@@ -25,6 +25,8 @@ class AbstractStage(eqx.Module):
         static: whether the output is the same at every refresh, whatever the signal.
         memoryless: whether the output depends on the signal alone (constrain stages that keep a chain static).
         needs_key: whether the stage draws random numbers.
+        reads_signal: whether the output depends on the signal; an observe stage that looks at the learner instead
+            stands first in a chain.
     """
 
     kind: ClassVar[Kind] = "allocate"
@@ -32,6 +34,7 @@ class AbstractStage(eqx.Module):
     static: ClassVar[bool] = False
     memoryless: ClassVar[bool] = False
     needs_key: ClassVar[bool] = False
+    reads_signal: ClassVar[bool] = True
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:

@@ -66,7 +66,8 @@ def chain(*stages: AbstractStage) -> AbstractStage:
 
     Raises:
         TypeError: something that is not a stage.
-        ValueError: no stages, or an order in which a later stage would undo what an earlier one ensured.
+        ValueError: no stages, an order in which a later stage would undo what an earlier one ensured, or a stage
+            before one that looks at the learner itself.
     """
     flat: list[AbstractStage] = []
     for position, stage in enumerate(stages):
@@ -80,6 +81,11 @@ def chain(*stages: AbstractStage) -> AbstractStage:
             raise ValueError(
                 f"{stage_name(after)} ({after.kind}) stands after {stage_name(before)} ({before.kind}), whose effect "
                 "it would undo: put stages in the order observe, allocate, constrain."
+            )
+        if after.kind == "observe" and not after.reads_signal:
+            raise ValueError(
+                f"{stage_name(after)} stands after {stage_name(before)}, but looks at the learner itself, so that what "
+                f"stands before it has no effect: put {stage_name(after)} first."
             )
     return flat[0] if len(flat) == 1 else Chain(tuple(flat))
 

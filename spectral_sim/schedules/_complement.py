@@ -22,13 +22,17 @@ class Complement(AbstractStage):
     heavier, and nowhere else. Where nothing is in excess weights are uniform, and it is blind to what neither model
     knows. The formalisation is this project's own; the second spectrum is an input, never hidden.
 
+    One that trains alongside is looked at as it is now, also behind `stale`, and is charged for that; put `stale` after
+    it to look at both seldom.
+
     Arguments:
         training_time: of the second model, in units of time; None trains it alongside.
         exponent: its eigenvalues mu_k = k^-exponent; those of the problem if None. Modes only.
         eigenvalues: mu_k one by one, shape (modes,), instead.
         features: its features of the same examples, shape (examples, second_features); those of the problem if None.
             Data only.
-        cost: compute of a training step of the second model, in units of the learner's; see `curation_cost`.
+        cost: compute of a training step of the second model, in units of the learner's. How many steps its training
+            time takes follows from the trace of its operator, as for the learner; see `curation_cost`.
 
     Raises:
         ValueError: numbers out of range; at the start of a run, a model with another number of modes or examples.

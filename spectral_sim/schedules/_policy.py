@@ -54,12 +54,11 @@ class PolicySchedule(AbstractStage):
 
     def init(self, problem: Any) -> Any:
         if isinstance(problem, ModalProblem):
-            drive, trace = relative_log(problem.eigenvalues), problem.trace
+            drive = relative_log(problem.eigenvalues)
         else:
             score = leverage(problem)
             drive = jnp.log(score / jnp.sum(problem.mass * score))
-            trace = jnp.sum(problem.example_mass * jnp.sum(problem.features**2, axis=1))
-        return _bounded(drive), jnp.log(trace), jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
+        return _bounded(drive), jnp.log(problem.trace), jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
     def __call__(self, signal, observation, state):
         drive, log_trace, last_log_time, last_log = state

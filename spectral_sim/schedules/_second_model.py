@@ -11,13 +11,14 @@ import jax.numpy as jnp
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
 from .._types import Array, Float
 from ..numerics import log_or_minus_inf, phi1_eigh
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
 from ._base import stage_name
 
 __all__ = [
     "check_second_model",
     "once_trained",
     "progress",
+    "relative_trace",
     "second_model",
     "seen_through",
     "squared",
@@ -74,6 +75,15 @@ def second_model(stage: Any, problem: AbstractProblem) -> Array:
 def once_trained(signal: Array, training_time: Array) -> Array:
     """A signal; NaN, which stops the run, where a traced training time turns out not to be positive."""
     return jnp.where(training_time > 0, signal, jnp.nan)
+
+
+def relative_trace(stage: Any, problem: AbstractProblem) -> Float[Array, ""]:
+    """Trace of the second model's operator over that of the problem: how many steps its unit of time takes."""
+    model = second_model(stage, problem)
+    if isinstance(problem, ModalProblem):
+        return jnp.sum(problem.multiplicity * model) / problem.trace
+    assert isinstance(problem, OperatorProblem)
+    return mean_squared_norm(problem.example_mass, model) / problem.trace
 
 
 class Trained(NamedTuple):

@@ -24,6 +24,9 @@ class SelfScoring(AbstractStage):
     how dense the refreshes are, and steeper visibility tends to the step. On shells steep visibility needs many nodes:
     few look like tracking. For noisy scores chain `noise`.
 
+    Its progress is read off the learner itself, also behind `stale` or `subsample`: put it before them, or scoring is
+    charged at every refresh.
+
     The formalisation is this project's own. On examples u is the fall of the example's own residual, and what is seen
     is what is nearly fitted: budget goes to easy examples, and the loss may rise far above that of uniform sampling.
 

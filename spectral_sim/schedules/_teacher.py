@@ -41,8 +41,8 @@ class Teacher(AbstractStage):
       learner *already knows*, and curation by it can be slower than none.
 
     It speeds up learning as far as the teacher's frontier (`analysis.teacher_frontier`), then stops; it cannot extend
-    the tail. The formalisation is
-    this project's own. Put it first in a chain; "distance" reads the learner itself, whatever stands before it.
+    the tail. The formalisation is this project's own. Put it first in a chain; nothing may stand before "distance",
+    which looks at the learner itself.
 
     Arguments:
         training_time: of the teacher, in units of time.
@@ -53,7 +53,8 @@ class Teacher(AbstractStage):
         eigenvalues: mu_k one by one, shape (modes,), instead.
         features: the teacher's features of the same examples, shape (examples, teacher_features); those of the problem
             if None. Data only.
-        cost: compute of a training step of the teacher, in units of the learner's; see `curation_cost`.
+        cost: compute of a training step of the teacher, in units of the learner's. How many steps its training time
+            takes follows from the trace of its operator, as for the learner; see `curation_cost`.
 
     Raises:
         ValueError: numbers out of range; at the start of a run, a teacher with another number of modes or examples.
@@ -74,6 +75,10 @@ class Teacher(AbstractStage):
         check_second_model(self)
         check_positive("threshold", self.threshold, "give the progress from which on something is known")
         check_sharpness(self.sharpness)
+
+    @property
+    def reads_signal(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.shows != "distance"
 
     def init(self, problem: Any) -> Any:
         taught = trained(problem, second_model(self, problem), self.training_time)

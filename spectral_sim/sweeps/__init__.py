@@ -1,10 +1,9 @@
 """Sweeps over leaves of schedules and problems: one compiled program, many rows, one labelled table."""
 
 from ._engines import AbstractEngine, Local
+from ._metric import AbstractMetric, MemberRun, Variable
 from ._metrics import (
     METRICS,
-    AbstractMetric,
-    AnytimeSpeedup,
     Crossover,
     Exponent,
     FinalLoss,
@@ -12,13 +11,12 @@ from ._metrics import (
     LossAt,
     LossCurve,
     MaxWeight,
-    MemberRun,
     OverIdeal,
     TimeToLoss,
-    Variable,
 )
 from ._ray import Ray
 from ._spec import Block, Range, SweepSpec, grid, random_search, sobol
+from ._speedups import AnytimeSpeedup, NetSpeedup
 from ._store import StoreError, open_table
 from ._sweep import DEFAULT_METRICS, Progress, SweepInterrupted, sweep
 from ._table import as_grid
@@ -39,6 +37,7 @@ __all__ = [
     "LossCurve",
     "MaxWeight",
     "MemberRun",
+    "NetSpeedup",
     "OverIdeal",
     "Progress",
     "Range",

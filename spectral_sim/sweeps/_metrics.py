@@ -1,26 +1,18 @@
 """What is kept of each row: numbers reduced on the device, so that memory does not grow with the number of rows."""
 
-import abc
 import dataclasses
-import functools
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_positive, nearest
-from .._observation import Observation
-from .._simulate import simulate
-from .._types import Array, PyTree
-from ..bounds import ideal_oracle
-from ..schedules import uniform
-from ._curves import crossing_times, interpolated, line_fit, window_rows
+from ._curves import crossing_times, interpolated, line_fit
+from ._metric import AbstractMetric, Variable, chosen_rows
+from ._speedups import AnytimeSpeedup, NetSpeedup
 
 __all__ = [
     "METRICS",
-    "AbstractMetric",
-    "AnytimeSpeedup",
     "Crossover",
     "Exponent",
     "FinalLoss",
@@ -28,73 +20,10 @@ __all__ = [
     "LossAt",
     "LossCurve",
     "MaxWeight",
-    "MemberRun",
     "OverIdeal",
     "TimeToLoss",
-    "Variable",
+    "as_metrics",
 ]
-
-_FEWEST = 5  # points of a line and its error
-_DECADES = 2.0  # of the window that a metric takes if none is given: the last ones
-
-
-@dataclasses.dataclass(frozen=True)
-class Variable:
-    """One array of the table; its first axis is `schedules`.
-
-    Arguments:
-        description: for readers.
-        dims: further axes.
-        coords: values along them.
-    """
-
-    description: str
-    dims: tuple[str, ...] = ()
-    coords: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-
-class MemberRun:
-    """One finished run under a trace, as metrics see it; references are computed once, and only if asked for.
-
-    A reference of a problem that does not vary in the sweep is computed once per chunk.
-    """
-
-    def __init__(self, problem: Any, dynamics: Any, key: Any, times: np.ndarray, loss: Array, recorded: PyTree):
-        self.problem, self.times, self.loss, self.recorded = problem, times, loss, recorded
-        self._dynamics, self._key = dynamics, key
-
-    @functools.cached_property
-    def uniform_loss(self) -> Array:
-        """Loss of uniform sampling on the same problem, shape (times,)."""
-        options = {"dynamics": self._dynamics, "key": self._key, "adjoint": "direct", "throw": False}
-        return simulate(self.problem, uniform(), self.times, **options).loss
-
-    @functools.cached_property
-    def ideal_loss(self) -> Array:
-        """Loss of the ideal oracle on the same problem, shape (times,)."""
-        return ideal_oracle(self.problem, self.times).loss
-
-
-class AbstractMetric(abc.ABC):
-    """Reduces one run to a few numbers. Metrics are frozen dataclasses of plain values: they are part of the hash.
-
-    Class attributes to override:
-        records: whether `record` is to be called at each refresh.
-    """
-
-    records: ClassVar[bool] = False
-
-    @abc.abstractmethod
-    def variables(self, times: np.ndarray) -> dict[str, Variable]:
-        """The arrays that this metric adds to the table; raises ValueError where the times do not allow it."""
-
-    @abc.abstractmethod
-    def __call__(self, run: MemberRun) -> dict[str, Array]:
-        """Their values for one run; NaN where there is none."""
-
-    def record(self, observation: Observation, weights: Array) -> PyTree:
-        """What to record at every refresh, to be found in `run.recorded`."""
-        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +86,7 @@ class Exponent(AbstractMetric):
     window: tuple[float, float] | None = None
 
     def variables(self, times):
-        rows = _rows("exponent", self.window, times)
+        rows = chosen_rows("exponent", self.window, times)
         where = f"from t = {times[rows[0]]:.4g} to {times[rows[-1]]:.4g}"
         return {
             "exponent": Variable(f"loss exponent {where}"),
@@ -166,7 +95,7 @@ class Exponent(AbstractMetric):
         }
 
     def __call__(self, run):
-        fit = line_fit(run.times, run.loss, _rows("exponent", self.window, run.times))
+        fit = line_fit(run.times, run.loss, chosen_rows("exponent", self.window, run.times))
         return {"exponent": fit["exponent"], "exponent_stderr": fit["stderr"], "exponent_drift": fit["drift"]}
 
 
@@ -192,47 +121,6 @@ class TimeToLoss(AbstractMetric):
 
     def __call__(self, run):
         return {"time_to_loss": crossing_times(run.times, run.loss, jnp.asarray(self.targets, run.loss.dtype))}
-
-
-@dataclasses.dataclass(frozen=True)
-class AnytimeSpeedup(AbstractMetric):
-    """`speedup` and `speedup_bound`: how many times sooner than uniform sampling, over a window, gross of costs.
-
-    The bound is 0 for a number, -1 where it is at most that (some losses were never reached), 1 where it is at least
-    that; as `analysis.speedup`.
-
-    Arguments:
-        window: (t0, t1) of the horizons; the last two decades if None.
-        horizons: how many, evenly in log time; `analysis.speedup` takes 129. The cost is proportional to it.
-    """
-
-    window: tuple[float, float] | None = None
-    horizons: int = 129
-
-    def variables(self, times):
-        _rows("speedup", self.window, times)
-        where = "t = {:.4g} to {:.4g}".format(*_window(self.window, times))
-        return {
-            "speedup": Variable(f"anytime speed-up over uniform sampling, horizons from {where}"),
-            "speedup_bound": Variable("0: a number; -1: at most; 1: at least"),
-        }
-
-    def __call__(self, run):
-        times = run.times
-        start, stop = _window(self.window, times)
-        horizons = np.minimum(np.geomspace(start, stop, self.horizons), times[-1])
-        reference = run.uniform_loss
-        # the best loss that the reference has had by each horizon
-        before, at = (interpolated(times, loss, horizons) for loss in (_lowest(reference), reference))
-        target = jnp.minimum(before, at)
-        slow, fast = crossing_times(times, reference, target), crossing_times(times, run.loss, target)
-        known = jnp.max(jnp.where(jnp.isnan(run.loss), 0, jnp.asarray(times, run.loss.dtype)))
-        never, before = jnp.isinf(fast), fast == 0
-        spent = jnp.where(never, known, fast)
-        value = jnp.exp(jnp.mean(jnp.log(slow) - jnp.log(spent)))
-        bad = jnp.any(before) | jnp.isnan(run.loss[-1])  # it started below the reference, or it failed
-        bound = jnp.where(jnp.any(never), -1, 0).astype(jnp.int8)
-        return {"speedup": jnp.where(bad, jnp.nan, value), "speedup_bound": bound}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,11 +153,11 @@ class GainKept(AbstractMetric):
     window: tuple[float, float] | None = None
 
     def variables(self, times):
-        _rows("gain_kept", self.window, times)
+        chosen_rows("gain_kept", self.window, times)
         return {"gain_kept": Variable("share of the ideal gain in log loss that survives")}
 
     def __call__(self, run):
-        rows = _rows("gain_kept", self.window, run.times)
+        rows = chosen_rows("gain_kept", self.window, run.times)
         gain = lambda loss: jnp.mean(jnp.log(run.uniform_loss[rows]) - jnp.log(loss[rows]))
         return {"gain_kept": gain(run.loss) / gain(run.ideal_loss)}
 
@@ -300,8 +188,8 @@ class Crossover(AbstractMetric):
     late: tuple[float, float]
 
     def variables(self, times):
-        _rows("crossover", self.early, times)
-        _rows("crossover", self.late, times)
+        chosen_rows("crossover", self.early, times)
+        chosen_rows("crossover", self.late, times)
         return {
             "crossover": Variable("time at which the ideal oracle's power law and the late one meet"),
             "crossover_stderr": Variable("standard error of that time"),
@@ -310,7 +198,7 @@ class Crossover(AbstractMetric):
     def __call__(self, run):
         fits, centres, errors = [], [], []
         for window, loss in ((self.early, run.ideal_loss), (self.late, run.loss)):
-            rows = _rows("crossover", window, run.times)
+            rows = chosen_rows("crossover", window, run.times)
             fits.append(line_fit(run.times, loss, rows))
             centres.append(float(np.mean(np.log(run.times[rows]))))
         first, last = fits
@@ -330,6 +218,7 @@ METRICS: dict[str, type[AbstractMetric]] = {
     "exponent": Exponent,
     "time_to_loss": TimeToLoss,
     "speedup": AnytimeSpeedup,
+    "speedup_net": NetSpeedup,
     "max_weight": MaxWeight,
     "gain_kept": GainKept,
     "over_ideal": OverIdeal,
@@ -362,26 +251,3 @@ def as_metrics(metrics: Any, times: np.ndarray) -> tuple[AbstractMetric, ...]:
         if name in names[:n] or name in ("status", "refresh"):
             raise ValueError(f"metrics: {name!r} is given twice: a table has one column of a name.")
     return tuple(built)
-
-
-def _window(window: tuple[float, float] | None, times: np.ndarray) -> tuple[float, float]:
-    return (max(times[1], times[-1] / 10**_DECADES), times[-1]) if window is None else window
-
-
-def _rows(name: str, window: tuple[float, float] | None, times: np.ndarray) -> np.ndarray:
-    """The times of a window; raises ValueError where it does not lie in them or holds too few."""
-    window = _window(window, times)
-    if len(window) != 2 or not 0 < window[0] < window[1] <= times[-1] * (1 + 1e-9):
-        raise ValueError(f"{name}: window = {window}: give 0 < t0 < t1 with t1 up to {times[-1]:.6g}.")
-    rows = window_rows(times, window)
-    if rows.size < _FEWEST:
-        raise ValueError(
-            f"{name}: the window {window[0]:.6g} to {window[1]:.6g} holds {rows.size} times and needs {_FEWEST}: "
-            "widen it, or record more."
-        )
-    return rows
-
-
-def _lowest(loss: Array) -> Array:
-    """The lowest loss so far; a NaN says nothing."""
-    return -jnp.maximum.accumulate(jnp.where(jnp.isnan(loss), -jnp.inf, -loss))

@@ -15,7 +15,7 @@ from .._simulate import simulate
 from .._types import PyTree
 from .._version import __version__
 from ._fingerprint import describe, fingerprint
-from ._metrics import AbstractMetric, MemberRun, Variable
+from ._metric import AbstractMetric, MemberRun, Variable
 from ._paths import leaf_of, placed
 from ._spec import SweepSpec
 
@@ -111,7 +111,7 @@ class Plan:
         values = {}
         for metric in self.metrics:
             own = recorded[recorders.index(metric)] if metric.records else None
-            values |= metric(MemberRun(problem, dynamics, key, self.times, run.loss, own))
+            values |= metric(MemberRun(problem, schedule, dynamics, key, self.times, run.loss, own))
         return {**values, "status": run.status.astype(jnp.int8), "refresh": run.refresh}
 
     @property

@@ -18,7 +18,8 @@ from .._types import ArrayLike, PRNGKeyArray
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ._engines import AbstractEngine, Local
-from ._metrics import AbstractMetric, as_metrics
+from ._metric import AbstractMetric
+from ._metrics import as_metrics
 from ._paths import SEED, check_values, is_schedule_path
 from ._plan import Plan
 from ._plan import chunk_size as fitting_chunk
@@ -94,12 +95,15 @@ def sweep(
         schedules: the rows; from `grid`, `sobol` or `random_search`.
         times: refresh grid, shape (times,), starting at 0.
         metrics: names or metrics of `spectral_sim.sweeps`: what to keep of each row. Names take their defaults.
+            "speedup" is gross; "speedup_net" beside it counts what curating costs too, on modes without passes over the
+            data unless `NetSpeedup(cost_per_refresh=...)` prices them.
         store: folder, or any address that fsspec knows; the table stays in memory if None. A process that is killed
             loses at most the chunk in hand and the one being written.
         resume: go on with a store of the same sweep; if False, a store that is there is refused.
         chunk_size: rows of a chunk; as many as fit `memory` if None.
         engine: "local", "ray", or an engine with options.
-        dynamics: how the learner moves; the default of the problem if None.
+        dynamics: how the learner moves; the default of the problem if None. Speed-ups are over uniform sampling under
+            the same, but over that of real data where it is `SelfGenerated`.
         key: PRNG key of random stages. All rows draw the same numbers; sweep "run.seed" for others.
         memory: bytes that a chunk may take on each device.
         title: kept with the table.

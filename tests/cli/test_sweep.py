@@ -8,7 +8,8 @@ import pytest
 import spectral_sim as ss
 from spectral_sim.cli._sweep_config import SHIPPED, read_sweep
 from spectral_sim.report import THEORIES
-from spectral_sim.sweeps import open_table
+from spectral_sim.report._sweep_html import _best_rows
+from spectral_sim.sweeps import AnytimeSpeedup, NetSpeedup, open_table
 
 CONFIG = """
 title = "Small"
@@ -67,6 +68,10 @@ def test_a_sweep_and_its_report(run, refused, config, tmp_path):
         (", num = 5", "", "num is missing: say how many values"),
         ("[3, 30, 300]", "[]", "power_tilt.cutoff has no values"),
         ('title = "Small"', 'theory = "crosover"', "Did you mean 'crossover'?"),
+        ('name = "tilt"', 'name = "tilt"\nseeds = [3, 4]', """schedule.seeds: a sweep varies them as rows"""),
+        ('name = "tilt"', 'name = "tilt"\nby_group = true', "schedule.by_group: all rows of a sweep share one problem"),
+        ('name = "tilt"', 'name = "tilt"\ncost = 0.5', "schedule.cost: no metric counts it; add speedup_net"),
+        ("final_loss = {}", "speedup_net = { cost_per_refresh = -1.0 }", "cost_per_refresh is -1: it must not be"),
     ],
 )
 def test_mistakes_in_the_configuration(refused, config, old, new, message):
@@ -86,6 +91,108 @@ def test_shipped_sweeps_can_be_built_and_have_a_theory(name):
     for metric in job.metrics:
         assert metric.variables(job.times)
     assert len(job.spec) > 30
+
+
+CURATED = """
+[problem]
+kind = "power_law"
+alpha = 2.0
+beta = 2.0
+max_mode = 1e4
+nodes = 40
+[times]
+first = 0.1
+last = 1e3
+num = 41
+[schedule]
+name = "stale"
+stages = [{ stage = "stale", period = 1.0 }, { stage = "proportional" }]
+cost = 0.5
+self_generated = { fraction = 0.2, period = 5.0 }
+[rows.axes]
+"stale.period" = [0.0, 3.0, 30.0]
+"dynamics.fraction" = [0.2, 0.4]
+"""
+
+
+def test_costs_and_own_data_of_the_schedule_are_honoured(run, tmp_path):
+    """Gross comes with net, at the cost that the file names, over uniform sampling of real data."""
+    config, page = tmp_path / "curated.toml", tmp_path / "curated.html"
+    config.write_text(CURATED)
+    store = tmp_path / "curated.zarr"
+    result = run("sweep", config, "--store", store)
+    assert result.exit_code == 0, result.output
+    table, job = open_table(store), read_sweep(str(config))
+    row = 3
+    schedule = ss.chain(ss.stale(float(table["stale.period"][row])), ss.proportional())
+    dynamics = ss.SelfGenerated(float(table["dynamics.fraction"][row]), 5.0)
+    loss = ss.simulate(job.problem, schedule, job.times, dynamics=dynamics).loss
+    np.testing.assert_allclose(table.final_loss[row], loss[-1], rtol=1e-9)
+    reference = ss.simulate(job.problem, ss.uniform(), job.times).loss
+    cost = ss.curation_cost(job.problem, schedule, job.times, dynamics=dynamics, cost_per_refresh=0.5)
+    for name, each in (("speedup", 0.0), ("speedup_net", cost.per_refresh)):
+        expected = ss.speedup(job.times, loss, reference, window=(10.0, 1e3), cost_per_refresh=each)
+        np.testing.assert_allclose(table[name][row], expected.value, rtol=1e-8)
+    assert run("report", store, "--output", page).exit_code == 0
+    text = page.read_text()
+    for words in ("highest speed-up, gross", "highest speed-up, net", "<h2>speed-up, gross</h2>", "<h2>speed-up, net"):
+        assert words in text
+    assert "net of second models, own labels and passes (on data a forward pass" in text
+    assert "nothing is charged" not in text
+    config.write_text(
+        CURATED.replace("cost = 0.5\nself_generated = { fraction = 0.2, period = 5.0 }", "").replace(
+            '"dynamics.fraction" = [0.2, 0.4]', ""
+        )
+    )
+    free = tmp_path / "free.zarr"
+    assert run("sweep", config, "--store", free).exit_code == 0
+    assert run("report", free, "--output", page).exit_code == 0
+    assert "The same as gross: nothing is charged for curating." in page.read_text()
+
+
+def test_prices_on_data_are_those_of_the_file(tmp_path):
+    """By default a forward pass at the batch size of the file; a cost is for everything at once."""
+    config = tmp_path / "torus.toml"
+    for more, expected in (("", (None, 0.0, 8)), ("cost = 0.5", (0.0, 0.5, 8))):
+        config.write_text(f"""
+batch_size = 8
+[problem]
+kind = "torus"
+alpha = 2.0
+beta = 2.0
+num_examples = 16
+[times]
+first = 0.1
+last = 100.0
+num = 31
+[schedule]
+name = "stale"
+stages = [{{ stage = "stale", period = 1.0 }}, {{ stage = "proportional" }}]
+{more}
+[rows.axes]
+"stale.period" = [0.0, 3.0]
+[metrics]
+speedup = {{ window = [1.0, 50.0] }}
+""")
+        gross, net = read_sweep(str(config)).metrics
+        assert isinstance(gross, AnytimeSpeedup)
+        assert isinstance(net, NetSpeedup)
+        assert net.window == gross.window == (1.0, 50.0)
+        assert (net.cost_per_example, net.cost_per_refresh, net.batch_size) == expected
+
+
+def test_a_bound_is_no_best_row():
+    """Late modes alone never reach what uniform sampling does: marked, and not ranked."""
+    problem, times = ss.power_law(2.0, 2.0, max_mode=1e4, nodes=40), ss.log_times(0.1, 1e3, 41)
+    spec = ss.grid(ss.power_tilt(0.0, 100.0), exponent=[-2.0, 0.0])
+    metrics = [AnytimeSpeedup((1.0, 1e3)), NetSpeedup((1.0, 1e3))]
+    table = ss.sweep(problem, spec, times, metrics=metrics)
+    assert table.speedup_bound.values.tolist() == [-1, 0]
+    rows = _best_rows(table, np.asarray(table.status))
+    assert "≤" not in rows
+    assert rows.count("<tr>") == 1 + 2
+    table.speedup_net_bound[0] = 0
+    assert "≤" in _best_rows(table, np.asarray(table.status))
 
 
 def test_a_data_set_is_swept(run, tmp_path):

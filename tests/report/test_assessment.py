@@ -110,9 +110,9 @@ def test_stale_is_charged_when_it_scores():
     assert np.flatnonzero(scoring_charges(schedule, times)).tolist() == [0, *changed]
 
 
-def test_a_part_that_is_scored_costs_a_part():
+def test_a_part_that_is_scored_costs_a_part_once_all_has_been():
     schedule = ss.chain(ss.subsample(0.25), ss.proportional())
-    assert scoring_charges(schedule, np.arange(3.0)).tolist() == [0.25, 0.25, 0.0]
+    assert scoring_charges(schedule, np.arange(3.0)).tolist() == [1.0, 0.25, 0.0]
     assert step_charge(960, 2.0, 64) == pytest.approx(2.5)
 
 

@@ -24,6 +24,29 @@ def test_every_row_has_a_cell_for_every_column(data_assessment, modal_assessment
     assert any("anytime" in line.lower() for line in table(data_assessment).footer)
 
 
+def test_the_footer_says_what_net_adds(data_assessment, modal_assessment):
+    """By case: what a pass costs, that it is free, or that nothing is charged."""
+    assert "passes over the data (a third of the training compute" in table(data_assessment).footer[-1]
+    assert "free" not in table(data_assessment).footer[-1]
+    nothing = table(modal_assessment).footer[-1]
+    assert nothing.startswith(
+        "No cost of curation is charged, so net equals gross. Passes over the data are free unless"
+    )
+
+    def repriced(assessment, cost, training=0.0):
+        runs = (dataclasses.replace(run, cost=cost, training_charges=training * run.charges) for run in assessment.runs)
+        return table(dataclasses.replace(assessment, runs=tuple(runs))).footer[-1]
+
+    paid = repriced(modal_assessment, 0.5)
+    assert "passes over the data (as much as `cost` says, each), teachers and other second models" in paid
+    assert "free" not in paid
+    taught = repriced(modal_assessment, 0.0, 1.0)
+    assert "Net adds the time that curation takes: teachers and other second models, labels of the" in taught
+    assert "third" not in taught
+    assert "Passes over the data are free unless `cost` is given" in taught
+    assert "Passes over the data are free: their `cost` is 0." in repriced(data_assessment, 0.0, 1.0)
+
+
 def test_numbers_are_short():
     assert [format_short(t) for t in (0.0123456, 3274.4, 98765.0, 1e6)] == ["0.0123", "3270", "98800", "1e+06"]
     assert format_speedup(None) == "-"
@@ -107,6 +130,8 @@ def test_the_page_holds_plotly_once_and_everything_else(page):
         assert f'"s1-{kind}":' in page
     assert "How to read this" in page
     assert "refreshes per decade" in page
+    assert "second models" in page.split("<dt>Gross and net</dt>")[1].split("</dd>")[0]
+    assert "own labels" in page.split("<dt>Gross and net</dt>")[1].split("</dd>")[0]
     assert '<tr class="uniform">' in page
     assert '<tr class="failed">' in page
 

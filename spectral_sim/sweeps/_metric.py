@@ -1,0 +1,110 @@
+"""What a metric is, and what it is shown of one run."""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._observation import Observation
+from .._simulate import simulate
+from .._types import Array, PyTree
+from ..bounds import ideal_oracle
+from ..dynamics import SelfGenerated
+from ..schedules import AbstractStage, uniform
+from ._curves import window_rows
+
+__all__ = ["AbstractMetric", "MemberRun", "Variable", "chosen_rows", "chosen_window"]
+
+_FEWEST = 5  # points of a line and its error
+_DECADES = 2.0  # of the window that a metric takes if none is given: the last ones
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """One array of the table; its first axis is `schedules`.
+
+    Arguments:
+        description: for readers.
+        dims: further axes.
+        coords: values along them.
+    """
+
+    description: str
+    dims: tuple[str, ...] = ()
+    coords: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+class MemberRun:
+    """One finished run under a trace, as metrics see it; references are computed once, and only if asked for.
+
+    A reference of a problem that does not vary in the sweep is computed once per chunk.
+    """
+
+    def __init__(
+        self,
+        problem: Any,
+        schedule: AbstractStage,
+        dynamics: Any,
+        key: Any,
+        times: np.ndarray,
+        loss: Array,
+        recorded: PyTree,
+    ):
+        self.problem, self.schedule, self.dynamics = problem, schedule, dynamics
+        self.times, self.loss, self.recorded = times, loss, recorded
+        self._key = key
+
+    @functools.cached_property
+    def uniform_loss(self) -> Array:
+        """Loss of uniform sampling on the same problem, shape (times,); on real data, whatever the learner makes."""
+        plain = self.dynamics.flow if isinstance(self.dynamics, SelfGenerated) else self.dynamics
+        options = {"dynamics": plain, "key": self._key, "adjoint": "direct", "throw": False}
+        return simulate(self.problem, uniform(), self.times, **options).loss
+
+    @functools.cached_property
+    def ideal_loss(self) -> Array:
+        """Loss of the ideal oracle on the same problem, shape (times,)."""
+        return ideal_oracle(self.problem, self.times).loss
+
+
+class AbstractMetric(abc.ABC):
+    """Reduces one run to a few numbers. Metrics are frozen dataclasses of plain values: they are part of the hash.
+
+    Class attributes to override:
+        records: whether `record` is to be called at each refresh.
+    """
+
+    records: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
+        """The arrays that this metric adds to the table; raises ValueError where the times do not allow it."""
+
+    @abc.abstractmethod
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
+        """Their values for one run; NaN where there is none."""
+
+    def record(self, observation: Observation, weights: Array) -> PyTree:
+        """What to record at every refresh, to be found in `run.recorded`."""
+        return None
+
+
+def chosen_window(window: tuple[float, float] | None, times: np.ndarray) -> tuple[float, float]:
+    return (max(times[1], times[-1] / 10**_DECADES), times[-1]) if window is None else window
+
+
+def chosen_rows(name: str, window: tuple[float, float] | None, times: np.ndarray) -> np.ndarray:
+    """The times of a window; raises ValueError where it does not lie in them or holds too few."""
+    window = chosen_window(window, times)
+    if len(window) != 2 or not 0 < window[0] < window[1] <= times[-1] * (1 + 1e-9):
+        raise ValueError(f"{name}: window = {window}: give 0 < t0 < t1 with t1 up to {times[-1]:.6g}.")
+    rows = window_rows(times, window)
+    if rows.size < _FEWEST:
+        raise ValueError(
+            f"{name}: the window {window[0]:.6g} to {window[1]:.6g} holds {rows.size} times and needs {_FEWEST}: "
+            "widen it, or record more."
+        )
+    return rows

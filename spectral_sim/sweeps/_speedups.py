@@ -1,0 +1,144 @@
+"""Speed-ups over uniform sampling for every row: gross, and net of what curating costs."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._types import Array
+from ..analysis import check_prices, refresh_costs
+from ._curves import crossing_times, interpolated
+from ._metric import AbstractMetric, MemberRun, Variable, chosen_rows, chosen_window
+
+__all__ = ["AnytimeSpeedup", "NetSpeedup"]
+
+_BOUND = "0: a number; -1: at most"
+
+
+@dataclasses.dataclass(frozen=True)
+class AnytimeSpeedup(AbstractMetric):
+    """`speedup` and `speedup_bound`: how many times sooner than uniform sampling, over a window, gross of costs.
+
+    The bound is 0 for a number, -1 where it is at most that (some losses were never reached); a row that starts below
+    a loss of uniform sampling has none. As `analysis.speedup`; `NetSpeedup` is the same net of costs. Where the learner
+    trains on data of its own making, uniform sampling is that of real data.
+
+    Arguments:
+        window: (t0, t1) of the horizons; the last two decades if None.
+        horizons: how many, evenly in log time; `analysis.speedup` takes 129. The cost is proportional to it.
+    """
+
+    window: tuple[float, float] | None = None
+    horizons: int = 129
+
+    def variables(self, times):
+        where = _where("speedup", self.window, times)
+        return {
+            "speedup": Variable(f"anytime speed-up over uniform sampling, gross of costs, {where}"),
+            "speedup_bound": Variable(_BOUND),
+        }
+
+    def __call__(self, run):
+        found = _crossings(run, self.window, self.horizons)
+        return {"speedup": found.ratio(0.0), "speedup_bound": found.bound}
+
+
+@dataclasses.dataclass(frozen=True)
+class NetSpeedup(AbstractMetric):
+    """`speedup_net` and `speedup_net_bound`: the speed-up over uniform sampling net of what curating costs.
+
+    As `AnytimeSpeedup`, with passes over the data, second models and own labels added to the time of the row as
+    `analysis.curation_cost` charges them; uniform sampling is charged nothing. What is charged may be swept.
+
+    Arguments:
+        window: (t0, t1) of the horizons; the last two decades if None.
+        horizons: how many, evenly in log time.
+        cost_per_example: time units that scoring one example takes; on data that of a forward pass if None.
+        cost_per_refresh: time units of anything else that a refresh with a full pass takes; on modes all that a pass
+            costs.
+        batch_size: examples per training step, which says how much of a time unit a forward pass takes.
+    """
+
+    window: tuple[float, float] | None = None
+    horizons: int = 129
+    cost_per_example: float | None = None
+    cost_per_refresh: float = 0.0
+    batch_size: int = 64
+
+    def __post_init__(self):
+        check_prices(self.cost_per_example, self.cost_per_refresh, self.batch_size)
+
+    def variables(self, times):
+        where = _where("speedup_net", self.window, times)
+        if self.cost_per_example is None:
+            example = f"on data a forward pass on each example at batches of {self.batch_size}, on modes nothing"
+        else:
+            example = f"{self.cost_per_example:.4g} time units for each example"
+        more = f", and {self.cost_per_refresh:.4g} time units" if self.cost_per_refresh else ""
+        text = f"anytime speed-up over uniform sampling, net of second models, own labels and passes ({example}{more})"
+        return {"speedup_net": Variable(f"{text}, {where}"), "speedup_net_bound": Variable(_BOUND)}
+
+    def __call__(self, run):
+        found = _crossings(run, self.window, self.horizons)
+        charges, fixed = refresh_costs(
+            run.problem,
+            run.schedule,
+            run.times,
+            run.dynamics,
+            cost_per_example=self.cost_per_example,
+            cost_per_refresh=self.cost_per_refresh,
+            batch_size=self.batch_size,
+        )
+        # the refresh at times[n] serves what comes after it: reaching a loss at times[n] took those before it
+        paid = jnp.concatenate([jnp.zeros(1, charges.dtype), jnp.cumsum(charges)])
+        refreshes = jnp.searchsorted(jnp.asarray(run.times, found.fast.dtype), found.fast, method="scan_unrolled")
+        return {"speedup_net": found.ratio(paid[refreshes] + fixed), "speedup_net_bound": found.bound}
+
+
+class _Crossings(NamedTuple):
+    """When uniform sampling and a row reach the same losses, and what that says.
+
+    Arguments:
+        slow: times of uniform sampling, shape (horizons,).
+        fast: times of the row; its last where it never does, shape (horizons,).
+        bound: 0: a number; -1: at most.
+        bad: whether there is no speed-up: the row started below uniform sampling, or it failed.
+    """
+
+    slow: Array
+    fast: Array
+    bound: Array
+    bad: Array
+
+    def ratio(self, paid: Array | float) -> Array:
+        """The speed-up with a cost added to the times of the row."""
+        return jnp.where(self.bad, jnp.nan, jnp.exp(jnp.mean(jnp.log(self.slow) - jnp.log(self.fast + paid))))
+
+
+def _crossings(run: MemberRun, window: tuple[float, float] | None, number: int) -> _Crossings:
+    times, reference = run.times, run.uniform_loss
+    start, stop = chosen_window(window, times)
+    horizons = np.minimum(np.geomspace(start, stop, number), times[-1])
+    # the best loss that the reference has had by each horizon
+    before, at = (interpolated(times, loss, horizons) for loss in (_lowest(reference), reference))
+    target = jnp.minimum(before, at)
+    slow, fast = crossing_times(times, reference, target), crossing_times(times, run.loss, target)
+    known = jnp.max(jnp.where(jnp.isnan(run.loss), 0, jnp.asarray(times, run.loss.dtype)))
+    never = jnp.isinf(fast)
+    return _Crossings(
+        slow=slow,
+        fast=jnp.where(never, known, fast),
+        bound=jnp.where(jnp.any(never), -1, 0).astype(jnp.int8),
+        bad=jnp.any(fast == 0) | jnp.isnan(run.loss[-1]),
+    )
+
+
+def _where(name: str, window: tuple[float, float] | None, times: np.ndarray) -> str:
+    chosen_rows(name, window, times)
+    return "horizons from t = {:.4g} to {:.4g}".format(*chosen_window(window, times))
+
+
+def _lowest(loss: Array) -> Array:
+    """The lowest loss so far; a NaN says nothing."""
+    return -jnp.maximum.accumulate(jnp.where(jnp.isnan(loss), -jnp.inf, -loss))
