@@ -43,6 +43,7 @@ from .dynamics import (
     SGDMoments,
     ShellTransport,
     log_shells,
+    step_rates,
     step_times,
 )
 from .learning import (
@@ -235,6 +236,7 @@ __all__ = [
     "static_sandwich",
     "static_weights",
     "Status",
+    "step_rates",
     "step_times",
     "subsample",
     "sweep",

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from .._checks import check_positive, check_scalar
 from .._observation import Observation
 from .._status import Status
-from .._types import Array, Float
+from .._types import Array, Float, Int
 from ..numerics import batch_max, log_or_minus_inf, repeat
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, Verdict, require
 from ._pool_draws import check_draw, draw_law, steps_verdict
-from ._sgd_settings import Setting, as_setting, check_settings, setting_at, whole_steps
+from ._sgd_settings import Setting, as_setting, check_settings, later, setting_at, whole_steps
 
 _POWER_STEPS = 8
 
@@ -28,7 +28,7 @@ class PoolState(eqx.Module):
     parameters: Float[Array, "features outputs"]
     covariance: Float[Array, "outputs features features"]
     residual: Float[Array, "examples outputs"]
-    steps: Float[Array, ""]
+    steps: Int[Array, ""]
 
 
 class PoolMoments(AbstractDynamics):
@@ -88,11 +88,11 @@ class PoolMoments(AbstractDynamics):
             parameters,
             jnp.zeros((outputs, features, features), problem.dtype),
             problem.targets - problem.features @ parameters,
-            jnp.zeros((), problem.dtype),
+            jnp.zeros((), jnp.int32),
         )
 
     def advance(self, problem, state, weights, duration, key):
-        rate, batch = self._at(state)
+        rate, batch = self._at(problem, state)
         steps, _ = whole_steps(duration, rate)
         law, factor = draw_law(self.draw, problem, weights)
         features = problem.features
@@ -116,7 +116,7 @@ class PoolMoments(AbstractDynamics):
         count = jnp.minimum(steps, self.max_steps).astype(jnp.int32)
         parameters, covariance = repeat(one_step, (state.parameters, state.covariance), count, self.max_steps)
         residual = problem.targets - features @ parameters
-        return PoolState(parameters, covariance, residual, state.steps + steps)
+        return PoolState(parameters, covariance, residual, later(state.steps, steps))
 
     def observe(self, problem, state, time):
         energy = problem.per_weight(_expected_squares(problem.features, state.residual, state.covariance))
@@ -128,7 +128,7 @@ class PoolMoments(AbstractDynamics):
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
     def check(self, problem, state, weights, duration):
-        rate, batch = self._at(state)
+        rate, batch = self._at(problem, state)
         verdict = steps_verdict(duration, rate, batch, self.noise_variance, self.max_steps)
         law, factor = draw_law(self.draw, problem, weights)
         # below this rate every draw by itself is a contraction, and there is nothing to find out
@@ -142,10 +142,11 @@ class PoolMoments(AbstractDynamics):
         code = jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, verdict.code)
         return Verdict(code, jnp.where(unstable, largest, verdict.limit))
 
-    def _at(self, state):
+    def _at(self, problem, state):
         check_scalar("noise_variance", self.noise_variance)
-        rate = setting_at("learning_rate", self.learning_rate, state.steps)
-        return rate, setting_at("batch_size", self.batch_size, state.steps)
+        dtype = problem.dtype
+        rate = setting_at("learning_rate", self.learning_rate, state.steps, dtype)
+        return rate, setting_at("batch_size", self.batch_size, state.steps, dtype)
 
 
 def _quadratic(features: Array, covariance: Array) -> Float[Array, "examples"]:

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 
 from .._checks import check_positive, check_scalar
 from .._observation import Observation
-from .._types import Array, Float
+from .._types import Array, Float, Int
 from ..numerics import log_or_minus_inf, repeat
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
 from ._pool_draws import check_draw, draw_law, draw_table, steps_verdict
-from ._sgd_settings import Setting, as_setting, check_settings, setting_at, whole_steps
+from ._sgd_settings import Setting, as_setting, check_settings, later, setting_at, whole_steps
 
 
 class TrainingState(eqx.Module):
@@ -21,7 +21,7 @@ class TrainingState(eqx.Module):
 
     parameters: Float[Array, "features outputs"]
     residual: Float[Array, "examples outputs"]
-    steps: Float[Array, ""]
+    steps: Int[Array, ""]
 
 
 class PoolTraining(AbstractDynamics):
@@ -64,12 +64,12 @@ class PoolTraining(AbstractDynamics):
     def init(self, problem):
         require(problem, OperatorProblem, self)
         parameters = problem.initial_parameters
-        return TrainingState(parameters, problem.targets - problem.features @ parameters, jnp.zeros((), problem.dtype))
+        return TrainingState(parameters, problem.targets - problem.features @ parameters, jnp.zeros((), jnp.int32))
 
     def advance(self, problem, state, weights, duration, key):
         if key is None:
             raise ValueError("PoolTraining draws random numbers: pass a key.")
-        rate = setting_at("learning_rate", self.learning_rate, state.steps)
+        rate = setting_at("learning_rate", self.learning_rate, state.steps, problem.dtype)
         steps, _ = whole_steps(duration, rate)
         law, factor = draw_law(self.draw, problem, weights)
         check_scalar("noise_variance", self.noise_variance)
@@ -91,7 +91,7 @@ class PoolTraining(AbstractDynamics):
         count = jnp.minimum(steps, self.max_steps).astype(jnp.int32)
         start = state.parameters, jnp.zeros((), jnp.int32)
         parameters, _ = repeat(one_step, start, count, self.max_steps)
-        return TrainingState(parameters, problem.targets - problem.features @ parameters, state.steps + steps)
+        return TrainingState(parameters, problem.targets - problem.features @ parameters, later(state.steps, steps))
 
     def observe(self, problem, state, time):
         energy = problem.per_weight(jnp.sum(state.residual**2, axis=1))
@@ -99,6 +99,6 @@ class PoolTraining(AbstractDynamics):
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
     def check(self, problem, state, weights, duration):
-        rate = setting_at("learning_rate", self.learning_rate, state.steps)
+        rate = setting_at("learning_rate", self.learning_rate, state.steps, problem.dtype)
         batch: Array = jnp.asarray(self.batch_size, rate.dtype)
         return steps_verdict(duration, rate, batch, self.noise_variance, self.max_steps)

@@ -6,7 +6,7 @@ from ._phi import integral_decay, phi1, phi1_eigh
 from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
-from ._repeat import batch_max, batch_size, repeat
+from ._repeat import batch_max, batch_size, repeat, repeat_while
 from ._scores import log_or_minus_inf, mean_one, relative_log, score_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
 from ._selection import mass_rank, top_mass
@@ -35,6 +35,7 @@ __all__ = [
     "rank_one_power",
     "relative_log",
     "repeat",
+    "repeat_while",
     "score_of",
     "segment_length",
     "segmented_scan",

@@ -1,17 +1,16 @@
-"""A step applied a number of times that is known only when the program runs, differentiable in both modes."""
+"""A step applied as often as turns out to be needed when the program runs, differentiable in both modes."""
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Int, PyTree
+from .._types import Array, Bool, Int, PyTree
 
-__all__ = ["batch_max", "batch_size", "repeat"]
+__all__ = ["batch_max", "batch_size", "repeat", "repeat_while"]
 
 
 @jax.custom_batching.custom_vmap
@@ -41,68 +40,73 @@ def _batch_size(axis_size, in_batched, value):
 
 
 def repeat(step: Callable[[Any], Any], carry: PyTree, count: Int[Array, ""], most: int) -> PyTree:
-    """Apply `step` `count` times, for `count` of at most `most`; a member of a batch stops at its own count.
+    """Apply `step` `count` times, for `count` of at most `most`; see `repeat_while`."""
+    counted = jnp.zeros_like(count), carry
+    return repeat_while(lambda state: state[0] < count, lambda state: (state[0] + 1, step(state[1])), counted, most)[1]
 
-    A loop with a count that is traced cannot be differentiated in reverse. Where it is differentiated, blocks of about
-    sqrt(most) steps are run as long as a whole block is left, then single steps; what is not needed by any member of a
-    batch is skipped. Reverse mode keeps the carry before every block and, of one block at a time, before every step.
+
+def repeat_while(
+    live: Callable[[Any], Bool[Array, ""]], step: Callable[[Any], Any], carry: PyTree, most: int
+) -> PyTree:
+    """Apply `step` while `live(carry)`, at most `most` times; a member of a batch stops by itself.
+
+    A loop of a length that is traced cannot be differentiated in reverse. Where it is differentiated, all `most` steps
+    are run in about sqrt(most) blocks, of which those, and within them the steps, that no member of a batch needs are
+    skipped. Reverse mode keeps the carry before every block and, of one block at a time, before every step.
 
     Arguments:
+        live: carry -> whether another step is needed.
         step: carry -> carry.
         carry: pytree of arrays.
-        count: whole number, non-negative.
-        most: the largest `count` there can be.
+        most: the most steps there can be.
     """
     step = eqx.filter_closure_convert(step, carry)
-    arrays, static = eqx.partition((step, carry), eqx.is_array)
+    live = eqx.filter_closure_convert(live, carry)
+    arrays, static = eqx.partition((live, step, carry), eqx.is_array)
 
     @jax.custom_jvp
-    def run(arrays, count):
-        step, carry = eqx.combine(arrays, static)
-        counted = jax.lax.while_loop(
-            lambda state: state[0] < count,
+    def run(arrays):
+        live, step, carry = eqx.combine(arrays, static)
+        _, end = jax.lax.while_loop(
+            lambda state: (state[0] < most) & live(state[1]),
             lambda state: (state[0] + 1, step(state[1])),
-            (jnp.zeros_like(count), carry),
+            (jnp.zeros((), jnp.int32), carry),
         )
-        return counted[1]
+        return end
 
     def run_jvp(primals, tangents):
-        arrays, count = primals
         # what is not being differentiated stays out of the derivative
-        touched = jax.tree.map(lambda t: not isinstance(t, jax.custom_derivatives.SymbolicZero), tangents[0])
-        moving, still = eqx.partition(arrays, touched)
+        touched = jax.tree.map(lambda t: not isinstance(t, jax.custom_derivatives.SymbolicZero), tangents)
+        moving, still = eqx.partition(primals, touched)
 
         def in_blocks(moving):
-            step, carry = eqx.combine(moving, still, static)
-            return _in_blocks(step, carry, count, most)
+            live, step, carry = eqx.combine(*moving, *still, static)
+            return _in_blocks(live, step, carry, most)
 
-        return jax.jvp(in_blocks, (moving,), (eqx.filter(tangents[0], touched),))
+        return jax.jvp(in_blocks, (moving,), (eqx.filter(tangents, touched),))
 
     run.defjvp(run_jvp, symbolic_zeros=True)
-    return run(arrays, count)
+    return run(arrays)
 
 
-def _in_blocks(step, carry, count, most):
+def _in_blocks(live, step, carry, most):
     length = max(1, math.isqrt(most))
-    # inside a scan nothing can be merged with the first computation, so no barrier against it is needed
-    checkpoint = partial(jax.checkpoint, prevent_cse=False)
 
-    def masked(state, _=None):
-        done, carry = state
-        new = jax.tree.map(lambda new, old: jnp.where(done < count, new, old), step(carry), carry)
-        return (done + 1, new), None
-
-    def block(state):
-        return jax.lax.scan(checkpoint(masked), state, None, length)[0]
-
-    def ticks(state, run, number, needed):
-        """`run` for the first `needed` of `number` ticks."""
+    def where_needed(run):
+        """`run` as the step of a scan that is skipped once no member of the batch is live."""
 
         def tick(state, index):
-            return jax.lax.cond(index < needed, run, lambda state: state, state), None
+            needed = live(state) & (index < most)
+            return jax.lax.cond(batch_max(needed), run, lambda state, *_: state, state, index, needed), None
 
-        return jax.lax.scan(checkpoint(tick), state, jnp.arange(number, dtype=count.dtype))[0]
+        # inside a scan nothing can be merged with the first computation, so no barrier against it is needed
+        return jax.checkpoint(tick, prevent_cse=False)
 
-    longest = batch_max(count)
-    state = ticks((jnp.zeros_like(count), carry), block, most // length, longest // length)
-    return ticks(state, lambda state: masked(state)[0], min(length - 1, most), longest % length)[1]
+    def masked(state, index, needed):
+        return jax.tree.map(lambda new, old: jnp.where(needed, new, old), step(state), state)
+
+    def block(state, first, needed):
+        return jax.lax.scan(where_needed(masked), state, first + jnp.arange(length, dtype=jnp.int32))[0]
+
+    starts = jnp.arange(0, most, length, dtype=jnp.int32)
+    return jax.lax.scan(where_needed(block), carry, starts)[0]

@@ -95,6 +95,45 @@ def test_many_steps_at_once_are_the_steps_one_by_one():
     np.testing.assert_allclose(run.loss, 0.5 * expected @ np.asarray(problem.multiplicity), rtol=1e-11)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("eigenvalues", "batch", "rate", "steps", "noise"),
+    [
+        ([1.0, 0.5], 4.0, 0.3, 100, 0.0),
+        ([1.0, 0.5], 4.0, 0.3, 200, 0.0),
+        ([1.0, 0.5], 4.0, 0.3, 1000, 1e-9),
+        (1 / np.arange(1.0, 21), 8.0, 0.2, 2000, 0.0),
+        ([1.0, 0.9, 0.8], 1e3, 0.9, 11, 0.0),
+    ],
+)
+def test_one_interval_over_which_the_loss_falls_by_many_orders(eigenvalues, batch, rate, steps, noise, dtype):
+    """To 1e-27 of what it was; a recursion of positive numbers, NumPy's is precise however far it falls."""
+    energies = np.asarray(eigenvalues) ** 2
+    exact = step_by_step(ss.ModalProblem(eigenvalues, energies), [1.0], [rate], [batch], noise, np.array([0, steps]))
+    problem = ss.ModalProblem(np.asarray(eigenvalues, dtype), energies.astype(dtype))
+    dynamics = ss.SGDMoments(rate, batch, noise)
+    run = quickly(lambda: ss.simulate(problem, ss.uniform(), [0.0, rate * steps], dynamics=dynamics))
+    assert exact[1].sum() < 1e-4 * exact[0].sum()
+    assert run.loss[1] == pytest.approx(0.5 * exact[1].sum(), rel=1e-4 if dtype is np.float32 else 1e-9)
+
+
+def test_easy_targets_in_one_interval_and_in_many():
+    """The loss falls by nineteen orders through a power law of ever slower modes; 1e8 steps."""
+    rate = float(0.4 / ss.power_law(2.0, 8.0, max_mode=1e7, nodes=96).trace)
+    counts = np.unique(np.rint(np.append(0, np.geomspace(1, 1e8, 200))))
+    for dtype, tolerance in ((np.float64, 1e-9), (np.float32, 1e-3)):
+        law = ss.power_law(dtype(2), dtype(8), max_mode=1e7, nodes=96)
+        dynamics = ss.SGDMoments(rate, 1e6)
+        many, one = quickly(
+            lambda law=law, dynamics=dynamics: [
+                ss.simulate(law, ss.uniform(), ss.step_times(rate, steps), dynamics=dynamics).loss[-1]
+                for steps in (counts, counts[[0, -1]])
+            ]
+        )
+        assert many < 1e-15
+        assert one == pytest.approx(float(many), rel=tolerance)
+
+
 @pytest.mark.parametrize("one_interval", [False, True])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_hundred_million_steps(dtype, one_interval):
@@ -170,6 +209,15 @@ def test_the_largest_stable_rate_is_a_spectral_radius_of_one():
         assert largest >= 2 / ((1 + 2 / batch) * float(problem.trace)) * (1 - 1e-12)  # stable for any weights
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_large_batches_are_stable_up_to_that_of_full_gradients(dtype):
+    problem = ss.ModalProblem(np.array([1.0, 0.5], dtype), np.ones(2, dtype))
+    for batch in (1e7, 1e9, 1e12):
+        assert float(largest_stable_rate(problem, jnp.ones(2, dtype), jnp.asarray(batch, dtype))) == pytest.approx(2)
+        run = ss.simulate(problem, ss.uniform(), [0.0, 1.9, 19.0], dynamics=ss.SGDMoments(1.9, batch))
+        assert run.status == ss.Status.OK
+
+
 def test_an_unstable_rate_is_a_status_that_names_the_largest_stable_one():
     problem = ss.ModalProblem([1.0, 0.5], [1.0, 1.0])
     largest = float(largest_stable_rate(problem, np.ones(2), 4.0))
@@ -225,6 +273,7 @@ SCHEDULES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:held from refresh to refresh")
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_optax_schedules_of_the_step(name):
     """A learning rate and a batch that follow the step, held between refreshes, as the recursion does step by step."""
@@ -259,6 +308,58 @@ def test_a_schedule_of_the_step_may_carry_traced_numbers():
     expected = step_by_step(problem, np.ones((2, 32)), [0.1, 0.1], [4.0, 4.0 * (1 + 10 / 50)], 0.0, counts)
     np.testing.assert_allclose(together[1], 0.5 * expected @ np.asarray(problem.multiplicity), rtol=1e-9)
     assert np.isnan(together[2]).all()  # a batch of half an example
+
+
+RATES = {
+    "warm-up from zero and cosine": optax.warmup_cosine_decay_schedule(0.0, 0.2, 300, 5000, 0.0),
+    "warm-up, stable, decay": optax.join_schedules(
+        [optax.linear_schedule(0.0, 0.2, 300), optax.constant_schedule(0.2), optax.linear_schedule(0.2, 0.0, 1500)],
+        [300, 3500],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_means_of_a_schedule_against_every_step_of_it(name):
+    """Time is the schedule's own sum; the loss is off by less than a thousandth, and by ever less on denser grids."""
+    schedule, problem = RATES[name], ss.power_law(1.7, 1.9, max_mode=1e4, nodes=32)
+    every = np.asarray(jax.vmap(schedule)(jnp.arange(5000)), float)
+    steps = np.arange(5001.0)
+    exact = step_by_step(problem, np.ones((5000, 32)), every, np.full(5000, 4.0), 0.01, steps)
+    expected = 0.5 * exact @ np.asarray(problem.multiplicity)
+    errors = []
+    for refreshes in (125, 250, 500):
+        counts = np.linspace(0, 5000, refreshes + 1)
+        rates = ss.step_rates(schedule, counts)
+        times = ss.step_times(rates, counts)
+        np.testing.assert_allclose(times, np.append(0, np.cumsum(every))[counts.astype(int)], rtol=1e-6)
+        run = quickly(
+            lambda rates=rates, times=times: ss.simulate(
+                problem, ss.uniform(), times, dynamics=ss.SGDMoments(rates, 4.0, 0.01)
+            )
+        )
+        errors.append(np.abs(run.loss[1:] / expected[counts[1:].astype(int)] - 1).max())
+    assert errors[-1] < 1e-3
+    assert errors[-1] < 0.45 * errors[-2] < 0.45**2 * errors[-3]
+
+
+def test_a_schedule_that_a_grid_is_too_coarse_for_is_told():
+    with pytest.warns(UserWarning, match=r"held from refresh to refresh the learning rate sums to .*, by itself to"):
+        ss.step_times(SCHEDULES["warm-up and cosine"], np.linspace(0, 2000, 6))
+    assert ss.step_rates(lambda n: 1.0 + 0 * n, [0, 2, 100_000]).values == pytest.approx(1)
+    with pytest.raises(
+        ValueError, match=r"mean learning rate is 0 over steps 0 to 1, so time would stand still: drop 1"
+    ):
+        ss.step_rates(optax.linear_schedule(0.0, 1.0, 10), [0, 1, 10])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_steps_are_counted_in_whole_numbers(dtype):
+    counts = np.array([0, 2e7, 2e7 + 1, 2e7 + 2, 2e7 + 13])
+    problem = ss.ModalProblem(np.ones(1, dtype), np.ones(1, dtype))
+    dynamics = ss.SGDMoments(2.0**-20, 1e3, 0.1)
+    run = ss.simulate(problem, ss.uniform(), 2.0**-20 * counts, dynamics=dynamics, save=lambda o, w: o.state.steps)
+    np.testing.assert_array_equal(run.saved, counts)
 
 
 def test_step_times_refuses_what_no_run_could_follow():
