@@ -77,10 +77,13 @@ class PoolTraining(AbstractDynamics):
         noisy = self.noise_variance > 0
         spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, self.noise_variance, 1)), 0)  # finite slope at zero
         shape = (int(self.batch_size), problem.targets.shape[1])
+        typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        bits = jax.random.key_data(key) if typed else key  # a branch of a loop cannot keep a key for its derivative
 
         def one_step(carry):
             parameters, index = carry
-            draw_key, noise_key = jax.random.split(jax.random.fold_in(key, index))
+            own = jax.random.wrap_key_data(bits, impl=jax.random.key_impl(key)) if typed else bits
+            draw_key, noise_key = jax.random.split(jax.random.fold_in(own, index))
             drawn = table.draw(draw_key, shape[0])
             features = problem.features[drawn]
             residual = problem.targets[drawn] - features @ parameters

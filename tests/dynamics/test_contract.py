@@ -63,7 +63,7 @@ EXAMPLES = {
     "SelfGenerated": Example(
         ss.SelfGenerated,
         (*MODAL, *DATA),
-        {"fraction": [0.4, 0.1, 0.7], "period": [1.1, 0.0, np.inf], "ratio": [1.0, 5.0, 100.0]},
+        {"fraction": [0.4, 0.1, 0.7], "period": [1.1, 0.0, np.inf], "ratio": [1.1, 5.0, 100.0]},
         exact=False,  # the learner may take a snapshot where an interval ends
         flat=("period", "ratio"),
     ),
