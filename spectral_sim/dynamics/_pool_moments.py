@@ -10,13 +10,13 @@ from .._checks import check_positive, check_scalar
 from .._observation import Observation
 from .._status import Status
 from .._types import Array, Float, Int
-from ..numerics import batch_max, log_or_minus_inf, repeat
+from ..numerics import batch_max, log_or_minus_inf, repeat, without_derivative
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, Verdict, require
 from ._pool_draws import check_draw, draw_law, steps_verdict
 from ._sgd_settings import Setting, as_setting, check_settings, later, setting_at, whole_steps
 
-_POWER_STEPS = 8
+_POWER_STEPS = 64
 
 
 class PoolState(eqx.Module):
@@ -53,9 +53,9 @@ class PoolMoments(AbstractDynamics):
     Weights that depend on what is observed see expected energies here, those of their own run there.
 
     Every interval is a whole number of steps, as in `SGDMoments`. A rate of at most 2 / max_i mu_i |phi_i|^2 is stable.
-    A larger one is called unstable once a Rayleigh quotient of the step, after 8 power iterations, is above one: it
-    then is, for certain. `Trajectory.limit` is the rate at which that quotient is one, which no stable rate exceeds;
-    slow growth may pass unnoticed.
+    A larger one is called unstable once a Rayleigh quotient of the step, in the course of 64 power iterations, is above
+    one: it then is, for certain. `Trajectory.limit` is the rate at which that quotient is one: the largest stable rate
+    where the iterations have converged, and never below it; growth that is slow beside 64 steps may pass unnoticed.
 
     Arguments:
         learning_rate: eta, in units of time: a number, a `PerRefresh` table, or a function of the step.
@@ -105,7 +105,8 @@ class PoolMoments(AbstractDynamics):
             energy = residual**2 + _quadratic(features, covariance) + self.noise_variance
             gradients = noisy.T @ (energy[:, None] * features) - jnp.outer(drift, drift)
             spread = gradients / batch + (1 - 1 / batch) * (moved @ operator)
-            return covariance - rate * (moved + moved.T) + rate**2 * spread
+            # of rounding, the antisymmetric part would grow from step to step
+            return covariance - rate * (moved + moved.T) + rate**2 * (spread + spread.T) / 2
 
         def one_step(carry):
             parameters, covariance = carry
@@ -138,7 +139,7 @@ class PoolMoments(AbstractDynamics):
             lambda: _rate_bound(problem.features, law, factor, rate, batch),
             lambda: jnp.full_like(rate, jnp.inf),
         )
-        unstable = (verdict.code == Status.OK) & (rate > largest)
+        unstable = (verdict.code == Status.OK) & (rate > largest * (1 + 64 * jnp.finfo(rate.dtype).eps))
         code = jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, verdict.code)
         return Verdict(code, jnp.where(unstable, largest, verdict.limit))
 
@@ -164,27 +165,30 @@ def _expected_squares(features: Array, residual: Array, covariance: Array) -> Fl
 
 
 def _rate_bound(features: Array, law: Array, factor: Array, rate: Array, batch: Array) -> Array:
-    """A rate that no stable one exceeds.
+    """The largest stable rate, from above: what is returned is never below it.
 
     The step of the covariance, T(C) = C - eta (M C + C M) + eta^2 Q(C), is self-adjoint and keeps C positive, so
     <C, T C> / <C, C> = 1 - eta b + eta^2 a is below the spectral radius for every C: above eta = b / a the radius is
-    above one. Power iteration makes the bound tight.
+    above one. C is made the leading one by power iteration, at the least rate found so far. It begins as the noise of
+    the gradients, in which rare outliers count.
     """
-    operator = (law * factor)[:, None] * features
-    operator = features.T @ operator
-    noisy = (law * factor**2)[:, None] * features
+    features, law, factor, rate, batch = (without_derivative(x) for x in (features, law, factor, rate, batch))
+    drawn, noisy = (law * factor)[:, None] * features, (law * factor**2)[:, None] * features
+    operator = features.T @ drawn
 
     def parts(covariance):
-        energy = jnp.sum((features @ covariance) * features, axis=1)
-        drift = operator @ covariance
-        return drift + drift.T, noisy.T @ (energy[:, None] * features) / batch + (1 - 1 / batch) * (drift @ operator)
+        energy = _quadratic(features, covariance)
+        moved = operator @ covariance
+        return moved + moved.T, noisy.T @ (energy[:, None] * features) / batch + (1 - 1 / batch) * (moved @ operator)
 
-    def power(_, covariance):
+    def power(_, carry):
+        covariance, rate = carry
         linear, quadratic = parts(covariance)
-        moved = covariance - rate * linear + rate**2 * quadratic
-        return moved / jnp.maximum(jnp.trace(moved), jnp.finfo(moved.dtype).tiny)
+        bound = jnp.sum(covariance * linear) / jnp.sum(covariance * quadratic)
+        rate = jnp.minimum(rate, bound)
+        moved = covariance - rate * linear + rate**2 * (quadratic + quadratic.T) / 2
+        return moved / jnp.maximum(jnp.trace(moved), jnp.finfo(moved.dtype).tiny), rate
 
-    start = operator / jnp.maximum(jnp.trace(operator), jnp.finfo(operator.dtype).tiny)
-    covariance = jax.lax.fori_loop(0, _POWER_STEPS, power, start)
-    linear, quadratic = parts(covariance)
-    return jnp.sum(covariance * linear) / jnp.sum(covariance * quadratic)
+    start = operator + noisy.T @ (jnp.sum(features**2, axis=1)[:, None] * features) / batch
+    start = start / jnp.maximum(jnp.trace(start), jnp.finfo(start.dtype).tiny)
+    return jax.lax.fori_loop(0, _POWER_STEPS, power, (start, rate))[1]

@@ -182,6 +182,43 @@ def test_the_rate_limit_is_above_the_spectral_radius_one_and_near_it(draw):
         unstable.raise_if_failed()
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_long_run_settles(dtype):
+    """Twenty thousand steps; rounding that one step does not contract would have grown by a hundred orders."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((200, 12))
+    targets = features @ rng.standard_normal(12) + 0.1 * rng.standard_normal(200)
+    problem = ss.OperatorProblem(features.astype(dtype), targets.astype(dtype))
+    dynamics = ss.PoolMoments(0.1, 64.0, 0.1, max_steps=16_383)
+    run = quickly(
+        lambda: ss.simulate(problem, ss.uniform(), 0.1 * np.array([0, 1000, 5000, 20_000]), dynamics=dynamics)
+    )
+    assert run.status == ss.Status.OK
+    np.testing.assert_allclose(run.loss[2:], run.loss[1], rtol=1e-7 if dtype is np.float64 else 1e-3)
+
+
+def test_the_rate_limit_sees_rare_outliers():
+    """Two of a thousand examples set it; from far above it is found within a tenth."""
+    rng = np.random.default_rng(0)
+    features = 0.1 * rng.standard_normal((1000, 5))
+    features[:2] *= 60
+    problem = ss.OperatorProblem(features, rng.standard_normal(1000))
+    outer = np.einsum("ij,ik->ijk", features, features).reshape(-1, 25)
+    operator, unit = features.T @ features / 1000, np.eye(5)
+    linear, quadratic = np.kron(operator, unit) + np.kron(unit, operator), outer.T @ outer / 1000
+    low, high = 1e-4, 10.0
+    for _ in range(60):
+        middle = np.sqrt(low * high)
+        stable = np.max(np.linalg.eigvalsh(np.eye(25) - middle * linear + middle**2 * quadratic)) < 1
+        low, high = (middle, high) if stable else (low, middle)
+    for factor in (1.2, 100.0):
+        rate = factor * low
+        dynamics = ss.PoolMoments(rate, 1.0, max_steps=3)
+        run = ss.simulate(problem, ss.uniform(), rate * np.array([0.0, 3.0]), dynamics=dynamics, throw=False)
+        assert run.status == ss.Status.UNSTABLE_LEARNING_RATE
+        assert low * (1 - 1e-9) <= float(run.limit) < 1.1 * low
+
+
 @pytest.mark.parametrize("kind", [ss.PoolMoments, ss.PoolTraining])
 def test_refusals(kind):
     problem, _ = data()
