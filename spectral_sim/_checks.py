@@ -24,6 +24,7 @@ __all__ = [
     "check_positive",
     "check_scalar",
     "check_times",
+    "check_whole",
     "concrete",
     "first_index",
     "is_concrete",
@@ -75,6 +76,13 @@ def check_scalar(name: str, value: Any) -> None:
             f"{name} has shape {tuple(np.shape(value))} at a refresh: give one number, or a PerRefresh table with one "
             "for each refresh; vmap runs several values at once."
         )
+
+
+def check_whole(name: str, value: Any, fix: str) -> None:
+    """Raise unless `value` is one whole number, known before anything is traced, of at least 1."""
+    if not isinstance(value, int | float | np.integer | np.floating) or int(value) != value:
+        raise ValueError(f"{name} is {value!r}: it must be one whole number; {fix}.")
+    check_positive(name, value, fix)
 
 
 def check_length(name: str, value: Any, length: int, reason: str) -> None:

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_positive, check_scalar
+from .._checks import check_scalar, check_whole
 from .._observation import Observation
 from .._status import Status
 from .._types import Array, Float, Int
@@ -78,7 +78,7 @@ class PoolMoments(AbstractDynamics):
     def __check_init__(self):
         check_settings(self.learning_rate, self.batch_size, self.noise_variance)
         check_draw(self.draw)
-        check_positive("max_steps", self.max_steps, "allow at least one step in an interval")
+        check_whole("max_steps", self.max_steps, "allow at least one step in an interval")
 
     def init(self, problem):
         require(problem, OperatorProblem, self)

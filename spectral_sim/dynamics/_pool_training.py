@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_positive, check_scalar
+from .._checks import check_scalar, check_whole
 from .._observation import Observation
 from .._types import Array, Float, Int
 from ..numerics import log_or_minus_inf, repeat
@@ -55,11 +55,10 @@ class PoolTraining(AbstractDynamics):
     max_steps: int = eqx.field(static=True, default=1023)
 
     def __check_init__(self):
+        check_whole("batch_size", self.batch_size, "it shapes the arrays; PoolMoments takes tables and schedules of it")
         check_settings(self.learning_rate, self.batch_size, self.noise_variance)
-        if int(self.batch_size) != self.batch_size:
-            raise ValueError(f"batch_size is {self.batch_size}: draws are counted in whole examples; round it.")
         check_draw(self.draw)
-        check_positive("max_steps", self.max_steps, "allow at least one step in an interval")
+        check_whole("max_steps", self.max_steps, "allow at least one step in an interval")
 
     def init(self, problem):
         require(problem, OperatorProblem, self)

@@ -49,7 +49,8 @@ class SGDMoments(AbstractDynamics):
     Learning rate and batch size are held from refresh to refresh, as weights are. Each is a number, a `PerRefresh`
     table, or a function of the number of steps taken, such as any optax schedule; one whose own numbers are traced must
     be a pytree (an equinox module, or `jax.tree_util.Partial`). Every interval must be a whole number of steps within a
-    thousandth of one: build the grid with `step_times`. Derivatives are taken at that number of steps.
+    thousandth of one (in float32 within what rounding leaves of h / eta): build the grid with `step_times`. Derivatives
+    are taken at that number of steps. A sweep over learning rates has one grid of times, which all of them must divide.
 
     A run whose learning rate is above the limit of stability under the weights in force stops with
     `Status.UNSTABLE_LEARNING_RATE`, the limit standing in `Trajectory.limit`. Whatever the weights, a learning rate

@@ -36,6 +36,10 @@ def as_setting(value: Any) -> Setting:
 
 def check_settings(learning_rate: Setting, batch_size: Setting, noise_variance: Setting) -> None:
     """Raise on the first value that no run could use; schedules of the step are checked as they are evaluated."""
+    if learning_rate is None:
+        raise ValueError("learning_rate is None: give a step in units of time, a table, or a function of the step.")
+    if callable(noise_variance):
+        raise ValueError("noise_variance is a function: give sigma^2 as a number or a PerRefresh table.")
     if not callable(learning_rate):
         check_positive("learning_rate", learning_rate, "give a step in units of time")
     if not callable(batch_size):

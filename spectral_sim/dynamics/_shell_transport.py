@@ -6,10 +6,10 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_finite, check_non_negative, check_positive, check_scalar
+from .._checks import check_finite, check_non_negative, check_scalar, check_whole
 from .._observation import Observation
 from .._status import Status
-from .._types import Array, Float, as_inexact
+from .._types import Array, Float, PerRefresh, as_inexact
 from ..numerics import integral_decay, limited_slope, log_or_minus_inf, phi1, repeat
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, Verdict, require
@@ -17,7 +17,7 @@ from ._sgd_settings import Setting, as_setting
 from ._shell_grid import Edges, check_shells, shell_edges, swept_log_distance
 
 _COURANT = 0.9  # of a shell's width, swept in a step
-_SAMPLES = 9  # of the drift over an interval, for the largest
+_SAMPLES = 33  # of the drift over an interval, for the largest
 _GAUSS = tuple(zip(*(x.tolist() for x in np.polynomial.legendre.leggauss(3)), strict=True))
 
 
@@ -41,12 +41,13 @@ class ShellTransport(AbstractDynamics):
     is the smallest for which no shell is swept by more than nine tenths of its width. Ends have no flux, except that
     for b < 1 characteristics reach lam = 0: what leaves the last shell is counted in `TransportState.lost`.
 
-    Shells that resolve g well are equally wide in log lam (see `log_shells`); the entries of `power_law` do too.
+    Shells of equal width in log lam resolve g best (see `log_shells`); the entries of a `power_law` on shells are
+    narrow in the head of the spectrum and wide in its tail, which serves where the density is smooth.
 
     Arguments:
         drift_exponent: b, scalar.
         drift: c, in units of lam^(1-b) / time: a number, a `PerRefresh` table, or a function of time. A function is
-            looked at 9 times in an interval for its largest value: refresh often enough that it has no spikes between.
+            looked at 33 times in an interval for its largest value: refresh often enough that it has no spikes between.
         gamma: rate of dissipation in units of lam w; 2 for energies, 1 for amplitudes.
         source: energy that enters each shell per unit of time, shape (modes,) or scalar, non-negative.
         max_substeps: the most steps that an interval may take; above it a run stops with `Status.TOO_MANY_STEPS`, and
@@ -74,11 +75,18 @@ class ShellTransport(AbstractDynamics):
         check_non_negative("gamma", self.gamma, "give 2 for energies, or 1")
         if self.source is not None:
             check_non_negative("source", self.source, "energy enters a shell; dissipation takes it out")
-        check_positive("max_substeps", self.max_substeps, "allow at least one step in an interval")
+        check_whole("max_substeps", self.max_substeps, "allow at least one step in an interval")
 
     def validate(self, problem):
         require(problem, ModalProblem, self)
         check_shells(problem)
+        if self.source is not None and not isinstance(self.source, PerRefresh):
+            modes = problem.eigenvalues.shape
+            if np.shape(self.source) not in ((), modes):
+                raise ValueError(
+                    f"source has shape {np.shape(self.source)}, but the problem has {modes[0]} shells: give one "
+                    "number, or one for each."
+                )
 
     def init(self, problem):
         require(problem, ModalProblem, self)
@@ -121,8 +129,10 @@ class ShellTransport(AbstractDynamics):
         )
 
     def check(self, problem, state, weights, duration):
-        steps = self._steps(shell_edges(problem), state.time, duration)
+        edges = shell_edges(problem)
+        steps = self._steps(edges, state.time, duration)
         good = jnp.isfinite(steps) & (self.gamma >= 0)
+        good &= jnp.all(edges.width > 0)  # equal eigenvalues, where they are traced
         if self.source is not None:
             good &= jnp.min(self.source) >= 0
         code = jnp.where(steps > self.max_substeps, Status.TOO_MANY_STEPS, Status.OK)

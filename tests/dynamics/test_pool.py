@@ -225,10 +225,12 @@ def test_refusals(kind):
     key = jax.random.key(0)
     with pytest.raises(ValueError, match=r"draw='corected' is not known\. Did you mean 'corrected'"):
         kind(0.1, 2, draw="corected")
-    with pytest.raises(ValueError, match=r"batch_size is 0: a batch has at least one example"):
+    with pytest.raises(ValueError, match=r"batch_size is 0: (a batch has at least one example|it must be positive)"):
         kind(0.1, 0)
     with pytest.raises(ValueError, match=r"noise_variance is -1: it must not be negative"):
         kind(0.1, 1, -1.0)
+    with pytest.raises(ValueError, match=r"max_steps is 2\.5: it must be one whole number"):
+        kind(0.1, 1, max_steps=2.5)
     many = ss.simulate(problem, ss.uniform(), [0.0, 0.4], dynamics=kind(0.01, 2, max_steps=7), key=key, throw=False)
     assert many.status == ss.Status.TOO_MANY_STEPS
     assert float(many.limit) == pytest.approx(0.07)
@@ -240,5 +242,6 @@ def test_training_needs_a_key_and_whole_batches():
     problem, _ = data()
     with pytest.raises(ValueError, match=r"PoolTraining draws random numbers: pass simulate\(key="):
         ss.simulate(problem, ss.uniform(), [0.0, 0.1], dynamics=ss.PoolTraining(0.1, 2))
-    with pytest.raises(ValueError, match=r"batch_size is 2\.5: draws are counted in whole examples"):
-        ss.PoolTraining(0.1, 2.5)
+    for batch in (2.5, lambda n: 2):
+        with pytest.raises(ValueError, match=r"batch_size is .*: it must be one whole number; .*PoolMoments takes"):
+            ss.PoolTraining(0.1, batch)

@@ -380,6 +380,8 @@ def test_step_times_refuses_what_no_run_could_follow():
         ((0.1, 0.5), r"batch_size is 0\.5: a batch has at least one example"),
         ((0.1, ss.PerRefresh([4.0, 0.0])), r"batch_size\[1\] is 0: a batch has at least one example"),
         ((0.1, np.inf), r"batch_size is inf: every entry must be finite"),
+        ((None,), r"learning_rate is None: give a step in units of time"),
+        ((0.1, 1.0, lambda n: 0.1), r"noise_variance is a function: give sigma\^2 as a number"),
         ((0.1, 2.0, -1.0), r"noise_variance is -1: it must not be negative; give sigma\^2"),
     ],
 )

@@ -96,7 +96,7 @@ def test_second_order_for_every_drift_exponent(chosen):
         grids = ends[:, None] * np.linspace(0, 1, refreshes + 1)
         errors.append(error(final_contents(bump(shells), grids, dynamics), ends, shells))
     orders = np.log2(np.array(errors)[:-1] / np.array(errors)[1:])
-    assert np.all(orders[-1] > 1.9)
+    assert np.all(orders[-1] > 1.9), orders
     assert np.all(errors[-1] < 3e-4)
     if one:
         assert np.all(np.abs(orders[-1] - 2) < 0.1), orders
@@ -124,6 +124,46 @@ def test_second_order_for_a_drift_that_depends_on_time():
         errors.append(np.sum(np.abs(run.saved[-1] - exact)) / np.sum(exact))
     orders = np.log2(np.array(errors)[:-1] / np.array(errors)[1:])
     assert abs(orders[-1] - 2) < 0.1, (errors, orders)
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.0])
+@pytest.mark.parametrize("drift", [1.0, -1.0])
+def test_second_order_whatever_the_sign_of_the_drift_under_weights(drift, gamma):
+    """Weights that vary over the spectrum, against a run on sixteen times as many shells: 128, 256 and 512."""
+
+    def totals(shells):
+        run = ss.simulate(
+            bump(shells),
+            ss.power_tilt(0.4),
+            np.linspace(0, 0.5, shells // 4 + 1),
+            dynamics=ss.ShellTransport(1.5, drift, gamma, max_substeps=15),
+            save=lambda o, w: o.state.content,
+        )
+        assert run.status == ss.Status.OK
+        return np.asarray(run.saved[-1]).reshape(128, -1).sum(axis=1)
+
+    fine = totals(2048)
+    errors = np.array([np.sum(np.abs(totals(shells) - fine)) for shells in (128, 256, 512)])
+    orders = np.log2(errors[:-1] / errors[1:])
+    assert 1.9 < orders[-1] < 2.2, (orders, errors)
+
+
+@pytest.mark.parametrize("drift", [1.0, -1.0])
+def test_nothing_overshoots_beside_a_jump(drift):
+    """A box that moves to and fro along the spectrum without dissipation stays within its levels."""
+    position = np.arange(100)
+    box = np.where((position > 30) & (position < 60), 1.0, 0.1)
+    problem = ss.log_shells(box, 1.0, np.exp(-2.0))
+    run = ss.simulate(
+        problem,
+        ss.uniform(),
+        0.007 * np.arange(21),  # a third of a shell at a time
+        dynamics=ss.ShellTransport(1.0, drift, gamma=0.0),
+        save=lambda o, w: o.state.content,
+    )
+    inner = np.asarray(run.saved)[:, 12:-12] / 0.02
+    assert inner.max() <= 1 + 1e-12
+    assert inner.min() >= 0.1 * (1 - 1e-12)
 
 
 def rough(seed=3):
@@ -270,6 +310,12 @@ def test_slopes_are_exact_on_lines_limited_at_jumps_and_never_negative():
 def test_bad_settings(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_a_source_of_another_size():
+    dynamics = ss.ShellTransport(1.0, 1.0, source=np.ones(3))
+    with pytest.raises(ValueError, match=r"source has shape \(3,\), but the problem has 64 shells"):
+        ss.simulate(bump(64), ss.uniform(), [0.0, 0.1], dynamics=dynamics)
 
 
 @pytest.mark.parametrize(
