@@ -3,13 +3,14 @@
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_non_negative, check_scalar, check_whole
 from .._observation import Observation
 from .._status import Status
-from .._types import Array, Float, PerRefresh, as_inexact
+from .._types import Array, ArrayLike, Float, PerRefresh, as_inexact
 from ..numerics import integral_decay, limited_slope, log_or_minus_inf, phi1, repeat
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, Verdict, require
@@ -137,6 +138,11 @@ class ShellTransport(AbstractDynamics):
             good &= jnp.min(self.source) >= 0
         code = jnp.where(steps > self.max_substeps, Status.TOO_MANY_STEPS, Status.OK)
         return Verdict(jnp.where(good, code, Status.BAD_SETTING), duration * self.max_substeps / steps)
+
+    def steps_of(self, problem: ModalProblem, times: ArrayLike) -> Float[Array, "intervals"]:
+        """How many steps each interval of a refresh grid asks for, shape (times - 1,), for a drift that is no table."""
+        edges, grid = shell_edges(problem), jnp.asarray(times, problem.dtype)
+        return jax.vmap(lambda time, duration: self._steps(edges, time, duration))(grid[:-1], jnp.diff(grid))
 
     def _drift_at(self, time):
         drift = self.drift(time) if callable(self.drift) else self.drift
