@@ -8,7 +8,7 @@ BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench demo test lint format notebooks clean
+.PHONY: help bench demo test lint format notebooks figures clean
 
 help:
 	@echo "make demo        run the demonstration into demo-output/"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint        ruff and pyright"
 	@echo "make format      apply ruff's fixes and formatting"
 	@echo "make notebooks   execute the notebooks on small settings"
+	@echo "make figures     draw the pictures of docs/ anew, in some minutes"
 	@echo "make clean       remove the environment, caches and outputs"
 
 # The lock lists every package, so nothing is resolved; the build backend is locked too, so nothing is fetched twice.
@@ -55,6 +56,9 @@ format: $(STAMP)
 
 notebooks: $(STAMP)
 	SPECTRAL_SIM_FAST=1 $(BIN)/python -m pytest -q --nbmake notebooks/*.ipynb
+
+figures: $(STAMP)
+	$(BIN)/python docs/figures.py
 
 clean:
 	rm -rf $(VENV) demo-output build dist .pytest_cache .ruff_cache .hypothesis

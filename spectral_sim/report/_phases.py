@@ -31,6 +31,9 @@ class Phases:
         threshold: u0, shape (thresholds,).
         static: exponent of uniform sampling over the same window.
         window: times that the exponents are fitted on.
+        share: uniform share eps.
+        alpha: eigenvalue exponent of the problem.
+        beta: energy exponent of the problem.
     """
 
     exponent: np.ndarray
@@ -39,6 +42,9 @@ class Phases:
     threshold: np.ndarray
     static: float
     window: tuple[float, float]
+    share: float
+    alpha: float
+    beta: float
 
 
 def self_scoring_phases(
@@ -47,20 +53,28 @@ def self_scoring_phases(
     sharpness: Sequence[float],
     threshold: Sequence[float],
     refreshes_per_decade: Sequence[int],
-    share: float = 0.05,
-    window: tuple[float, float] = (1e2, 1e6),
+    share: float = 0.2,
+    window: tuple[float, float] = (1e5, 1e9),
 ) -> Phases:
     """Simulate self-scoring with a uniform share on a grid of its parameters.
 
+    Exponents are those of late times, share x t >> 1: before, the curves of steep visibility bend, and slopes may be
+    below the static one. By default a step is within 0.1% of it.
+
     Arguments:
-        problem: a power law with modes well beyond the ideal frontier at the end of the window; steep visibility needs
-            more quadrature nodes than smooth weights do.
+        problem: from `power_law`, with modes well beyond the ideal frontier at the end of the window; steep visibility
+            needs more quadrature nodes than smooth weights do, and the more of them the denser the refreshes.
         sharpness: values of q, positive; infinity for a step.
         threshold: values of u0, positive.
         refreshes_per_decade: densities of the refresh grid.
         share: uniform share eps.
         window: times between which the exponent is fitted, in log-log, by least squares.
+
+    Raises:
+        ValueError: a problem that is not from `power_law`.
     """
+    if problem.law is None:
+        raise ValueError("problem is no power law: the exponents of other problems mean nothing; use power_law().")
     q, u0 = (np.asarray(values, float) for values in (sharpness, threshold))
     grid = jnp.asarray(np.stack(np.meshgrid(q, u0, indexing="ij"), axis=-1).reshape(-1, 2))
     exponents, static = [], 0.0
@@ -77,15 +91,15 @@ def self_scoring_phases(
         exponents.append(slope(np.asarray(jax.jit(jax.vmap(loss))(grid))).reshape(len(q), len(u0)))
         decay = np.exp(-2 * np.asarray(problem.eigenvalues) * times[:, None])
         static = float(slope((decay @ np.asarray(problem.multiplicity * problem.energies))[None])[0])
-    return Phases(np.stack(exponents), tuple(refreshes_per_decade), q, u0, static, window)
+    alpha, beta = float(problem.law.alpha), float(problem.law.beta)
+    return Phases(np.stack(exponents), tuple(refreshes_per_decade), q, u0, static, window, share, alpha, beta)
 
 
-def draw_phases(phases: Phases, ideal: float, path: Path | None = None) -> Any:
-    """One map for each refresh density, coloured from the static exponent to the ideal one.
+def draw_phases(phases: Phases, path: Path | None = None) -> Any:
+    """One map for each refresh density, coloured from the static exponent to the ideal one, beta - 1.
 
     Arguments:
         phases: from `self_scoring_phases`.
-        ideal: exponent of the ideal oracle, beta - 1.
         path: where to write it as PNG, if anywhere.
 
     Returns:
@@ -95,8 +109,8 @@ def draw_phases(phases: Phases, ideal: float, path: Path | None = None) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    count = len(phases.refreshes_per_decade)
-    figure = Figure(figsize=(3.3 * count + 1.2, 4.0), layout="constrained")
+    count, ideal = len(phases.refreshes_per_decade), phases.beta - 1
+    figure = Figure(figsize=(3.3 * count + 1.2, 4.3), layout="constrained")
     FigureCanvasAgg(figure)
     mesh: Any = None
     grid = figure.subplots(1, count, sharey=True, squeeze=False)[0]
@@ -110,9 +124,17 @@ def draw_phases(phases: Phases, ideal: float, path: Path | None = None) -> Any:
         axes.set_yticks(range(len(phases.sharpness)), [_number(value) for value in phases.sharpness])
         axes.set(title=f"{density} refreshes a decade", xlabel="visibility threshold $u_0$")
     grid[0].set_ylabel("sharpness $q$")
-    bar = figure.colorbar(mesh, ax=list(grid), label="loss exponent", aspect=25, extend="min")
+    below = "min" if phases.exponent.min() < phases.static - 0.005 else "neither"
+    bar = figure.colorbar(mesh, ax=list(grid), aspect=25, extend=below)
+    bar.set_label("loss exponent", labelpad=-40)  # beside the bar: its numbers stand at the ends
     bar.set_ticks([phases.static, ideal], labels=[f"{phases.static:.2f} static", f"{ideal:.2f} ideal"])
-    figure.suptitle("Self-scoring: soft visibility tracks the frontier, hard visibility looks backwards")
+    start, end = (f"10^{{{np.log10(time):.3g}}}" for time in phases.window)
+    figure.suptitle(
+        "Self-scoring: soft visibility tracks the frontier, hard visibility looks backwards\n"
+        f"$\\lambda_k = k^{{-{phases.alpha:g}}}$, $E_k(0) = k^{{-{phases.beta:g}}}$, uniform share {phases.share:g}, "
+        f"exponents between $t = {start}$ and ${end}$",
+        fontsize=11,
+    )
     if path is not None:
         figure.savefig(path, dpi=130)
     return figure
