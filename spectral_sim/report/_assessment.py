@@ -18,6 +18,7 @@ from ._curves import Curve, bounds_of
 from ._entry import Entry, Family, family
 from ._record import Record, Rows, Spectrum, recorder
 from ._search import Search
+from ._teachers import Taught, taught_by
 
 __all__ = ["Assessment", "Run", "run_assessment"]
 
@@ -47,6 +48,7 @@ class Run:
         quadrature_error: largest relative change of the loss on a rule with twice the nodes; None without quadrature.
         seconds: how long it took, compilation included.
         is_ceiling: whether it was found by looking at the loss that it is judged by.
+        taught: how far its second model can see, if one was trained beforehand.
     """
 
     name: str
@@ -68,6 +70,17 @@ class Run:
     quadrature_error: float | None
     seconds: float
     is_ceiling: bool
+    taught: Taught | None = None
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether its weights are anything but uniform."""
+        return self.family not in ("uniform", "own labels")
+
+    @property
+    def teacher_frontier(self) -> float | None:
+        """Modes, or share of the examples, that its second model knows; None without one trained beforehand."""
+        return None if self.taught is None else self.taught.frontier
 
     @property
     def cost_per_refresh(self) -> np.ndarray:
@@ -237,6 +250,7 @@ def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Reco
         quadrature_error=_quadrature_error(own, entry, times, options, loss),
         seconds=time.perf_counter() - begin,
         is_ceiling=entry.is_ceiling,
+        taught=taught_by(own, entry.schedule, float(fixed)),
     )
 
 

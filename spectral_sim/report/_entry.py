@@ -5,13 +5,13 @@ from typing import Literal
 
 import numpy as np
 
-from ..dynamics import AbstractDynamics
+from ..dynamics import AbstractDynamics, SelfGenerated
 from ..problems import OperatorProblem
 from ..schedules import AbstractStage, stage_at, uniform
 
 __all__ = ["Entry", "Family", "family", "option", "stage_of"]
 
-Family = Literal["uniform", "static", "open loop", "closed loop"]
+Family = Literal["uniform", "own labels", "static", "open loop", "closed loop"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,13 @@ def option(stage: AbstractStage, name: str) -> float:
 
 
 def family(schedule: AbstractStage, dynamics: AbstractDynamics | None = None) -> Family:
-    """How a schedule comes by its weights; lines of a plot are styled by it."""
+    """How a schedule comes by its weights; lines of a plot are styled by it.
+
+    Uniform sampling is the reference under the default dynamics, and of its own family where part of the samples carry
+    labels of the learner's own making.
+    """
+    if isinstance(schedule, uniform) and isinstance(dynamics, SelfGenerated):
+        return "own labels"
     if isinstance(schedule, uniform):
         return "uniform" if dynamics is None else "static"
     if schedule.closed_loop:

@@ -11,6 +11,7 @@ from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET
 from ._table import format_speedup, table
 from ._views import (
     COLOUR_TICKS,
+    END_OF_GAIN,
     LossView,
     SearchView,
     colour_limit,
@@ -63,14 +64,30 @@ def loss_figure(assessment: Assessment) -> dict[str, Any]:
         own = style[run.name]
         data.append(_line(run.name, [], [], own.colour, own.dash, own.width))
 
+    marked = views[0].ends
+
     def values(view: LossView) -> list[Any]:
         beside = {curve.name: y for curve, y in view.curves}
-        return [_round(beside.get(c.name, np.full(len(view.times), np.nan))) for c in curves] + [
-            _round(y) for _, y in view.lines
-        ]
+        y = [_round(beside.get(c.name, np.full(len(view.times), np.nan))) for c in curves]
+        y += [_round(values) for _, values in view.lines]
+        return [*y, _round([value for _, _, value in view.ends])] if marked else y
 
+    if marked:
+        colours = [style[run.name].colour for run, _, _ in marked]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": html.escape(END_OF_GAIN),
+                "marker": {"symbol": "diamond", "size": 10, "color": colours, "line": {"color": "white", "width": 1}},
+                "hovertemplate": "%{y:.4g} at %{x:.3g}",
+                "legendrank": 2001,
+            }
+        )
     for trace, y in zip(data, values(views[0]), strict=True):
         trace |= {"x": _round(views[0].times, 6), "y": y}
+    if marked:
+        data[-1]["x"] = _round([time for _, time, _ in marked], 6)
     switched = [
         {
             "name": view.title,
@@ -90,7 +107,7 @@ def loss_figure(assessment: Assessment) -> dict[str, Any]:
 
 def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
     """Weights over time; the views are the schedules, first shown is one that follows the residual."""
-    runs = [run for run in assessment.runs if run.family != "uniform"]
+    runs = [run for run in assessment.runs if run.is_weighted]
     if not runs:
         return None
     limit = colour_limit(assessment)

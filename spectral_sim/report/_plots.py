@@ -12,6 +12,7 @@ from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET
 from ._table import format_short, format_speedup, table
 from ._views import (
     COLOUR_TICKS,
+    END_OF_GAIN,
     colour_limit,
     energy_span,
     frontier_line,
@@ -48,6 +49,8 @@ def write_plots(assessment: Assessment, folder: Path) -> list[str]:
 
 
 def _losses(assessment: Assessment) -> Any:
+    from matplotlib.lines import Line2D
+
     views, style = loss_views(assessment), styles(assessment.runs)
     entries = len(assessment.runs) + len(assessment.bounds)
     columns = max(2, min(5, len(views) * 2))
@@ -68,6 +71,10 @@ def _losses(assessment: Assessment) -> Any:
             order = 4 if run.family == "uniform" else 3
             line = axes.plot(view.times, values, color=own.colour, ls=own.linestyle, lw=own.width, zorder=order)[0]
             handles[run.name] = line
+        for run, time, value in view.ends:
+            look = {"marker": "D", "ms": 7, "mec": "white", "mew": 1, "ls": "", "zorder": 5}
+            axes.plot(time, value, color=style[run.name].colour, **look)
+            beside[END_OF_GAIN] = Line2D([], [], color="#444444", **look)
         axes.set(xscale="log", yscale="log", xlabel="time", ylabel=view.axis, title=view.title, ylim=view.span)
         _label_log(axes.yaxis, view.span)
         axes.grid(True, which="major", lw=0.4, color="#dddddd")
@@ -78,7 +85,7 @@ def _losses(assessment: Assessment) -> Any:
 
 
 def _weights(assessment: Assessment) -> Any:
-    runs = [run for run in assessment.runs if run.family != "uniform"]
+    runs = [run for run in assessment.runs if run.is_weighted]
     if not runs:
         return None
     columns = min(4, len(runs))

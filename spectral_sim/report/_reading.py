@@ -9,7 +9,9 @@ __all__ = ["reading"]
 
 _LINES = (
     "Black: uniform sampling. Dashed: weights fixed at the start. Dash-dotted: weights that follow a clock. Solid: "
-    "weights that follow the residual. Grey: bounds and references."
+    "weights that follow the residual. A dash and two dots: uniform sampling, in part with labels of the learner's own "
+    "making. Where there are more schedules than colours they come round again, dotted in place of solid, with longer "
+    "dashes in place of dashes. Grey: bounds and references."
 )
 _ALWAYS = {
     "Time": """Gradient-flow time: learning rate times steps. At a refresh a schedule looks at the learner and chooses
@@ -49,6 +51,12 @@ _MODES = {
     "Quadrature error": """Where nodes stand for many modes: largest relative change of the loss when their number is
         doubled.""",
 }
+_TAUGHT = {
+    "Teacher's frontier": """How much of the modes or examples a model had learnt that was trained beforehand. What a
+        teacher shows of the residual ends there, and an excess over a second model is blind to what neither knows:
+        beyond it only the uniform share learns. On modes a diamond marks frontier over trace, the time by which that
+        much can be learnt.""",
+}
 
 
 def reading(assessments: Sequence[Assessment]) -> str:
@@ -58,6 +66,8 @@ def reading(assessments: Sequence[Assessment]) -> str:
         terms |= _DATA
     if any(assessment.is_modal for assessment in assessments):
         terms |= _MODES
+    if any(run.taught is not None for assessment in assessments for run in assessment.runs):
+        terms |= _TAUGHT
     density = " and ".join(sorted({f"{assessment.refreshes_per_decade:.3g}" for assessment in assessments}))
     lines = []
     for term, text in terms.items():

@@ -1,5 +1,6 @@
 """Results as files: labelled arrays in NetCDF, the numbers of the table in JSON."""
 
+import dataclasses
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from ._extras import require
 from ._gains import Gains
 from ._search import Search
 from ._table import Row, table
+from ._teachers import Taught
 from ._verdict import verdict
 
 __all__ = ["environment", "summary", "to_dataset", "verdict_of", "write_dataset", "write_json", "write_results"]
@@ -51,8 +53,9 @@ def to_dataset(assessment: Assessment) -> Any:
     """An `xarray.Dataset` of everything recorded.
 
     Dimensions: schedules, times, rows (of the heat map), modes, bounds. Variables: loss, train_loss, max_weight,
-    effective_sample_size, drive, charges, training_charges, weights, row_energy, status, refresh, cost, eigenvalue,
-    initial_energy, final_energy, bound_loss, bound_kind, bound_measure, bound_valid_until.
+    effective_sample_size, drive, charges, training_charges, weights, row_energy, status, refresh, cost,
+    quadrature_error, teacher_frontier, gain_until, eigenvalue, initial_energy, final_energy, bound_loss, bound_kind,
+    bound_measure, bound_valid_until.
     """
     xarray = require("xarray", "results.nc")
     runs, bounds, times = assessment.runs, assessment.bounds, assessment.times
@@ -70,6 +73,8 @@ def to_dataset(assessment: Assessment) -> Any:
         "refresh": ("schedules", stacked("refresh").astype(np.int32)),
         "cost": ("schedules", stacked("cost")),
         "quadrature_error": ("schedules", [_or_nan(run.quadrature_error) for run in runs]),
+        "teacher_frontier": ("schedules", [_or_nan(run.teacher_frontier) for run in runs]),
+        "gain_until": ("schedules", [_or_nan(run.taught.gain_until if run.taught else None) for run in runs]),
         "eigenvalue": ("modes", assessment.spectrum.eigenvalues),
         "initial_energy": ("modes", assessment.reference.initial_mode_energy),
         "final_energy": (("schedules", "modes"), stacked("mode_energy")),
@@ -118,6 +123,8 @@ _LONG_NAMES = {
     "refresh": "first bad refresh, -1 if none",
     "cost": "time units for scoring all data once",
     "quadrature_error": "largest relative change of the loss on a rule with twice the nodes",
+    "teacher_frontier": "what a model trained beforehand knows: number of modes, or share of the examples",
+    "gain_until": "time near which the gain from it should stop, teacher_frontier / trace",
     "eigenvalue": "eigenvalues under uniform sampling",
     "initial_energy": "residual energy per mode at time 0, on the training set",
     "final_energy": "residual energy per mode at the last time, on the training set",
@@ -141,7 +148,7 @@ def summary(assessment: Assessment) -> dict[str, Any]:
             "horizon": None if window is None else window.end,
             "times": {"first": assessment.times[1], "last": assessment.times[-1], "num": len(assessment.times)},
             "refreshes_per_decade": assessment.refreshes_per_decade,
-            "schedules": [_row(row) for row in numbers.rows],
+            "schedules": [_row(row, dict(numbers.taught).get(row.name)) for row in numbers.rows],
             "bounds": [
                 {"name": b.name, "kind": b.kind, "final": b.loss[-1], "valid_until": b.valid_until, "note": b.note}
                 for b in assessment.bounds
@@ -174,7 +181,7 @@ def write_json(value: Any, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: Row, taught: Taught | None) -> dict[str, Any]:
     exponent = row.exponent
     return {
         "name": row.name,
@@ -187,6 +194,8 @@ def _row(row: Row) -> dict[str, Any]:
         if exponent is None
         else {"value": exponent.value, "stderr": exponent.stderr, "window": list(exponent.window)},
         "quadrature_error": row.quadrature_error,
+        "teacher_frontier": None if taught is None else taught.frontier,
+        "teacher": None if taught is None else dataclasses.asdict(taught),
         "speedup": _gains(row.gains),
     }
 

@@ -22,14 +22,21 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 BOUND_COLOUR = "#8A8A8A"
 GROSS_COLOUR, NET_COLOUR = "#0072B2", "#E69F00"
 LEVEL_COLOURS = ("#000000", "#D55E00", "#009E73")  # what a search is compared with: uniform, by hand, the certificate
-_DASHES = {"static": ("dash", "longdash"), "open loop": ("dashdot", "longdashdot"), "closed loop": ("solid", "dot")}
+_DASHES = {  # of each kind; the second once colours come round again. `_reading` explains them
+    "static": ("dash", "longdash"),
+    "open loop": ("dashdot", "longdashdot"),
+    "closed loop": ("solid", "dot"),
+    "own labels": ("8px,3px,2px,3px,2px,3px", "14px,3px,2px,3px,2px,3px"),
+}
 _MATPLOTLIB = {
     "solid": "-",
     "dash": (0, (5, 2)),
-    "longdash": (0, (9, 2, 3, 2)),
+    "longdash": (0, (11, 3)),
     "dashdot": (0, (5, 1.5, 1, 1.5)),
     "longdashdot": (0, (9, 1.5, 1, 1.5)),
     "dot": (0, (1, 1.2)),
+    "8px,3px,2px,3px,2px,3px": (0, (5, 1.5, 1, 1.5, 1, 1.5)),
+    "14px,3px,2px,3px,2px,3px": (0, (9, 1.5, 1, 1.5, 1, 1.5)),
 }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from ..analysis import ExponentFit, NoPowerLawError, Speedup, fit_exponent
 from ._assessment import Assessment, Run
 from ._gains import Gains, Window, gain_window, gains
+from ._teachers import Taught
 
 __all__ = ["SCALED", "Row", "Table", "format_speedup", "format_short", "table"]
 
@@ -61,6 +62,7 @@ class Table:
         priced: whether any schedule is charged for curation: passes over the data, second models, own labels.
         paid_passes: whether any schedule is charged for passes over the data.
         free_passes: whether any scores the data and is not charged for it.
+        taught: name of each schedule whose second model was trained beforehand, and how far that can see.
     """
 
     rows: tuple[Row, ...]
@@ -70,6 +72,7 @@ class Table:
     priced: bool
     paid_passes: bool = False
     free_passes: bool = False
+    taught: tuple[tuple[str, Taught], ...] = ()
 
     @property
     def header(self) -> list[str]:
@@ -103,6 +106,9 @@ class Table:
                 "Scale: mean squared feature norm under the weights, over that under uniform sampling (tr M_w / tr M). "
                 "Where it is above 1, a larger learning rate would give that part of a speed-up too."
             )
+        if self.taught:
+            known = " ".join(_what_it_knows(name, taught) for name, taught in self.taught)
+            lines.append(f"{known} Known: energy has fallen by a factor e, or as far as the stage's threshold says.")
         return [*lines, self._costs]
 
     @property
@@ -165,6 +171,7 @@ def table(assessment: Assessment) -> Table:
         priced=any(run.cost_per_refresh.any() for run in assessment.runs),
         paid_passes=any(run.cost > 0 and run.charges.any() for run in assessment.runs),
         free_passes=any(run.cost == 0 and run.charges.any() for run in assessment.runs),
+        taught=tuple((run.name, run.taught) for run in assessment.runs if run.taught is not None),
     )
 
 
@@ -203,6 +210,15 @@ def _row(assessment: Assessment, run: Run, window: Window | None) -> Row:
         ok=run.ok,
         is_uniform=run is assessment.reference,
         is_ceiling=run.is_ceiling,
+    )
+
+
+def _what_it_knows(name: str, taught: Taught) -> str:
+    amount = f"{taught.frontier:.0%} of the" if taught.gain_until is None else format_short(taught.frontier)
+    stops = "" if taught.gain_until is None else f"; its gain should stop near t = {format_short(taught.gain_until)}"
+    return (
+        f"{name[:1].upper()}{name[1:]}: the {taught.model} knows {amount} {taught.known} after "
+        f"{format_short(taught.training_time)} time units{stops}; its training costs {format_short(taught.cost)}."
     )
 
 

@@ -13,6 +13,7 @@ from ._table import Table, format_short
 
 __all__ = [
     "COLOUR_TICKS",
+    "END_OF_GAIN",
     "BarGroup",
     "HeatMap",
     "LossView",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 COLOUR_TICKS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+
+END_OF_GAIN = "where a teacher's gain should stop (frontier / trace)"
 
 _MODE_POINTS = 32
 _TIME_COLUMNS = 160
@@ -52,6 +55,18 @@ class LossView:
     times: np.ndarray
     lines: list[tuple[Run, np.ndarray]]
     curves: list[tuple[Curve, np.ndarray]]
+
+    @property
+    def ends(self) -> list[tuple[Run, float, float]]:
+        """(run, time, value) where the gain from a run's teacher should stop, on the curve of the run; on modes."""
+        found = []
+        for run, values in self.lines:
+            until = None if run.taught is None else run.taught.gain_until
+            if until is not None and self.times[0] <= until <= self.times[-1]:
+                value = np.exp(np.interp(np.log(until), np.log(self.times), np.log(values)))
+                if np.isfinite(value):
+                    found.append((run, until, float(value)))
+        return found
 
     @property
     def span(self) -> tuple[float, float]:

@@ -46,3 +46,16 @@ def modal_assessment():
         Entry("bad", ss.static_weights(-np.ones(64))),
     ]
     return run_assessment("law", problem, entries, ss.log_times(0.1, 1e4, 42))
+
+
+@pytest.fixture(scope="session")
+def taught_assessment():
+    problem = ss.power_law(2.0, 2.0, max_mode=1e4, nodes=64)
+    rules = {
+        "teacher": ss.teacher(200.0),
+        "lasting teacher": ss.teacher(5000.0, exponent=1.2),
+        "alongside": ss.complement(exponent=1.5),
+    }
+    entries = [Entry(name, ss.chain(rule, ss.proportional(1.0), ss.mix(0.1))) for name, rule in rules.items()]
+    entries.append(Entry("own labels", ss.uniform(), dynamics=ss.SelfGenerated(0.5)))
+    return run_assessment("taught", problem, entries, ss.log_times(0.1, 1e3, 34))

@@ -1,0 +1,53 @@
+"""How far models that are trained beforehand can see."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..analysis import teacher_frontier
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ..schedules import AbstractStage, complement, stages_of, teacher
+
+__all__ = ["Taught", "taught_by"]
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a schedule's second model had learnt when the run began.
+
+    Arguments:
+        model: "teacher" or "second model".
+        training_time: that it had trained for.
+        cost: time units that this is charged with.
+        frontier: number of leading modes that it knows; on data the share of the examples (or groups) that it does.
+        gain_until: time near which its gain is expected to stop, frontier / trace; None on data.
+        known: what the frontier counts: "modes", "examples" or "groups".
+    """
+
+    model: str
+    training_time: float
+    cost: float
+    frontier: float
+    gain_until: float | None
+    known: str
+
+
+def taught_by(problem: AbstractProblem, schedule: AbstractStage, cost: float) -> Taught | None:
+    """What the first model of a schedule that is trained beforehand knows; None if there is no such model.
+
+    Arguments:
+        problem: what is to be learnt.
+        schedule: the schedule.
+        cost: time units that second models are charged with before the start.
+    """
+    for stage in stages_of(schedule):
+        if isinstance(stage, teacher | complement) and stage.training_time is not None:
+            frontier = teacher_frontier(problem, schedule)
+            until, known = None, "examples"
+            if isinstance(problem, ModalProblem):
+                until, known = frontier / float(problem.trace), "modes"
+            elif isinstance(problem, OperatorProblem) and problem.groups is not None:
+                known = "groups"
+            model = "teacher" if isinstance(stage, teacher) else "second model"
+            return Taught(model, float(np.asarray(stage.training_time)), cost, frontier, until, known)
+    return None
