@@ -6,8 +6,9 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .._types import Array, Float, as_inexact
+from ..numerics import log_or_minus_inf
 from ._base import AbstractStage
-from ._second_model import check_second_model, once_trained, second_model, trained
+from ._second_model import check_second_model, once_trained, progress, second_model, trained
 
 _ROUNDING = 32  # units of the dtype's precision that a residual energy may be off by
 
@@ -55,16 +56,27 @@ class Complement(AbstractStage):
 
     def init(self, problem: Any) -> Any:
         model = second_model(self, problem)
-        return model if self.training_time is None else trained(problem, model, self.training_time).energy
+        if self.training_time is None:
+            return model
+        second = trained(problem, model, self.training_time)
+        return second.energy, second.progress
 
     def __call__(self, signal, observation, state):
-        energy = state
         if self.training_time is None:
-            energy = trained(observation.problem, state, observation.time).energy
+            second = trained(observation.problem, state, observation.time)
+            energy, learnt = second.energy, second.progress
+        else:
+            energy, learnt = state
+        rounding = _ROUNDING * jnp.finfo(signal.dtype).eps
         excess = signal - energy
         # at first both models are the same, and rounding is no excess
-        excess = jnp.where(
-            (observation.mass > 0) & (excess > _ROUNDING * jnp.finfo(excess.dtype).eps * signal), excess, 0
-        )
+        excess = jnp.where((observation.mass > 0) & (excess > rounding * signal), excess, 0)
+        # what is in excess stays so after both energies have underflowed: weights must not turn uniform at a time that
+        # the floating-point type sets
+        faint = 4 * jnp.finfo(signal.dtype).tiny
+        own = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
+        drained = (signal < faint) & (observation.energy < faint) & (observation.initial_energy > 0)
+        ahead = (observation.mass > 0) & (learnt > (1 + rounding) * own)
+        excess = jnp.where(drained & ahead, faint, excess)
         excess = jnp.where(jnp.max(excess) > 0, excess, 1)
         return excess if self.training_time is None else once_trained(excess, self.training_time), state

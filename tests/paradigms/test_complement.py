@@ -79,6 +79,20 @@ def test_weight_goes_where_the_second_model_is_ahead_and_nowhere_else():
     assert 0.01 < np.mean((excess > 0)[1:-1][clear]) < 0.5
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_in_excess_stays_so_after_it_has_underflowed(dtype):
+    """As long as the second model is ahead the budget stays there; then weights are uniform."""
+    problem = ss.ModalProblem(np.array([1.0, 1e-3], dtype), np.array([1.0, 1.0], dtype))
+    times = ss.log_times(0.1, 2e3, 60)
+    for age, until in ((None, np.inf), (10.0, 200.0)):  # 20 x 10, which the learner passes at about 200
+        second = ss.complement(age, eigenvalues=np.array([20.0, 1e-6], dtype))
+        rule = ss.chain(second, ss.proportional(1.0), ss.mix(0.01))
+        weights = np.asarray(ss.simulate(problem, rule, times, save=ss.save_weights).saved)[:-1]
+        start = times[:-1]
+        np.testing.assert_allclose(weights[(start > 2) & (start < 0.9 * until), 1], 0.01, rtol=1e-4)
+        np.testing.assert_allclose(weights[start > 1.3 * until], 1, rtol=1e-6)
+
+
 def test_on_examples_it_scores_the_excess_loss():
     """A second kernel that has another half of the target: the learner is sent to what it can still get right."""
     rng = np.random.default_rng(1)
