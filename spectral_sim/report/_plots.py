@@ -63,7 +63,9 @@ def _losses(assessment: Assessment) -> Any:
             line = axes.plot(view.times, values, color=BOUND_COLOUR, ls=dash, lw=1.4, zorder=1)[0]
             if curve.kind in ("lower", "upper"):  # there may be several, all alike
                 place = (view.times[0], values[0])
-                axes.annotate(curve.name, place, (2, 3), textcoords="offset points", fontsize=7, color="#666666")
+                backed = {"pad": 0.5, "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+                text = {"textcoords": "offset points", "fontsize": 7, "color": "#666666", "bbox": backed}
+                axes.annotate(curve.name, place, (2, 4), **text)
             else:
                 beside[curve.name] = line
         for run, values in view.lines:

@@ -32,7 +32,7 @@ __all__ = [
 
 COLOUR_TICKS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
-END_OF_GAIN = "where a teacher's gain should stop (frontier / trace)"
+END_OF_GAIN = "expected end of a teacher's gain"
 
 _MODE_POINTS = 32
 _TIME_COLUMNS = 160
