@@ -33,19 +33,21 @@ def self_scoring() -> None:
 
 
 def demo() -> None:
-    """The loss curves of both parts of the demo, one above the other."""
+    """Run the demo and draw what came of it."""
     with tempfile.TemporaryDirectory() as folder:
         command = "from spectral_sim.cli import main; main()"
         subprocess.run([sys.executable, "-c", command, "demo", "--output", folder, "--force"], check=True)
-        parts = [Image.open(Path(folder) / part / "loss.png").convert("RGB") for part in ("digits", "image_patches")]
-        heights = [round(part.height * WIDTH / part.width) for part in parts]
-        scaled = [
-            part.resize((WIDTH, height), Image.Resampling.LANCZOS) for part, height in zip(parts, heights, strict=True)
-        ]
-        whole = Image.new("RGB", (WIDTH, sum(heights)), "white")
-        for part, top in zip(scaled, (0, heights[0]), strict=True):
-            whole.paste(part, (0, top))
-        whole.save(HERE / "demo.png", optimize=True)
+        demo_picture(Path(folder))
+
+
+def demo_picture(folder: Path) -> None:
+    """The loss curves of both parts of the demo, one above the other."""
+    parts = [Image.open(folder / part / "loss.png").convert("RGB") for part in ("digits", "image_patches")]
+    heights = [round(part.height * WIDTH / part.width) for part in parts]
+    whole = Image.new("RGB", (WIDTH, sum(heights)), "white")
+    for part, height, top in zip(parts, heights, (0, heights[0]), strict=True):
+        whole.paste(part.resize((WIDTH, height), Image.Resampling.LANCZOS), (0, top))
+    whole.save(HERE / "demo.png", optimize=True)
 
 
 if __name__ == "__main__":
