@@ -99,7 +99,7 @@ def loss_figure(assessment: Assessment) -> dict[str, Any]:
         }
         for view in views
     ]
-    layout = _layout(460, "time (log scale)", views[0].axis)
+    layout = _layout(_height(460, len(data)), "time (log scale)", views[0].axis)
     layout["yaxis"] |= _log_axis(views[0].span)
     layout["xaxis"] |= _log_axis((views[0].times[0], views[0].times[-1]))
     return {"data": data, "layout": layout, "views": switched}
@@ -242,7 +242,7 @@ def energy_figure(assessment: Assessment) -> dict[str, Any]:
     for run in assessment.runs:
         own = style[run.name]
         data.append(_line(run.name, *mode_curves(assessment, run.mode_energy), own.colour, own.dash, own.width))
-    layout = _layout(400, "mode number (log scale)", "energy of the training residual")
+    layout = _layout(_height(400, len(data)), "mode number (log scale)", "energy of the training residual")
     layout["xaxis"] |= _log_axis(_padded(assessment.spectrum.index))
     layout["yaxis"] |= _log_axis(energy_span(assessment))
     return {"data": data, "layout": layout}
@@ -327,6 +327,11 @@ def _line(name: str, x: Any, y: Any, colour: str, dash: str, width: float) -> di
         "line": {"color": colour, "dash": dash, "width": width},
         "hovertemplate": "%{y:.4g} at %{x:.3g}",
     }
+
+
+def _height(least: int, entries: int) -> int:
+    """Of a figure whose legend has so many entries, so that it need not be scrolled."""
+    return max(least, 110 + 20 * entries)
 
 
 def _layout(height: int, x: str, y: str) -> dict[str, Any]:

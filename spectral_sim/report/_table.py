@@ -107,7 +107,9 @@ class Table:
                 "Where it is above 1, a larger learning rate would give that part of a speed-up too."
             )
         if self.taught:
-            known = " ".join(_what_it_knows(name, taught) for name, taught in self.taught)
+            models = dict.fromkeys(taught for _, taught in self.taught)  # several schedules may look through one
+            named = [([name for name, own in self.taught if own == taught], taught) for taught in models]
+            known = " ".join(_what_it_knows(", ".join(names), taught) for names, taught in named)
             lines.append(f"{known} Known: energy has fallen by a factor e, or as far as the stage's threshold says.")
         return [*lines, self._costs]
 

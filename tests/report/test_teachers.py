@@ -1,5 +1,6 @@
 """How far a teacher can see is shown wherever its schedule is."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -57,6 +58,8 @@ def test_notes_say_it(taught_assessment, data_assessment):
         "Teacher: the teacher knows 20" in line and "modes after 200 time units; its gain" in line for line in notes
     )
     assert "net adds" in notes[-1].lower()
+    twice = dataclasses.replace(table(taught_assessment), taught=2 * table(taught_assessment).taught[:1])
+    assert any(line.startswith("Teacher, teacher: the teacher knows 20") for line in twice.footer)  # told once
     known = {run.name: run.taught for run in data_assessment.runs if run.taught is not None}
     assert len(known) == 2
     for name, taught in known.items():
