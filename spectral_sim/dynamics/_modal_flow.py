@@ -32,6 +32,6 @@ class ModalFlow(AbstractDynamics):
             time=time,
             energy=problem.energies * decay,
             log_energy=log_or_minus_inf(problem.energies) + state,
-            loss=0.5 * jnp.sum((problem.multiplicity * problem.energies) * decay),  # the form that compiles to one pass
+            loss=0.5 * ((problem.multiplicity * problem.energies) @ decay),  # the form that compiles to one pass
             state=state,
         )
