@@ -22,7 +22,7 @@ WIDTH = 1600  # of the demo's picture
 
 
 def self_scoring() -> None:
-    """The phase diagram of self-scoring; with 32,768 nodes no exponent is off by more than 0.004."""
+    """The phase diagram of self-scoring; against twice the nodes no exponent moves by more than 0.004."""
     phases = self_scoring_phases(
         ss.power_law(2.0, 2.0, max_mode=1e11, nodes=16_384),
         sharpness=[0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0, np.inf],

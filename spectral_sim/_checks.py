@@ -80,7 +80,8 @@ def check_scalar(name: str, value: Any) -> None:
 
 def check_whole(name: str, value: Any, fix: str) -> None:
     """Raise unless `value` is one whole number, known before anything is traced, of at least 1."""
-    if not isinstance(value, int | float | np.integer | np.floating) or int(value) != value:
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if not number or not np.isfinite(value) or int(value) != value:
         raise ValueError(f"{name} is {value!r}: it must be one whole number; {fix}.")
     check_positive(name, value, fix)
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import ArrayLike, Float
 
 from .._checks import check_positive
+from .._types import PerRefresh
 from ..problems import AbstractProblem, ModalProblem
 from ..schedules import AbstractStage, complement, stages_of, teacher, training_progress
 from ._exponent import ExponentFit, fit_line
@@ -87,19 +88,22 @@ def teacher_frontier(problem: AbstractProblem, schedule: AbstractStage) -> float
 
     Arguments:
         problem: what is to be learnt.
-        schedule: a `teacher` or a `complement` with a training time, or a chain that begins with one.
+        schedule: a `teacher` or a `complement` with a training time, or a chain with one; the first counts.
 
     Returns:
         On modes the number of leading modes that are known, interpolated as by `frontier`; on data the share of the
         examples (or groups) that are, by their mass.
 
     Raises:
-        ValueError: no such stage, or one that does not suit the problem.
+        ValueError: no such stage, one that does not suit the problem, or a table of thresholds or training times.
     """
     trained = [s for s in stages_of(schedule) if isinstance(s, teacher | complement) and s.training_time is not None]
     if not trained:
         raise ValueError("the schedule has no model that is trained beforehand: give a teacher(...) or a chain of one.")
     stage = trained[0]
+    for name in ("training_time", "threshold"):
+        if isinstance(getattr(stage, name, None), PerRefresh):
+            raise ValueError(f"{name} is a PerRefresh table: how far a model can see is a matter of one number.")
     threshold = float(np.asarray(stage.threshold)) if isinstance(stage, teacher) else 0.5
     progress = np.asarray(training_progress(problem, stage), np.float64)
     if not isinstance(problem, ModalProblem):

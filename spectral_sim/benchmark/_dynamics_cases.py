@@ -140,7 +140,7 @@ def _pool(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None
     examples, features, steps = sizes["examples"], sizes["features"], sizes["steps"]
     whole = torus(2.0, 2.0, examples)
     problem = OperatorProblem(whole.features[:, :features], whole.targets)
-    rate = float(0.5 / (problem.example_mass @ jnp.sum(problem.features**2, axis=1)))
+    rate = float(0.5 / problem.trace)
     weights = jax.nn.softmax(jnp.asarray(np.random.default_rng(0).standard_normal(examples))) * examples
     times = rate * np.array([0.0, steps])
     options = {"noise_variance": _NOISE, "max_steps": steps}

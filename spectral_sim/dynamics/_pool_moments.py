@@ -50,7 +50,8 @@ class PoolMoments(AbstractDynamics):
       example of weight zero is never seen.
 
     A step costs O(outputs (examples features^2 + features^3)); meant for up to 512 features. Above, `PoolTraining`.
-    Weights that depend on what is observed see expected energies here, those of their own run there.
+    Weights that depend on what is observed see expected energies here, those of their own run there; a teacher's
+    distance is taken from the mean parameters.
 
     Every interval is a whole number of steps, as in `SGDMoments`. A rate of at most 2 / max_i mu_i |phi_i|^2 is stable.
     A larger one is called unstable once a Rayleigh quotient of the step, in the course of 64 power iterations, is above
@@ -88,7 +89,7 @@ class PoolMoments(AbstractDynamics):
             parameters,
             jnp.zeros((outputs, features, features), problem.dtype),
             problem.targets - problem.features @ parameters,
-            jnp.zeros((), jnp.int32),
+            jnp.zeros((), jnp.result_type(int)),
         )
 
     def advance(self, problem, state, weights, duration, key):
@@ -115,7 +116,7 @@ class PoolMoments(AbstractDynamics):
             return parameters + rate * drift, jax.vmap(fluctuate, (0, 1, 1))(covariance, residual, drift)
 
         count = jnp.minimum(steps, self.max_steps).astype(jnp.int32)
-        parameters, covariance = repeat(one_step, (state.parameters, state.covariance), count, self.max_steps)
+        parameters, covariance = repeat(one_step, (state.parameters, state.covariance), count, int(self.max_steps))
         residual = problem.targets - features @ parameters
         return PoolState(parameters, covariance, residual, later(state.steps, steps))
 
@@ -152,8 +153,8 @@ class PoolMoments(AbstractDynamics):
 
 def _quadratic(features: Array, covariance: Array) -> Float[Array, "examples"]:
     """phi_i^T S phi_i, the variance of a prediction; rounding may leave it below zero."""
-    # jaxlib 0.10.2 and 0.11 on CPUs sum memory never written where a product that is zero at compile time is summed at
-    # once; behind the barrier the product is an array of its own
+    # jaxlib on CPUs (0.10.2, 0.11.2) sums memory never written where a product that is zero at compile time is summed
+    # at once; behind the barrier the product is an array of its own
     product = jax.lax.optimization_barrier(features @ covariance)
     return jnp.maximum(jnp.sum(product * features, axis=1), 0)
 

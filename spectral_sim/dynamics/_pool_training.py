@@ -92,7 +92,7 @@ class PoolTraining(AbstractDynamics):
 
         count = jnp.minimum(steps, self.max_steps).astype(jnp.int32)
         start = state.parameters, jnp.zeros((), jnp.int32)
-        parameters, _ = repeat(one_step, start, count, self.max_steps)
+        parameters, _ = repeat(one_step, start, count, int(self.max_steps))
         return TrainingState(parameters, problem.targets - problem.features @ parameters, later(state.steps, steps))
 
     def observe(self, problem, state, time):

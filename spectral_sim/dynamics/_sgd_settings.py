@@ -36,8 +36,13 @@ def as_setting(value: Any) -> Setting:
 
 def check_settings(learning_rate: Setting, batch_size: Setting, noise_variance: Setting) -> None:
     """Raise on the first value that no run could use; schedules of the step are checked as they are evaluated."""
-    if learning_rate is None:
-        raise ValueError("learning_rate is None: give a step in units of time, a table, or a function of the step.")
+    for name, value, fix in (
+        ("learning_rate", learning_rate, "give a step in units of time, a table, or a function of the step"),
+        ("batch_size", batch_size, "give a number of examples; ModalFlow and OperatorFlow follow full gradients"),
+        ("noise_variance", noise_variance, "give sigma^2, 0 for labels without noise"),
+    ):
+        if value is None:
+            raise ValueError(f"{name} is None: {fix}.")
     if callable(noise_variance):
         raise ValueError("noise_variance is a function: give sigma^2 as a number or a PerRefresh table.")
     if not callable(learning_rate):
@@ -61,8 +66,12 @@ def setting_at(name: str, setting: Setting, steps: Int[Array, ""], dtype: Any) -
 
 
 def later(taken: Int[Array, ""], steps: Float[Array, ""]) -> Int[Array, ""]:
-    """The number of steps taken after some more; counted in whole numbers, of which float32 has too few."""
-    return taken + steps.astype(taken.dtype)
+    """The number of steps taken after some more; counted in whole numbers, of which float32 has too few.
+
+    Without double precision it stays at the largest there is, 2^31 - 1.
+    """
+    largest = jnp.iinfo(taken.dtype).max
+    return jnp.where(steps > (largest - taken).astype(steps.dtype), largest, taken + steps.astype(taken.dtype))
 
 
 def whole_steps(duration: Float[Array, ""], learning_rate: Float[Array, ""]) -> tuple[Array, Array]:
@@ -154,8 +163,14 @@ def step_rates(learning_rate: Callable, steps: ArrayLike) -> PerRefresh:
         averaged over as many of them, evenly spread.
 
     Raises:
-        ValueError: steps as in `step_times`, or an interval over which the mean is not positive.
+        ValueError: steps as in `step_times`, an interval over which the mean is not positive, or a learning rate that
+            is no function.
     """
+    if not callable(learning_rate):
+        raise ValueError(
+            f"learning_rate is a {type(learning_rate).__name__}: give a function of the step; numbers and tables go to "
+            "step_times as they are."
+        )
     counts = _counts(steps)
     rates = _means(learning_rate, counts)
     stuck = ~(rates > 0)
@@ -176,6 +191,8 @@ def _counts(steps: ArrayLike) -> np.ndarray:
             f"steps has shape {counts.shape} and starts with {counts.ravel()[:2]}: give two or more numbers of steps, "
             "starting at 0 and increasing."
         )
+    if counts[-1] > np.iinfo(np.int32).max:
+        raise ValueError(f"steps ends at {counts[-1]:.6g}: schedules of the step count to 2147483647; give fewer.")
     return np.unique(counts)
 
 

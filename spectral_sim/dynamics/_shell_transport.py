@@ -81,12 +81,14 @@ class ShellTransport(AbstractDynamics):
     def validate(self, problem):
         require(problem, ModalProblem, self)
         check_shells(problem)
-        if self.source is not None and not isinstance(self.source, PerRefresh):
+        if self.source is not None:
             modes = problem.eigenvalues.shape
-            if np.shape(self.source) not in ((), modes):
+            table = isinstance(self.source, PerRefresh)
+            shape = self.source.values.shape[1:] if table else np.shape(self.source)
+            if shape not in ((), modes):
                 raise ValueError(
-                    f"source has shape {np.shape(self.source)}, but the problem has {modes[0]} shells: give one "
-                    "number, or one for each."
+                    f"source has shape {shape}{' at each refresh' if table else ''}, but the problem has {modes[0]} "
+                    "shells: give one number, or one for each."
                 )
 
     def init(self, problem):
@@ -140,7 +142,21 @@ class ShellTransport(AbstractDynamics):
         return Verdict(jnp.where(good, code, Status.BAD_SETTING), duration * self.max_substeps / steps)
 
     def steps_of(self, problem: ModalProblem, times: ArrayLike) -> Float[Array, "intervals"]:
-        """How many steps each interval of a refresh grid asks for, shape (times - 1,), for a drift that is no table."""
+        """How many steps each interval of a refresh grid asks for, also where that is more than allowed.
+
+        Arguments:
+            problem: the shells.
+            times: refresh grid, shape (times,).
+
+        Returns:
+            Whole numbers, shape (times - 1,).
+
+        Raises:
+            ValueError: a drift exponent or a drift that is a table: it is sliced by the loop only.
+        """
+        for name in ("drift_exponent", "drift"):
+            if isinstance(getattr(self, name), PerRefresh):
+                raise ValueError(f"{name} is a PerRefresh table: give a number, or a function of time for the drift.")
         edges, grid = shell_edges(problem), jnp.asarray(times, problem.dtype)
         return jax.vmap(lambda time, duration: self._steps(edges, time, duration))(grid[:-1], jnp.diff(grid))
 

@@ -50,9 +50,9 @@ def repeat_while(
 ) -> PyTree:
     """Apply `step` while `live(carry)`, at most `most` times; a member of a batch stops by itself.
 
-    A loop of a length that is traced cannot be differentiated in reverse. Where it is differentiated, all `most` steps
-    are run in about sqrt(most) blocks, of which those, and within them the steps, that no member of a batch needs are
-    skipped. Reverse mode keeps the carry before every block and, of one block at a time, before every step.
+    A loop of a length that is traced cannot be differentiated in reverse. Where it is differentiated, the first step is
+    followed by the others in about sqrt(most) blocks, of which those, and within them the steps, that no member of a
+    batch needs are skipped. Reverse mode keeps the carry before every block and, of one block at a time, before every step.
 
     Arguments:
         live: carry -> whether another step is needed.
@@ -108,5 +108,9 @@ def _in_blocks(live, step, carry, most):
     def block(state, first, needed):
         return jax.lax.scan(where_needed(masked), state, first + jnp.arange(length, dtype=jnp.int32))[0]
 
-    starts = jnp.arange(0, most, length, dtype=jnp.int32)
-    return jax.lax.scan(where_needed(block), carry, starts)[0]
+    def rest(state, _, needed):
+        return jax.lax.scan(where_needed(block), state, jnp.arange(1, most, length, dtype=jnp.int32))[0]
+
+    # often one step is all, and every step that is skipped costs as much as adding zeros to what is differentiated
+    first, _ = where_needed(masked)(carry, jnp.zeros((), jnp.int32))
+    return where_needed(rest)(first, jnp.ones((), jnp.int32))[0]

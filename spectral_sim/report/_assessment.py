@@ -250,7 +250,7 @@ def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Reco
         quadrature_error=_quadrature_error(own, entry, times, options, loss),
         seconds=time.perf_counter() - begin,
         is_ceiling=entry.is_ceiling,
-        taught=taught_by(own, entry.schedule, float(fixed)),
+        taught=taught_by(own, entry.schedule),
     )
 
 

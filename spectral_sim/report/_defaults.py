@@ -15,6 +15,7 @@ from ..schedules import (
     mix,
     proportional,
     random_pruning,
+    relative_trace,
     self_scoring,
     softmax,
     stale,
@@ -111,10 +112,7 @@ def default_entries(
     """
     end = float(times[-1]) / 10
     kind, features = reference
-    traces = (
-        np.asarray(problem.example_mass) @ np.sum(np.asarray(x) ** 2, axis=1) for x in (problem.features, features)
-    )
-    own, other = (float(trace) for trace in traces)
+    relative = float(relative_trace(complement(features=features), problem))
     percent = f"{_KEPT:.0%}"
     entries = [
         Entry("uniform", uniform()),
@@ -133,7 +131,7 @@ def default_entries(
         Entry("what a teacher has learnt", chain(teacher(end), proportional(1.0), mix(0.1))),
         Entry(
             f"{_EXCESS} {kind}",
-            chain(complement(end * own / other, features=features), proportional(1.0), mix(0.1)),
+            chain(complement(end / relative, features=features), proportional(1.0), mix(0.1)),
         ),
         Entry("self-scoring", chain(self_scoring(), proportional(1.0), mix(0.1))),
         Entry("half self-generated", uniform(), dynamics=SelfGenerated(0.5, epoch)),

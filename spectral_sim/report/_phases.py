@@ -70,12 +70,18 @@ def self_scoring_phases(
         share: uniform share eps.
         window: times between which the exponent is fitted, in log-log, by least squares.
 
+    Returns:
+        The exponents.
+
     Raises:
-        ValueError: a problem that is not from `power_law`.
+        ValueError: a problem that is not from `power_law`, values that are not positive, or a window that is empty.
     """
     if problem.law is None:
         raise ValueError("problem is no power law: the exponents of other problems mean nothing; use power_law().")
+    if not 0 < window[0] < window[1] < np.inf:
+        raise ValueError(f"window is {window}: give an earlier and a later time, both positive.")
     q, u0 = (np.asarray(values, float) for values in (sharpness, threshold))
+    chain(self_scoring(u0, q), mix(share))  # refuses and names a value that does not fit, before anything is simulated
     grid = jnp.asarray(np.stack(np.meshgrid(q, u0, indexing="ij"), axis=-1).reshape(-1, 2))
     exponents, static = [], 0.0
     for density in refreshes_per_decade:

@@ -216,7 +216,7 @@ def _row(assessment: Assessment, run: Run, window: Window | None) -> Row:
 
 
 def _what_it_knows(name: str, taught: Taught) -> str:
-    amount = f"{taught.frontier:.0%} of the" if taught.gain_until is None else format_short(taught.frontier)
+    amount = format_short(taught.frontier) if taught.known == "modes" else f"{taught.frontier:.0%} of the"
     stops = "" if taught.gain_until is None else f"; its gain should stop near t = {format_short(taught.gain_until)}"
     return (
         f"{name[:1].upper()}{name[1:]}: the {taught.model} knows {amount} {taught.known} after "

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._types import PerRefresh
 from ..analysis import teacher_frontier
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
-from ..schedules import AbstractStage, complement, stages_of, teacher
+from ..schedules import AbstractStage, complement, relative_trace, stages_of, teacher
 
 __all__ = ["Taught", "taught_by"]
 
@@ -18,9 +19,10 @@ class Taught:
     Arguments:
         model: "teacher" or "second model".
         training_time: that it had trained for.
-        cost: time units that this is charged with.
+        cost: time units that its training is charged with.
         frontier: number of leading modes that it knows; on data the share of the examples (or groups) that it does.
-        gain_until: time near which its gain is expected to stop, frontier / trace; None on data.
+        gain_until: time near which its gain is expected to stop, frontier / trace; None on data, and for a model that
+            knows no leading modes but perhaps others.
         known: what the frontier counts: "modes", "examples" or "groups".
     """
 
@@ -32,22 +34,25 @@ class Taught:
     known: str
 
 
-def taught_by(problem: AbstractProblem, schedule: AbstractStage, cost: float) -> Taught | None:
+def taught_by(problem: AbstractProblem, schedule: AbstractStage) -> Taught | None:
     """What the first model of a schedule that is trained beforehand knows; None if there is no such model.
 
     Arguments:
         problem: what is to be learnt.
-        schedule: the schedule.
-        cost: time units that second models are charged with before the start.
+        schedule: the schedule. A teacher with a table of thresholds or training times has no frontier: None.
     """
     for stage in stages_of(schedule):
+        if any(isinstance(getattr(stage, name, None), PerRefresh) for name in ("threshold", "training_time")):
+            continue
         if isinstance(stage, teacher | complement) and stage.training_time is not None:
             frontier = teacher_frontier(problem, schedule)
             until, known = None, "examples"
             if isinstance(problem, ModalProblem):
-                until, known = frontier / float(problem.trace), "modes"
+                until, known = frontier / float(problem.trace) if frontier else None, "modes"
             elif isinstance(problem, OperatorProblem) and problem.groups is not None:
                 known = "groups"
             model = "teacher" if isinstance(stage, teacher) else "second model"
-            return Taught(model, float(np.asarray(stage.training_time)), cost, frontier, until, known)
+            age = float(np.asarray(stage.training_time))
+            cost = stage.cost * age * float(relative_trace(stage, problem))
+            return Taught(model, age, cost, frontier, until, known)
     return None

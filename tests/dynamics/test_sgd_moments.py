@@ -10,7 +10,7 @@ import scipy.optimize
 from helpers import QUICK, make_problem, quickly
 
 import spectral_sim as ss
-from spectral_sim.dynamics import largest_stable_rate
+from spectral_sim.dynamics import _sgd_moments, largest_stable_rate
 from spectral_sim.numerics import SHORTEST_POWER
 
 
@@ -259,6 +259,29 @@ def test_one_unstable_member_of_a_batch_spoils_no_other():
     np.testing.assert_array_equal(gradient[2:], 0)
 
 
+def test_a_member_that_diverges_does_not_hold_up_its_batch(monkeypatch):
+    """It overflows; from then on an interval is still one part for it, and for the others."""
+    parts, whole = [], _sgd_moments.rank_one_power
+
+    def counted(*operands):
+        jax.debug.callback(lambda: parts.append(None))
+        return whole(*operands)
+
+    monkeypatch.setattr(_sgd_moments, "rank_one_power", counted)
+    problem = ss.power_law(1.7, 1.9, max_mode=1e4, nodes=32)
+    times = 800.0 * np.arange(31)
+
+    def run(rate):
+        return ss.simulate(problem, ss.uniform(), times, dynamics=ss.SGDMoments(rate, 2.0, 0.01), throw=False)
+
+    runs = jax.jit(jax.vmap(run))(jnp.array([0.2, 8.0]))
+    jax.block_until_ready(runs.loss)
+    jax.effects_barrier()
+    np.testing.assert_array_equal(runs.status, [ss.Status.OK, ss.Status.UNSTABLE_LEARNING_RATE])
+    assert np.isfinite(runs.loss[0]).all()
+    assert 30 <= len(parts) <= 90
+
+
 SCHEDULES = {
     "constant": optax.constant_schedule(0.1),
     "warm-up and cosine": optax.warmup_cosine_decay_schedule(0.02, 0.2, 50, 2000, 0.01),
@@ -368,6 +391,10 @@ def test_step_times_refuses_what_no_run_could_follow():
         ss.step_times(optax.linear_schedule(0.0, 1.0, 10), [0, 5, 10])
     with pytest.raises(ValueError, match=r"starting at 0 and increasing"):
         ss.step_times(0.1, [1, 5])
+    with pytest.raises(ValueError, match=r"steps ends at 3e\+09: schedules of the step count to 2147483647"):
+        ss.step_times(0.1, [0, 3e9])
+    with pytest.raises(ValueError, match=r"learning_rate is a float: give a function of the step"):
+        ss.step_rates(0.1, [0, 5])
     with pytest.raises(ValueError, match=r"the table has 3 learning rates and steps has 3 entries, of which 2 differ"):
         ss.step_times(ss.PerRefresh([0.1, 0.2, 0.3]), [0, 5, 5])
 
@@ -382,6 +409,8 @@ def test_step_times_refuses_what_no_run_could_follow():
         ((0.1, np.inf), r"batch_size is inf: every entry must be finite"),
         ((None,), r"learning_rate is None: give a step in units of time"),
         ((0.1, 1.0, lambda n: 0.1), r"noise_variance is a function: give sigma\^2 as a number"),
+        ((0.1, None), r"batch_size is None: give a number of examples"),
+        ((0.1, 1.0, None), r"noise_variance is None: give sigma\^2, 0 for labels without noise"),
         ((0.1, 2.0, -1.0), r"noise_variance is -1: it must not be negative; give sigma\^2"),
     ],
 )
