@@ -52,7 +52,8 @@ def repeat_while(
 
     A loop of a length that is traced cannot be differentiated in reverse. Where it is differentiated, the first step is
     followed by the others in about sqrt(most) blocks, of which those, and within them the steps, that no member of a
-    batch needs are skipped. Reverse mode keeps the carry before every block and, of one block at a time, before every step.
+    batch needs are skipped. Reverse mode keeps the carry before every block and, of one block at a time, before every
+    step.
 
     Arguments:
         live: carry -> whether another step is needed.
