@@ -146,7 +146,10 @@ TARGETS = {
     "operator/eigh-1e4": Target("operator", "operator, times eigenvectors at hR = 1e4", 1.5),
     "operator/auto": Target("operator", "operator, chosen route over eigenvectors, worst of all hR", 1.05, False),
     "operator/diffrax": Target(
-        "operator-run", "operator run, times diffrax Kvaerno5 at equal accuracy, 1 schedule", 20
+        "operator-run",
+        "operator run, times diffrax Kvaerno5 at equal accuracy, 1 schedule",
+        20,
+        reason="the peer is given M_w of every interval and spared what it takes to apply the features",
     ),
     "sgd/scan": Target("sgd", "SGD moments, times the scan that takes every step, 1e6 steps", 20),
     "transport": Target("transport", "spectral transport over gradient flow, the same shells", 20, False),
@@ -168,7 +171,7 @@ TARGETS = {
         "trace and compile any public entry, gradient",
         5,
         False,
-        reason="where an interval is a loop of its own, the derivative goes through two loops, each traced three times",
+        reason="products and eigenvectors on data, and loops within an interval, are each traced several times",
     ),
     "compile/retraces": Target("compile", "retraces on new hyperparameters", 0, False),
     "accelerator/million": Target(
