@@ -203,7 +203,10 @@ def _rates_at(learning_rate: Any, counts: np.ndarray) -> np.ndarray:
         return np.full(counts.size, float(learning_rate))
     at = lambda count: setting_at("learning_rate", learning_rate, count, jnp.result_type(float))
     with jax.ensure_compile_time_eval():  # a grid is made of numbers, also where a run is being traced
-        return np.asarray(jax.vmap(at)(jnp.asarray(counts, jnp.int32)), np.float64)
+        rates = jax.vmap(at)(jnp.asarray(counts, jnp.int32))
+    if not is_concrete(rates):
+        raise ValueError("learning_rate depends on numbers that are traced, and times are constants: give its numbers.")
+    return np.asarray(rates, np.float64)
 
 
 def _means(learning_rate: Callable, counts: np.ndarray) -> np.ndarray:

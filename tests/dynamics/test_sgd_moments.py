@@ -391,6 +391,8 @@ def test_step_times_refuses_what_no_run_could_follow():
         ss.step_times(optax.linear_schedule(0.0, 1.0, 10), [0, 5, 10])
     with pytest.raises(ValueError, match=r"starting at 0 and increasing"):
         ss.step_times(0.1, [1, 5])
+    with pytest.raises(ValueError, match=r"learning_rate depends on numbers that are traced"):
+        jax.jit(lambda peak: ss.step_times(jax.tree_util.Partial(lambda p, n: p * (1 + n), peak), [0, 5]))(0.1)
     with pytest.raises(ValueError, match=r"steps ends at 3e\+09: schedules of the step count to 2147483647"):
         ss.step_times(0.1, [0, 3e9])
     with pytest.raises(ValueError, match=r"learning_rate is a float: give a function of the step"):
