@@ -1,12 +1,13 @@
 """SGD on a finite pool of examples: the exact second moments of the parameters."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_scalar, check_whole
+from .._checks import check_whole
 from .._observation import Observation
 from .._status import Status
 from .._types import Array, Float, Int
@@ -14,7 +15,7 @@ from ..numerics import batch_max, log_or_minus_inf, repeat, without_derivative
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, Verdict, require
 from ._pool_draws import check_draw, draw_law, steps_verdict
-from ._sgd_settings import Setting, as_setting, check_settings, later, setting_at, whole_steps
+from ._sgd_settings import Setting, as_setting, check_settings, in_force, later, no_steps, whole_steps
 
 _POWER_STEPS = 64
 
@@ -89,25 +90,20 @@ class PoolMoments(AbstractDynamics):
             parameters,
             jnp.zeros((outputs, features, features), problem.dtype),
             problem.targets - problem.features @ parameters,
-            jnp.zeros((), jnp.result_type(int)),
+            no_steps(),
         )
 
     def advance(self, problem, state, weights, duration, key):
-        rate, batch = self._at(problem, state)
+        rate, batch = in_force(self, state.steps, problem.dtype)
         steps, _ = whole_steps(duration, rate)
         law, factor = draw_law(self.draw, problem, weights)
         features = problem.features
-        drawn, noisy = (law * factor)[:, None] * features, (law * factor**2)[:, None] * features
-        operator = drawn.T @ features
+        drawn, terms = _drawn(features, law, factor), _covariance_terms(features, law, factor, batch)
 
         def fluctuate(covariance, residual, drift):
             """The covariance of one output after a step, of which `drift` is the mean."""
-            moved = operator @ covariance
-            energy = residual**2 + _quadratic(features, covariance) + self.noise_variance
-            gradients = noisy.T @ (energy[:, None] * features) - jnp.outer(drift, drift)
-            spread = gradients / batch + (1 - 1 / batch) * (moved @ operator)
-            # of rounding, the antisymmetric part would grow from step to step
-            return covariance - rate * (moved + moved.T) + rate**2 * (spread + spread.T) / 2
+            linear, quadratic = terms(covariance, residual**2 + self.noise_variance)
+            return covariance - rate * linear + rate**2 * (quadratic - jnp.outer(drift, drift) / batch)
 
         def one_step(carry):
             parameters, covariance = carry
@@ -130,7 +126,7 @@ class PoolMoments(AbstractDynamics):
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
     def check(self, problem, state, weights, duration):
-        rate, batch = self._at(problem, state)
+        rate, batch = in_force(self, state.steps, problem.dtype)
         verdict = steps_verdict(duration, rate, batch, self.noise_variance, self.max_steps)
         law, factor = draw_law(self.draw, problem, weights)
         # below this rate every draw by itself is a contraction, and there is nothing to find out
@@ -144,12 +140,6 @@ class PoolMoments(AbstractDynamics):
         code = jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, verdict.code)
         return Verdict(code, jnp.where(unstable, largest, verdict.limit))
 
-    def _at(self, problem, state):
-        check_scalar("noise_variance", self.noise_variance)
-        dtype = problem.dtype
-        rate = setting_at("learning_rate", self.learning_rate, state.steps, dtype)
-        return rate, setting_at("batch_size", self.batch_size, state.steps, dtype)
-
 
 def _quadratic(features: Array, covariance: Array) -> Float[Array, "examples"]:
     """phi_i^T S phi_i, the variance of a prediction; rounding may leave it below zero."""
@@ -157,6 +147,27 @@ def _quadratic(features: Array, covariance: Array) -> Float[Array, "examples"]:
     # at once; behind the barrier the product is an array of its own
     product = jax.lax.optimization_barrier(features @ covariance)
     return jnp.maximum(jnp.sum(product * features, axis=1), 0)
+
+
+def _drawn(features: Array, law: Array, factor: Array) -> Float[Array, "examples features"]:
+    """Features as they come into the mean gradient."""
+    return (law * factor)[:, None] * features
+
+
+def _covariance_terms(features: Array, law: Array, factor: Array, batch: Array) -> Callable[[Array, Any], Any]:
+    """(covariance, energy that does not come of it) -> what a step moves it by: eta x the first, eta^2 x the second.
+
+    Both are exactly symmetric: the antisymmetric part of rounding would grow from step to step.
+    """
+    operator, noisy = features.T @ _drawn(features, law, factor), _drawn(features, law, factor**2)
+
+    def terms(covariance, energy):
+        moved = operator @ covariance
+        energy = energy + _quadratic(features, covariance)
+        spread = noisy.T @ (energy[:, None] * features) / batch + (1 - 1 / batch) * (moved @ operator)
+        return moved + moved.T, (spread + spread.T) / 2
+
+    return terms
 
 
 def _expected_squares(features: Array, residual: Array, covariance: Array) -> Float[Array, "examples"]:
@@ -174,22 +185,17 @@ def _rate_bound(features: Array, law: Array, factor: Array, rate: Array, batch: 
     the gradients, in which rare outliers count.
     """
     features, law, factor, rate, batch = (without_derivative(x) for x in (features, law, factor, rate, batch))
-    drawn, noisy = (law * factor)[:, None] * features, (law * factor**2)[:, None] * features
-    operator = features.T @ drawn
-
-    def parts(covariance):
-        energy = _quadratic(features, covariance)
-        moved = operator @ covariance
-        return moved + moved.T, noisy.T @ (energy[:, None] * features) / batch + (1 - 1 / batch) * (moved @ operator)
+    terms = _covariance_terms(features, law, factor, batch)
 
     def power(_, carry):
         covariance, rate = carry
-        linear, quadratic = parts(covariance)
+        linear, quadratic = terms(covariance, 0.0)
         bound = jnp.sum(covariance * linear) / jnp.sum(covariance * quadratic)
         rate = jnp.minimum(rate, bound)
-        moved = covariance - rate * linear + rate**2 * (quadratic + quadratic.T) / 2
+        moved = covariance - rate * linear + rate**2 * quadratic
         return moved / jnp.maximum(jnp.trace(moved), jnp.finfo(moved.dtype).tiny), rate
 
-    start = operator + noisy.T @ (jnp.sum(features**2, axis=1)[:, None] * features) / batch
+    noise = _drawn(features, law, factor**2).T @ (jnp.sum(features**2, axis=1)[:, None] * features) / batch
+    start = features.T @ _drawn(features, law, factor) + noise
     start = start / jnp.maximum(jnp.trace(start), jnp.finfo(start.dtype).tiny)
     return jax.lax.fori_loop(0, _POWER_STEPS, power, (start, rate))[1]

@@ -13,7 +13,7 @@ from ..numerics import log_or_minus_inf, repeat
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
 from ._pool_draws import check_draw, draw_law, draw_table, steps_verdict
-from ._sgd_settings import Setting, as_setting, check_settings, later, setting_at, whole_steps
+from ._sgd_settings import Setting, as_setting, check_settings, later, no_steps, setting_at, whole_steps
 
 
 class TrainingState(eqx.Module):
@@ -63,7 +63,7 @@ class PoolTraining(AbstractDynamics):
     def init(self, problem):
         require(problem, OperatorProblem, self)
         parameters = problem.initial_parameters
-        return TrainingState(parameters, problem.targets - problem.features @ parameters, jnp.zeros((), jnp.int32))
+        return TrainingState(parameters, problem.targets - problem.features @ parameters, no_steps())
 
     def advance(self, problem, state, weights, duration, key):
         if key is None:

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_scalar
 from .._observation import Observation
 from .._status import Status
 from .._types import Array, Float, Int
@@ -20,7 +19,7 @@ from ..numerics import (
 )
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, Verdict, require
-from ._sgd_settings import Setting, as_setting, check_settings, later, setting_at, settings_code, whole_steps
+from ._sgd_settings import Setting, as_setting, check_settings, in_force, later, no_steps, settings_code, whole_steps
 
 _NEWTON_STEPS = 8
 # Many steps at once are precise relative to what there was before, so an interval is cut where the loss falls far.
@@ -82,10 +81,10 @@ class SGDMoments(AbstractDynamics):
 
     def init(self, problem):
         require(problem, ModalProblem, self)
-        return SGDState(problem.energies, jnp.zeros((), jnp.result_type(int)))
+        return SGDState(problem.energies, no_steps())
 
     def advance(self, problem, state, weights, duration, key):
-        rate, batch = self._at(problem, state)
+        rate, batch = in_force(self, state.steps, problem.dtype)
         steps, _ = whole_steps(duration, rate)
         sampled = problem.eigenvalues * weights
         decrement = _decrement(rate, batch, sampled)
@@ -140,18 +139,12 @@ class SGDMoments(AbstractDynamics):
         )
 
     def check(self, problem, state, weights, duration):
-        rate, batch = self._at(problem, state)
+        rate, batch = in_force(self, state.steps, problem.dtype)
         _, partial = whole_steps(duration, rate)
         code = settings_code(rate, batch, self.noise_variance, partial)
         largest = largest_stable_rate(problem, weights, batch)
         unstable = (code == Status.OK) & ~(rate < largest)
         return Verdict(jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, code), jnp.where(unstable, largest, partial))
-
-    def _at(self, problem, state):
-        check_scalar("noise_variance", self.noise_variance)
-        dtype = problem.dtype
-        rate = setting_at("learning_rate", self.learning_rate, state.steps, dtype)
-        return rate, setting_at("batch_size", self.batch_size, state.steps, dtype)
 
 
 def _fall(before: Array, after: Array) -> Array:

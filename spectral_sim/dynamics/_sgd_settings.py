@@ -15,7 +15,9 @@ from .._types import Array, ArrayLike, Float, Int, PerRefresh, as_inexact
 __all__ = [
     "as_setting",
     "check_settings",
+    "in_force",
     "later",
+    "no_steps",
     "setting_at",
     "settings_code",
     "step_rates",
@@ -63,6 +65,18 @@ def setting_at(name: str, setting: Setting, steps: Int[Array, ""], dtype: Any) -
     value = setting(steps.astype(jnp.result_type(float))) if callable(setting) else setting
     check_scalar(name, value)
     return jnp.asarray(value, dtype)
+
+
+def no_steps() -> Int[Array, ""]:
+    """The number of steps taken at the start, to be counted on by `later`."""
+    return jnp.zeros((), jnp.result_type(int))
+
+
+def in_force(dynamics: Any, steps: Int[Array, ""], dtype: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Learning rate and batch size of a dynamics after `steps` steps; raises unless each setting is one number."""
+    check_scalar("noise_variance", dynamics.noise_variance)
+    rate = setting_at("learning_rate", dynamics.learning_rate, steps, dtype)
+    return rate, setting_at("batch_size", dynamics.batch_size, steps, dtype)
 
 
 def later(taken: Int[Array, ""], steps: Float[Array, ""]) -> Int[Array, ""]:
