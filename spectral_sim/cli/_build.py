@@ -33,7 +33,7 @@ from ._config import (
 from ._data import Features, LearningTask, learning_task
 from ._errors import UserError, explained
 from ._job import Part
-from ._second import second_kernel, second_on_modes, second_torus
+from ._second import second_model_of
 from ._stages import build_dynamics, build_schedule, check_suits
 
 __all__ = ["build_part", "data_task", "spectral_problem"]
@@ -56,21 +56,19 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
     for n, name in enumerate(names):
         if name in names[:n]:
             raise UserError(f"{path}: schedules[{n}].name = {name!r} is taken by another schedule: give each its own.")
-    task, second = None, second_on_modes
+    task = None
     with explained(f"{path}: problem"):
         if isinstance(config.problem, DataProblem | DatasetProblem):
             task = data_task(config.problem, path.parent, precision, config.batch_size)
             problem, description, settings = task.problem, task.description, task.settings
-            second = second_kernel(task)
         else:
             problem, description = spectral_problem(config.problem, path.parent, precision)
-            if isinstance(config.problem, TorusProblem):
-                second = second_torus(config.problem, precision)
             settings = {
                 "problem": config.problem.model_dump(exclude_none=True),
                 "dtype": precision,
                 "seed": config.seed,
             }
+    second = second_model_of(config.problem, task, precision)
     schedules = [build_schedule(s, f"{path}: schedules[{n}]", second) for n, s in enumerate(config.schedules)]
     with explained(f"{path}: times"):
         times = _times(config, problem)

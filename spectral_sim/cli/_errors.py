@@ -29,7 +29,8 @@ def explained(where: str) -> Iterator[None]:
 def check_type(value: Any, annotation: Any, where: str) -> None:
     """Raise unless a value suits the annotation of an option.
 
-    Options are single numbers, words, or (with a named axis) lists of numbers."""
+    Options are single numbers, words, or (with a named axis) lists of numbers.
+    """
     if isinstance(annotation, types.UnionType):
         annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -10,7 +10,7 @@ from ._config import TorusProblem
 from ._data import Features, LearningTask
 from ._errors import UserError, check_type, explained
 
-__all__ = ["SecondModel", "second_kernel", "second_on_modes", "second_torus"]
+__all__ = ["SecondModel", "second_model_of", "second_on_modes"]
 
 SecondModel = Callable[[dict[str, Any], str], Any]
 """(options of the stage, place for messages) -> features of the second model, None for those of the learner.
@@ -20,7 +20,20 @@ What it reads is taken out of the options."""
 _KERNEL_OPTIONS = {"kernel": str, "features": int, "method": str, "bandwidth": float}
 
 
-def second_kernel(task: LearningTask) -> SecondModel:
+def second_model_of(source: Any, task: LearningTask | None, precision: str) -> SecondModel:
+    """What a second model may be beside a problem: on data another kernel, on a torus or on modes another spectrum.
+
+    Arguments:
+        source: the problem as it is configured.
+        task: the data of it, None for a problem that is given by its spectrum.
+        precision: "float32" or "float64".
+    """
+    if task is not None:
+        return _second_kernel(task)
+    return _second_torus(source, precision) if isinstance(source, TorusProblem) else second_on_modes
+
+
+def _second_kernel(task: LearningTask) -> SecondModel:
     """Another kernel of the same inputs: kernel, and where it leaves them open features, method and bandwidth."""
 
     def build(options: dict[str, Any], where: str) -> Any:
@@ -40,7 +53,7 @@ def second_kernel(task: LearningTask) -> SecondModel:
     return build
 
 
-def second_torus(source: TorusProblem, precision: str) -> SecondModel:
+def _second_torus(source: TorusProblem, precision: str) -> SecondModel:
     """Another power law on the same points and in the same basis: exponent."""
 
     def build(options: dict[str, Any], where: str) -> Any:

@@ -17,9 +17,9 @@ from ..problems import AbstractProblem, ModalProblem
 from ..report import THEORIES
 from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_search, sobol
 from ._build import data_task, spectral_problem
-from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption, TorusProblem
+from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption
 from ._errors import UserError, explained
-from ._second import second_kernel, second_on_modes, second_torus
+from ._second import second_model_of
 from ._stages import build_dynamics, build_schedule, check_suits
 
 __all__ = ["SHIPPED", "SweepJob", "read_sweep"]
@@ -118,21 +118,20 @@ def _explain(error: ValidationError) -> str:
 
 def _job(config: SweepConfig, path: Path) -> SweepJob:
     name = path.stem
-    source, second = config.problem, second_on_modes
+    source, task = config.problem, None
     with explained(f"{name}: problem"):
         if isinstance(source, DataProblem | DatasetProblem):
             task = data_task(source, path.parent, config.precision, config.batch_size)
-            problem, description, second = task.problem, task.description, second_kernel(task)
+            problem, description = task.problem, task.description
         else:
             problem, description = spectral_problem(source, path.parent, config.precision)
-            if isinstance(source, TorusProblem):
-                second = second_torus(source, config.precision)
     with explained(f"{name}: times"):
         grid_ = config.times
         is_table = isinstance(grid_, TimesConfig)
         times = log_times(grid_.first, grid_.last, grid_.num) if is_table else np.array(grid_, np.float64)
         check_times(times)
     _refuse_runs(config.schedule, f"{name}: schedule")
+    second = second_model_of(source, task, config.precision)
     schedule = build_schedule(config.schedule, f"{name}: schedule", second)
     check_suits(schedule, problem, f"{name}: schedule")
     with explained(f"{name}: rows"):

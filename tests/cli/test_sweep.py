@@ -11,9 +11,7 @@ from spectral_sim.report import THEORIES
 from spectral_sim.report._sweep_html import _best_rows
 from spectral_sim.sweeps import AnytimeSpeedup, NetSpeedup, open_table
 
-CONFIG = """
-title = "Small"
-precision = "float32"
+LAW = """
 [problem]
 kind = "power_law"
 alpha = 2.0
@@ -24,15 +22,20 @@ nodes = 40
 first = 0.1
 last = 1e3
 num = 41
-[schedule]
+"""
+
+CONFIG = f"""
+title = "Small"
+precision = "float32"
+{LAW}[schedule]
 name = "tilt"
-stages = [{ stage = "power_tilt", exponent = 0.5, cutoff = 10.0 }]
+stages = [{{ stage = "power_tilt", exponent = 0.5, cutoff = 10.0 }}]
 [rows.axes]
-"power_tilt.exponent" = { from = -0.5, to = 1.0, num = 5 }
+"power_tilt.exponent" = {{ from = -0.5, to = 1.0, num = 5 }}
 "power_tilt.cutoff" = [3, 30, 300]
 [metrics]
-final_loss = {}
-exponent = { window = [10.0, 1e3] }
+final_loss = {{}}
+exponent = {{ window = [10.0, 1e3] }}
 """
 
 
@@ -93,22 +96,12 @@ def test_shipped_sweeps_can_be_built_and_have_a_theory(name):
     assert len(job.spec) > 30
 
 
-CURATED = """
-[problem]
-kind = "power_law"
-alpha = 2.0
-beta = 2.0
-max_mode = 1e4
-nodes = 40
-[times]
-first = 0.1
-last = 1e3
-num = 41
-[schedule]
+CURATED = f"""
+{LAW}[schedule]
 name = "stale"
-stages = [{ stage = "stale", period = 1.0 }, { stage = "proportional" }]
+stages = [{{ stage = "stale", period = 1.0 }}, {{ stage = "proportional" }}]
 cost = 0.5
-self_generated = { fraction = 0.2, period = 5.0 }
+self_generated = {{ fraction = 0.2, period = 5.0 }}
 [rows.axes]
 "stale.period" = [0.0, 3.0, 30.0]
 "dynamics.fraction" = [0.2, 0.4]
