@@ -28,7 +28,7 @@ class SelfScoring(AbstractStage):
     charged at every refresh.
 
     The formalisation is this project's own. On examples u is the fall of the example's own residual, and what is seen
-    is what is nearly fitted: budget goes to easy examples, and the loss may rise far above that of uniform sampling.
+    is what it has begun to fit: the loss may rise far above that of uniform sampling.
 
     Arguments:
         threshold: visibility threshold u0, progress at which half is seen.
