@@ -43,7 +43,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest -q $(PYTEST_ARGS) tests
 
 bench: $(STAMP)
-	$(BIN)/spectral-sim bench $(BENCH_ARGS)
+	$(BIN)/python benchmarks/suite.py $(BENCH_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
