@@ -1,8 +1,10 @@
 """The spectrum of random features on a power law, as a few hundred nodes and weights. Host-side, NumPy float64."""
 
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -68,12 +70,12 @@ class _Layout:
 def feature_spectrum(alpha: float, beta: float, width: float, num_modes: int, nodes: int) -> FeatureSpectrum:
     """Deterministic equivalent of the kernel D^(1/2) W W^T D^(1/2), W of shape (num_modes, width), variance 1 / width.
 
-    Write lam_k = k^-alpha for the diagonal of D and omega = z / m(z). The resolvent is close to (lam m(z) - z)^-1, where
-    m = 1 - 1/d sum_k lam_k / (lam_k - omega) and z = omega m are explicit in omega. The density of the eigenvalues is
-    read off the curve in the upper half plane on which z is real, x + i v with 1/d sum_k lam_k^2 / |lam_k - omega|^2 = 1.
-    Each leading eigenvalue has a bump of its own; further down bumps merge into a bulk, whose density ripples from mode
-    to mode before it is smooth. Fine rules follow that structure, and Gauss rules of the resulting positive measure in
-    log s then stand for it.
+    Write lam_k = k^-alpha for the diagonal of D and omega = z / m(z). The resolvent is close to (lam m(z) - z)^-1,
+    where m = 1 - 1/d sum_k lam_k / (lam_k - omega) and z = omega m are explicit in omega. The density of the
+    eigenvalues is read off the curve x + i v in the upper half plane on which z is real, which is where
+    1/d sum_k lam_k^2 / |lam_k - omega|^2 = 1. Each leading eigenvalue has a bump of its own; further down bumps merge
+    into a bulk, whose density ripples from mode to mode before it is smooth. Fine rules follow that structure, and
+    Gauss rules of the resulting positive measure in log s then stand for it.
 
     Arguments:
         alpha: eigenvalue exponent, above 0.
@@ -238,7 +240,7 @@ def _in_bulk(
     rest = np.linspace(single[-1], np.arcsinh(bottom / scale), layout.panels + 1)
     borders = np.concatenate([np.arcsinh([top / scale]), single, rest[1:]])
     found = []
-    for n, (high, low) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
+    for n, (high, low) in enumerate(itertools.pairwise(borders)):
         at_edge = n in (0, len(borders) - 2)
         points, weights = _legendre(int(layout.density * (_EDGE_ORDER if at_edge else _ORDER)))
         if n == 0:  # distance from the edge as a square, which makes the density smooth
