@@ -4,8 +4,8 @@ from . import analysis, bounds, dynamics, learning, problems, schedules, sweeps
 from ._observation import Observation
 from ._save import save_loss, save_summary, save_weights
 from ._simulate import simulate
-from ._times import log_times
-from ._trajectory import SimulationError, Status, Trajectory
+from ._times import log_steps, log_times
+from ._trajectory import SimulationError, Status, Trajectory, describe_status
 from ._types import PerRefresh
 from ._version import __version__ as __version__
 from .analysis import (
@@ -43,8 +43,6 @@ from .dynamics import (
     SGDMoments,
     ShellTransport,
     log_shells,
-    step_rates,
-    step_times,
 )
 from .learning import (
     AbstractObjective,
@@ -151,6 +149,7 @@ __all__ = [
     "diabetes",
     "difficulty",
     "digits",
+    "describe_status",
     "doubled_rule",
     "dynamics",
     "ExponentFit",
@@ -178,6 +177,7 @@ __all__ = [
     "load_table",
     "local_exponent",
     "log_shells",
+    "log_steps",
     "log_times",
     "measure_gap",
     "mix",
@@ -236,8 +236,6 @@ __all__ = [
     "static_sandwich",
     "static_weights",
     "Status",
-    "step_rates",
-    "step_times",
     "subsample",
     "sweep",
     "sweeps",

@@ -11,14 +11,14 @@ from ._observation import Observation
 from ._status import Status
 from ._trajectory import Trajectory
 from ._types import Array, PerRefresh, PyTree, cast_inexact
-from .dynamics import Verdict
+from .dynamics import verdict
 from .numerics import SCALAR, attempt, segment_length, segmented_scan, without_derivative
 
 
 @eqx.filter_jit
-def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) -> Trajectory:
+def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajectory:
     """What `simulate` does once its arguments have been checked; statuses instead of exceptions."""
-    times, durations = _constant((times, durations))
+    times, durations = clock.times, clock.durations
     intervals = durations.shape[0]
     schedule, dynamics = cast_inexact((schedule, dynamics), problem.dtype)
     tables, (schedule, dynamics) = _split_tables((schedule, dynamics), intervals)
@@ -49,7 +49,7 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
 
     def refresh(carry, xs):
         observed, memory, last_weights, status, failed_at, limit = carry
-        index, duration, next_time, sliced = xs
+        index, duration, next_time, span, end, sliced = xs
         live = index < intervals  # the last entry only records, and so do any that pad a segment
         schedule_now, dynamics_now = eqx.combine(sliced, (schedule, dynamics))
         if held is None:
@@ -62,21 +62,21 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
         else:  # a static schedule was asked once, before the loop; where that failed its weights are 1 already
             weights = held
         record = observed.loss, save(shown(observed, index, duration), jnp.where(live, weights, last_weights))
-        since, span = observed.state, duration
+        since = observed.state
         if held is not None and dynamics.jumps:
-            since, span = dynamics_now.init(problem), next_time
+            since, span = dynamics_now.init(problem), end
         operands = dynamics_now, problem, since, weights, span, next_time, key, index
-        (observed, verdict), _ = attempt(_advance, operands)
-        if verdict is not None:
-            first = live & (status == Status.OK) & (verdict.code != Status.OK)
-            status, failed_at = jnp.where(first, verdict.code, status), jnp.where(first, index, failed_at)
-            limit = jnp.where(first, verdict.limit, limit)
+        (observed, found), _ = attempt(_advance, operands)
+        if found is not None:
+            first = live & (status == Status.OK) & (found.code != Status.OK)
+            status, failed_at = jnp.where(first, found.code, status), jnp.where(first, index, failed_at)
+            limit = jnp.where(first, found.limit, limit)
         return (observed, memory, weights, status, failed_at, limit), record
 
     unknown = jnp.full((), jnp.nan, mass.dtype)
     carry = observed, memory, jnp.ones_like(mass), code, jnp.zeros((), jnp.int32), unknown
     again = lambda x: jnp.concatenate([x, x[-1:]])
-    xs = index, again(durations), again(times[1:]), jax.tree.map(again, tables)
+    xs = index, *map(again, (durations, times[1:], clock.spans, clock.ends)), jax.tree.map(again, tables)
     (*_, status, failed_at, limit), (loss, saved) = _scan(adjoint, refresh, carry, xs)
 
     # a state that is not finite shows in the recorded loss, which costs the loop nothing
@@ -87,7 +87,8 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
     failed_at = jnp.minimum(failed_at, lost_at)
     loss, saved = jax.tree.map(lambda x: _blank(x, index < failed_at), (loss, saved))
     limit = jnp.where(lost, unknown, limit)
-    return Trajectory(times, loss, saved, status, jnp.where(status == Status.OK, -1, failed_at), limit)
+    failed_at = jnp.where(status == Status.OK, -1, failed_at)
+    return Trajectory(times, loss, saved, status, failed_at, limit, clock.steps, dynamics.faults)
 
 
 def _scan(adjoint, step, carry, xs):
@@ -151,16 +152,14 @@ def _passed_on(schedule, observation, stage_state):
 
 def _advance(operands):
     """Hold the weights over the interval and look at the learner after it."""
-    dynamics, problem, state, weights, duration, time, key, index = operands
+    dynamics, problem, state, weights, span, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
-    verdict = dynamics.check(problem, state, weights, duration)
-    observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, duration, key), time))
+    found = verdict(dynamics, dynamics.check(problem, state, weights, span), problem.dtype)
+    observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, span, key), time))
     code = _finite(observed)
-    if verdict is not None:
-        limit = without_derivative(jnp.asarray(verdict.limit, observed.loss.dtype))
-        verdict = Verdict(jnp.asarray(verdict.code, jnp.int32), limit)
-        code = jnp.where(verdict.code == Status.OK, code, verdict.code)
-    return (observed, verdict), code
+    if found is not None:
+        code = jnp.where(found.code == Status.OK, code, found.code)
+    return (observed, found), code
 
 
 def _finite(observed):
@@ -188,29 +187,4 @@ def _split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
     """Take the `PerRefresh` tables out of a tree, cut to one entry for each interval."""
     tables, rest = eqx.partition(tree, _is_table, is_leaf=_is_table)
 
-    def cut(table):
-        values = table.by_refresh()
-        if values.shape[:1] not in ((intervals,), (intervals + 1,)):
-            raise ValueError(
-                f"a PerRefresh table has shape {values.shape}: its leading axis needs one entry for each of the "
-                f"{intervals + 1} times."
-            )
-        return values[:intervals]
-
-    return jax.tree.map(cut, tables, is_leaf=_is_table), rest
-
-
-@jax.custom_jvp
-def _constant(times: PyTree) -> PyTree:
-    return times
-
-
-def _refuse_tangent(primals, tangents):
-    if any(not isinstance(t, jax.custom_derivatives.SymbolicZero) for t in jax.tree.leaves(tangents)):
-        raise TypeError(
-            "times are constants of a run and cannot be differentiated; differentiate leaves of the schedule."
-        )
-    return primals[0], jax.tree.map(jnp.zeros_like, primals[0])
-
-
-_constant.defjvp(_refuse_tangent, symbolic_zeros=True)
+    return jax.tree.map(lambda table: table.over(intervals), tables, is_leaf=_is_table), rest

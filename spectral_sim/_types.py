@@ -44,6 +44,16 @@ class PerRefresh(eqx.Module):
         """One entry for each refresh."""
         return self.values if self.rows is None else self.values[self.rows]
 
+    def over(self, intervals: int) -> Array:
+        """One entry for each interval of a grid; raises ValueError if there are not as many."""
+        values = self.by_refresh()
+        if values.shape[:1] not in ((intervals,), (intervals + 1,)):
+            raise ValueError(
+                f"a PerRefresh table has shape {values.shape}: its leading axis needs one entry for each of the "
+                f"{intervals + 1} times."
+            )
+        return values[:intervals]
+
 
 def as_inexact(value: Any) -> Any:
     """Convert a hyperparameter to an inexact array; `PerRefresh` and `None` pass through."""
