@@ -180,7 +180,7 @@ def test_an_interval_may_be_cut_in_two(name, kind):
     def state(times):
         return ss.simulate(problem, schedule, times, dynamics=dynamics, save=lambda o, w: o.energy).saved[-1]
 
-    start, first, *_, last = grid_for(name)
+    start, first, last = grid_for(name)[[0, 1, 4]]
     parts, whole = state([start, first, last]), state([start, last])
     np.testing.assert_allclose(parts, whole, rtol=1e-9, atol=1e-14)
 
