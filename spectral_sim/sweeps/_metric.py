@@ -13,7 +13,6 @@ from .._registry import family
 from .._simulate import simulate
 from .._types import Array, PyTree
 from ..bounds import ideal_oracle
-from ..dynamics import SelfGenerated
 from ..schedules import AbstractStage, uniform
 from ._curves import window_rows
 
@@ -61,7 +60,7 @@ class MemberRun:
     @functools.cached_property
     def uniform_loss(self) -> Array:
         """Loss of uniform sampling on the same problem, shape (times,); on real data, whatever the learner makes."""
-        plain = self.dynamics.flow if isinstance(self.dynamics, SelfGenerated) else self.dynamics
+        plain = None if self.dynamics is None else self.dynamics.reference(self.problem)
         options = {"dynamics": plain, "key": self._key, "adjoint": "direct", "throw": False}
         return simulate(self.problem, uniform(), self.times, **options).loss
 
