@@ -3,11 +3,11 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ._checks import check_steps, check_times, is_concrete
+from ._times import constant_times
 from ._types import Array, ArrayLike, Float, Int
 from .dynamics import AbstractDynamics
 
@@ -40,7 +40,7 @@ def run_clock(dynamics: AbstractDynamics, grid: ArrayLike, dtype: Any) -> tuple[
     """
     check_times(grid)
     # differences are taken in float64 where possible: on a long grid float32 times lose an interval's digits
-    grid = np.asarray(grid, np.float64) if is_concrete(grid) else _constant(jnp.asarray(grid))
+    grid = np.asarray(grid, np.float64) if is_concrete(grid) else constant_times(jnp.asarray(grid))
     if dynamics.clock == "time":
         times = jnp.asarray(grid, dtype)
         durations = jnp.asarray(np.diff(grid) if is_concrete(grid) else jnp.diff(grid), dtype)
@@ -57,19 +57,3 @@ def run_clock(dynamics: AbstractDynamics, grid: ArrayLike, dtype: Any) -> tuple[
     counts = jnp.asarray(steps, whole)
     times, durations = jnp.asarray(times, dtype), jnp.asarray(durations, dtype)
     return dynamics, Clock(times, durations, counts[1:], jnp.diff(counts), counts)
-
-
-@jax.custom_jvp
-def _constant(times: Array) -> Array:
-    return times
-
-
-def _refuse_tangent(primals, tangents):
-    if not isinstance(tangents[0], jax.custom_derivatives.SymbolicZero):
-        raise TypeError(
-            "times are constants of a run and cannot be differentiated; differentiate leaves of the schedule."
-        )
-    return primals[0], jnp.zeros_like(primals[0])
-
-
-_constant.defjvp(_refuse_tangent, symbolic_zeros=True)

@@ -1,5 +1,6 @@
 """How a learner moves between refreshes."""
 
+from .._registry import register
 from ._base import AbstractDynamics, Verdict, verdict
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
@@ -30,3 +31,6 @@ __all__ = [
     "log_shells",
     "verdict",
 ]
+
+for _class in (ModalFlow, OperatorFlow, PoolMoments, PoolTraining, SelfGenerated, SGDMoments, ShellTransport):
+    register(_class)

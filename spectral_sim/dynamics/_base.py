@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .._observation import Observation
+from .._registry import family
 from .._status import FIRST_FAULT, Status
 from .._types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from ..numerics import without_derivative
@@ -57,6 +58,10 @@ class AbstractDynamics(eqx.Module):
         """Raise for a problem that no run could use, before anything is compiled; values may be looked at."""
         return None
 
+    def own_labels(self, durations: Float[Array, "intervals"]) -> Float[Array, "intervals"] | None:
+        """What part of the samples of each interval the learner labels itself; None for real data throughout."""
+        return None
+
     def check(
         self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
     ) -> Sequence[tuple[Array, Any]]:
@@ -81,7 +86,7 @@ class AbstractDynamics(eqx.Module):
         return self, jnp.diff(jnp.asarray(steps)).astype(jnp.result_type(float))
 
     def reference(self, problem: Any) -> "AbstractDynamics":
-        """The same learner on real data alone: under uniform weights the yardstick of speed-ups."""
+        """The dynamics of the same learner on real data alone: under uniform weights the yardstick of speed-ups."""
         return self
 
 
@@ -111,6 +116,9 @@ def verdict(dynamics: AbstractDynamics, found: Sequence[tuple[Bool[Array, ""], A
         code = jnp.where(at_hand, FIRST_FAULT + number, code)
         limit = jnp.where(at_hand, jnp.nan if bound is None else jnp.asarray(bound, dtype), limit)
     return Verdict(code, without_derivative(limit))
+
+
+family("dynamics", AbstractDynamics)
 
 
 def require(problem: Any, kind: type, dynamics: AbstractDynamics) -> None:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_scalar, concrete, is_concrete
-from .._types import Array, Float, PyTree, as_inexact
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from .._types import Array, Float, PyTree, as_inexact, by_refresh
+from ..problems import AbstractProblem
 from ._base import AbstractDynamics
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
@@ -113,7 +113,7 @@ class SelfGenerated(AbstractDynamics):
         due = (now - state.taken_at >= self.period * slack) & (now >= state.taken_at * self.ratio * slack)
         snapshot = jnp.where(due, _labels(learner), state.snapshot)
         slowed = jnp.where(self._fresh, (1 - self.fraction) * duration, duration)
-        if isinstance(problem, ModalProblem):
+        if isinstance(flow, ModalFlow):
             real = flow.advance(problem, learner, weights, slowed, key)
             mixed = _mixed_decay(learner, snapshot, real - learner, self.fraction)
             moved = jnp.where(self._fresh, real, mixed)
@@ -139,6 +139,9 @@ class SelfGenerated(AbstractDynamics):
     def reference(self, problem):
         return self._flow(problem)
 
+    def own_labels(self, durations):
+        return by_refresh(self.fraction, durations)
+
     @property
     def _fresh(self) -> Array:
         """Whether labels are renewed all the time, so that there is no snapshot to wait for."""
@@ -147,9 +150,10 @@ class SelfGenerated(AbstractDynamics):
     def _flow(self, problem: AbstractProblem) -> Any:
         if self.flow is not None:
             return self.flow
-        if not isinstance(problem, ModalProblem | OperatorProblem):
-            raise TypeError(f"SelfGenerated advances modes or data, not a {type(problem).__name__}.")
-        return ModalFlow() if isinstance(problem, ModalProblem) else OperatorFlow()
+        flow = problem.default_dynamics()
+        if not isinstance(flow, ModalFlow | OperatorFlow):
+            raise TypeError(f"SelfGenerated advances modes or data, not a {type(problem).__name__}: give flow=.")
+        return flow
 
 
 def _labels(learner: Any) -> Array:
