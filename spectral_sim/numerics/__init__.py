@@ -1,5 +1,6 @@
 """Numerical kernels: each does one thing, to rounding, with its derivative."""
 
+from ._feature_spectrum import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
 from ._guard import attempt, without_derivative
 from ._limiter import limited_slope
 from ._phi import integral_decay, phi1, phi1_eigh
@@ -14,6 +15,7 @@ from ._water_filling import capped_water_level, water_level
 from ._weighted_phi import ROUTES, chebyshev_terms, weighted_phi1
 
 __all__ = [
+    "FeatureSpectrum",
     "INTERVAL",
     "ROUTES",
     "SCALAR",
@@ -24,6 +26,8 @@ __all__ = [
     "batch_size",
     "capped_water_level",
     "chebyshev_terms",
+    "feature_spectrum",
+    "feature_spectrum_slopes",
     "integral_decay",
     "limited_slope",
     "log_or_minus_inf",

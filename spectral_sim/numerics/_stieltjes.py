@@ -39,7 +39,7 @@ def compressed(
     """Replace several measures on the same points by measures on few nodes.
 
     In each panel the nodes are those of the Gauss rule of the first measure, whose sums over polynomials of a degree
-    below twice their number stay exact. The other measures keep their sums over the polynomials that the nodes determine.
+    below twice their number stay exact. The other measures keep their sums over the polynomials that nodes determine.
 
     Arguments:
         points: descending, shape (points,).
