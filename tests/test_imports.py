@@ -30,7 +30,7 @@ LAYERS = (
     {"bounds", "analysis"},
     {"learning"},
     {"sweeps"},
-    {"report"},
+    {"report", "testing"},
     {"benchmark"},
     {"cli"},
 )

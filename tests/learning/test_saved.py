@@ -82,6 +82,8 @@ def test_files_that_cannot_serve_say_why(found, tmp_path):
         ss.load_learned(path)
 
     class Own(ss.AbstractStage):
+        kind = "allocate"
+
         def init(self, problem):
             return None
 
