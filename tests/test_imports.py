@@ -19,6 +19,7 @@ MAX_LINES = 400
 LAYERS = (
     {"_types", "_version", "_extras"},
     {"_checks"},
+    {"_registry"},
     {"_times", "numerics"},
     {"problems"},
     {"_observation", "_status"},

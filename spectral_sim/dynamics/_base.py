@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from .._observation import Observation
+from .._registry import family
 from .._types import Array, Float, Int, PRNGKeyArray, PyTree
 
 
@@ -62,6 +63,9 @@ class AbstractDynamics(eqx.Module):
     ) -> Verdict | None:
         """Whether `advance` can run the interval; None where it always can, and nothing is compiled for it."""
         return None
+
+
+family("dynamics", AbstractDynamics)
 
 
 def require(problem: Any, kind: type, dynamics: AbstractDynamics) -> None:

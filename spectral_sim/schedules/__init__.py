@@ -1,5 +1,6 @@
 """Schedules: how sampling weights follow from what is known of the learner."""
 
+from .._registry import register
 from ._allocate import Frontier as frontier
 from ._allocate import Greedy as greedy
 from ._allocate import Proportional as proportional
@@ -61,7 +62,12 @@ STAGES: dict[str, type[AbstractStage]] = {
     "uniform": uniform,
     "water_filling": water_filling,
 }
-"""The registry: every shipped stage by its public name."""
+"""Every shipped stage by its public name."""
+
+for _name, _class in STAGES.items():
+    register(_class, name=_name)
+register(PolicySchedule, name="policy_schedule")
+register(TableSchedule, name="table_schedule")
 
 __all__ = [
     "AbstractStage",

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 import equinox as eqx
 
 from .._observation import Observation
+from .._registry import family, registered_name
 from .._types import Array, Float, PyTree
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
@@ -47,10 +48,12 @@ class AbstractStage(eqx.Module):
         """The signal that leaves this stage, and its new state."""
 
 
+family("stage", AbstractStage)
+
+
 def stage_name(stage: Any) -> str:
-    """The public name of a stage: that of its class, as the constructors are spelt."""
-    name = type(stage).__name__
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+    """The name of a stage in files, paths and messages: that of its registration, or else of its class."""
+    return registered_name(type(stage)) or type(stage).__name__
 
 
 def require_modal(stage: Any, problem: AbstractProblem, instead: str) -> None:

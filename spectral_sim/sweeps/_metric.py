@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._observation import Observation
+from .._registry import family
 from .._simulate import simulate
 from .._types import Array, PyTree
 from ..analysis import inside
@@ -90,6 +91,9 @@ class AbstractMetric(abc.ABC):
     def record(self, observation: Observation, weights: Array) -> PyTree:
         """What to record at every refresh, to be found in `run.recorded`."""
         return None
+
+
+family("metric", AbstractMetric)
 
 
 def chosen_window(window: tuple[float, float] | None, times: np.ndarray) -> tuple[float, float]:

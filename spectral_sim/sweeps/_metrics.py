@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_positive, nearest
+from .._registry import register
 from ..analysis import crossing_times, interpolated, line_fit, meeting
-from ._metric import AbstractMetric, Variable, chosen_rows, chosen_window
 from ._speedups import AnytimeSpeedup, NetSpeedup
 
 __all__ = [
@@ -215,6 +215,9 @@ METRICS: dict[str, type[AbstractMetric]] = {
     "crossover": Crossover,
 }
 """Every shipped metric by the name of its first variable."""
+
+for _name, _class in METRICS.items():
+    register(_class, name=_name)
 
 
 def as_metrics(metrics: Any, times: np.ndarray) -> tuple[AbstractMetric, ...]:
