@@ -9,6 +9,7 @@ import numpy as np
 from .._checks import check_finite, check_positive, nearest
 from .._registry import register
 from ..analysis import crossing_times, interpolated, line_fit, meeting
+from ._metric import AbstractMetric, Variable, chosen_rows, chosen_window
 from ._speedups import AnytimeSpeedup, NetSpeedup
 
 __all__ = [
