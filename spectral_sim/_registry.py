@@ -1,6 +1,5 @@
 """Names of stages, dynamics and metrics: what files and sweeps use to say which class they mean."""
 
-import inspect
 from typing import TypeVar
 
 from ._checks import nearest
@@ -37,8 +36,8 @@ def register(cls: Class, *, name: str | None = None) -> Class:
         ValueError: another class has that name. Running the definition of the same class again replaces it.
     """
     kind = _kind_of(cls)
-    if inspect.isabstract(cls):
-        missing = ", ".join(sorted(cls.__abstractmethods__))
+    missing = ", ".join(sorted({*getattr(cls, "__abstractmethods__", ()), *getattr(cls, "__abstractclassvars__", ())}))
+    if missing:
         raise TypeError(f"{cls.__name__} cannot be registered, since it does not define {missing}.")
     name = cls.__name__ if name is None else name
     other = _CLASSES[kind].get(name, cls)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
 
 from .._simulate import simulate
@@ -94,23 +93,17 @@ def hand_written(problem: AbstractProblem, cap: tuple[float, float] | None = Non
         "top half by loss": top_fraction(0.5),
         "softmax of loss": softmax(1.0),
         "loss-proportional, quarter uniform": chain(proportional(1.0), mix(0.25)),
-        "keep the hard half": hard_pruning(0.5),
-        "keep the easy half": hard_pruning(0.5, keep="easy"),
-        "frontier, one e-fold": frontier(1.0),
-        "leverage": leverage_sampling(),
     }
-    rules = {name: rule for name, rule in rules.items() if _suits(rule, problem)}
+    if problem.difficulty() is not None:
+        rules["keep the hard half"] = hard_pruning(0.5)
+        rules["keep the easy half"] = hard_pruning(0.5, keep="easy")
+    if problem.as_modal() is not None:
+        rules["frontier, one e-fold"] = frontier(1.0)
+    if problem.as_operator() is not None:
+        rules["leverage"] = leverage_sampling()
     if cap is not None:
         rules = {name: chain(*_unconstrained(rule), clip(*cap)) for name, rule in rules.items()}
     return {"uniform": uniform(), **rules}
-
-
-def _suits(rule: AbstractStage, problem: AbstractProblem) -> bool:
-    try:
-        jax.eval_shape(rule.init, problem)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _unconstrained(schedule: AbstractStage) -> tuple[AbstractStage, ...]:

@@ -11,7 +11,7 @@ from .._trajectory import Trajectory
 from .._types import ArrayLike
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem, Bound
-from ..schedules import AbstractStage, PolicySchedule, TableSchedule, clip, stages_of, uniform
+from ..schedules import AbstractStage, stages_of, uniform
 from ._objectives import AbstractObjective
 
 __all__ = ["Gap", "bound_on", "cap_of", "evaluate", "measure_gap"]
@@ -103,9 +103,6 @@ def cap_of(schedule: AbstractStage, *, fixed: bool = False) -> tuple[float, floa
         schedule: any schedule.
         fixed: only those that a search leaves alone; the bounds of a `clip` are hyperparameters, and it moves them.
     """
-    caps = [
-        stage.cap for stage in stages_of(schedule) if isinstance(stage, TableSchedule | PolicySchedule) and stage.cap
-    ]
-    if not fixed:
-        caps += [(float(stage.low), float(stage.high)) for stage in stages_of(schedule) if isinstance(stage, clip)]
+    bounds = [stage.weight_bounds(fixed=fixed) for stage in stages_of(schedule)]
+    caps = [cap for cap in bounds if cap is not None]
     return (max(low for low, _ in caps), min(high for _, high in caps)) if caps else None

@@ -7,7 +7,7 @@ from ._allocate import Proportional as proportional
 from ._allocate import Softmax as softmax
 from ._allocate import TopFraction as top_fraction
 from ._allocate import WaterFilling as water_filling
-from ._base import AbstractStage, stage_name
+from ._base import AbstractStage, TrainingCost, advance_state, begin_state, no_scoring, scored_once, stage_name
 from ._chain import chain, stage_at, stages_of
 from ._complement import Complement as complement
 from ._constrain import Clip as clip
@@ -23,7 +23,7 @@ from ._observe import ShellAverage as shell_average
 from ._observe import Stale as stale
 from ._observe import Subsample as subsample
 from ._policy import PolicySchedule
-from ._second_model import relative_trace, training_progress
+from ._second_model import SecondModel, relative_trace, training_progress
 from ._self_scoring import SelfScoring as self_scoring
 from ._static import HardPruning as hard_pruning
 from ._static import LeverageSampling as leverage_sampling
@@ -74,7 +74,11 @@ __all__ = [
     "PolicySchedule",
     "TableSchedule",
     "STAGES",
+    "SecondModel",
+    "TrainingCost",
+    "advance_state",
     "band_limit",
+    "begin_state",
     "chain",
     "clip",
     "complement",
@@ -89,11 +93,13 @@ __all__ = [
     "leverage_sampling",
     "mix",
     "noise",
+    "no_scoring",
     "power_tilt",
     "proportional",
     "random_pruning",
     "relative_trace",
     "self_scoring",
+    "scored_once",
     "shell_average",
     "smooth",
     "softmax",

@@ -14,7 +14,6 @@ from .._simulate import simulate
 from .._types import Array, PyTree
 from ..analysis import inside
 from ..bounds import ideal_oracle
-from ..dynamics import SelfGenerated
 from ..schedules import AbstractStage, uniform
 
 __all__ = ["AbstractMetric", "MemberRun", "Variable", "chosen_rows", "chosen_window"]
@@ -61,7 +60,7 @@ class MemberRun:
     @functools.cached_property
     def uniform_loss(self) -> Array:
         """Loss of uniform sampling on the same problem, shape (times,); on real data, whatever the learner makes."""
-        plain = self.dynamics.flow if isinstance(self.dynamics, SelfGenerated) else self.dynamics
+        plain = None if self.dynamics is None else self.dynamics.reference(self.problem)
         options = {"dynamics": plain, "key": self._key, "adjoint": "direct", "throw": False}
         return simulate(self.problem, uniform(), self.times, **options).loss
 

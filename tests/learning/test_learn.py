@@ -340,6 +340,7 @@ def test_precisions_may_be_mixed():
 class Fragile(ss.AbstractStage):
     """Weights whose gradient is infinite below zero."""
 
+    kind = "allocate"
     closed_loop = False
     power: jax.Array
 

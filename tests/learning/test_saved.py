@@ -106,6 +106,8 @@ def test_files_that_cannot_serve_say_why(found, tmp_path):
         ss.load_learned(path)
 
     class Own(ss.AbstractStage):
+        kind = "allocate"
+
         def init(self, problem):
             return None
 
@@ -177,6 +179,7 @@ def test_sampler_weights_of_modes_are_those_of_the_modes():
 class OwnTilt(ss.AbstractStage):
     """A stage of a user: weights by a power of the energy, from an option that is a text and a number."""
 
+    kind = "allocate"
     power: jax.Array = eqx.field(converter=np.asarray)
     label: str = eqx.field(static=True, default="plain")
 
