@@ -35,6 +35,9 @@ class TableSchedule(AbstractStage):
     log_weights: PerRefresh
     cap: tuple[float, float] | None = eqx.field(static=True, default=None)
 
+    def __check_init__(self):
+        check_cap(self.cap)
+
     @classmethod
     def create(
         cls,
