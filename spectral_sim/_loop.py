@@ -12,7 +12,7 @@ from ._status import Status
 from ._trajectory import Trajectory
 from ._types import Array, PerRefresh, PyTree, cast_inexact
 from .dynamics import Verdict
-from .numerics import SCALAR, attempt, segment_length, segmented_scan, without_derivative
+from .numerics import SCALAR, attempt, segment_length, segmented_scan, total, unit_of, without_derivative
 
 
 @eqx.filter_jit
@@ -117,15 +117,18 @@ def _weights(operands):
             f"{mass.shape[0]} weights: return one for each."
         )
     signal = jnp.asarray(signal, mass.dtype)
-    # one pass for the mean and for a negative weight, which shows as minus infinity
-    mean = checkpoint_name(jnp.sum(jnp.where(signal < 0, -jnp.inf, mass * signal)), SCALAR)
+    # in a unit of their own, since products of small scores and masses may underflow; a negative weight shows in it as
+    # minus infinity
+    unit = checkpoint_name(unit_of(signal), SCALAR)
+    signal = signal / jnp.where(unit == 0, 1, unit)
+    mean = checkpoint_name(total(mass, signal), SCALAR)
     code = jnp.where(mean > 0, Status.OK, Status.ZERO_WEIGHTS)
     code = jnp.where(jnp.isfinite(mean), code, Status.NON_FINITE_WEIGHTS)
-    code = jnp.where(jnp.isneginf(mean), Status.NEGATIVE_WEIGHTS, code)
+    code = jnp.where(jnp.isneginf(unit), Status.NEGATIVE_WEIGHTS, code)
     # weights that a constrain stage has made mean one are left alone: dividing by 1 + rounding could exceed a cap
-    settled = jnp.abs(mean - 1) <= 64 * jnp.finfo(mass.dtype).eps
+    settled = jnp.abs(mean * unit - 1) <= 64 * jnp.finfo(mass.dtype).eps
     divisor = jnp.where(mean == 0, 1, mean)
-    weights = signal / (divisor / without_derivative(jnp.where(settled, divisor, 1)))
+    weights = signal / (divisor / without_derivative(jnp.where(settled, divisor * unit, 1)))
     return (weights, cast_inexact(new_state, mass.dtype)), code.astype(jnp.int32)
 
 
