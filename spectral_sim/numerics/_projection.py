@@ -51,7 +51,8 @@ def _projected(score: Array, mass: Array, low: Array, high: Array) -> Array:
     correction = jnp.clip((1 - total(mass, settled)) / jnp.where(free > 0, free, 1), 0.5, 2)
     bounded = jnp.where(active, jnp.clip(correction * scaled, low, high), settled)
 
-    share = jnp.clip((1 - reach) / jnp.where(rest > 0, rest, 1), low, high)
+    share = jnp.minimum((1 - reach) / jnp.where(rest > 0, rest, 1), high)
+    share = jnp.where(share > low, share, low)  # not a maximum, which makes zero of a subnormal bound
     return jnp.where(left_over, jnp.where(score > 0, high, share), bounded)
 
 

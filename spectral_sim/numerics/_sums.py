@@ -7,7 +7,8 @@ from .._types import Array, Float, Int
 
 __all__ = ["group_sums", "total"]
 
-_SHORT = 1024  # a product of vectors may add up one after the other; beyond this many its rounding would show
+_SHORT = 256  # a product of vectors may add up one after the other; beyond this many its rounding would show
+_PIECES = 8
 _BINS = 2**20
 
 
@@ -18,9 +19,11 @@ def total(mass: Float[Array, "weights"], values: Float[Array, "weights"]) -> Flo
     left to the compiler's own reduction, which adds pairwise.
     """
     values = values.astype(mass.dtype)
-    if mass.shape[0] > _SHORT:
+    size = mass.shape[0]
+    if size > _PIECES * _SHORT:
         return jnp.sum(mass * values)
-    return jnp.dot(values, mass, precision=jax.lax.Precision.HIGHEST)
+    pieces = [slice(first, first + _SHORT) for first in range(0, max(size, 1), _SHORT)]
+    return sum(jnp.dot(values[each], mass[each], precision=jax.lax.Precision.HIGHEST) for each in pieces)
 
 
 def group_sums(
