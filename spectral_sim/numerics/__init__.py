@@ -9,7 +9,7 @@ from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat, repeat_while
 from ._scores import log_or_minus_inf, mean_one, relative_log, score_of, unit_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
-from ._selection import mass_rank, top_mass
+from ._selection import Rank, lowest_mass, mass_rank, top_mass
 from ._sums import group_sums, total
 from ._water_filling import capped_water_level, water_level
 from ._weighted_phi import ROUTES, chebyshev_terms, weighted_phi1
@@ -17,6 +17,7 @@ from ._weighted_phi import ROUTES, chebyshev_terms, weighted_phi1
 __all__ = [
     "INTERVAL",
     "ROUTES",
+    "Rank",
     "SCALAR",
     "SHORTEST_POWER",
     "ShellRule",
@@ -29,6 +30,7 @@ __all__ = [
     "integral_decay",
     "limited_slope",
     "log_or_minus_inf",
+    "lowest_mass",
     "mass_rank",
     "mean_one",
     "phi1",
