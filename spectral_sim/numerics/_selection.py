@@ -54,8 +54,8 @@ def top_mass(
     """1 on the entries of highest score, the part of one on those of the lowest score kept that makes it `fraction`.
 
     The threshold is found by bisection on the bit pattern of non-negative floats, which orders as they do: as many
-    passes as the float has bits, and no sort. Differentiable in the fraction and in the mass, not in the score, on which
-    the result depends in steps.
+    passes as the float has bits, and no sort. Differentiable in the fraction and in the mass; on the score the result
+    depends in steps.
     """
     limits = jnp.finfo(score.dtype)
     integer = jnp.dtype(f"int{limits.bits}")

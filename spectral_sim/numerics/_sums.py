@@ -31,8 +31,8 @@ def group_sums(
 ) -> Float[Array, "groups"]:
     """The sum of the values in each group.
 
-    Added up one after the other in float32, the sum of 2e7 values is off by percents. Here the rows of a group are dealt
-    out to many bins, so that few are added one after the other, and the bins are added pairwise.
+    Added up one after the other in float32, the sum of 2e7 values is off by percents. Here the rows of a group are
+    dealt out to many bins, so that few are added one after the other, and the bins are added pairwise.
 
     Arguments:
         values: one for each example.

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import check_finite, check_length, check_mass, check_ndim, is_concrete
 from .._types import Array, ArrayLike, Float, Int, as_inexact
-from ..numerics import group_sums, total
+from ..numerics import group_sums
 from ._base import AbstractProblem
 
 
