@@ -210,7 +210,7 @@ def test_a_report(problem):
     assessment = run_assessment("springs", problem, entries, TIMES)
     assert [run.status for run in assessment.runs] == [0, 0, 0]
     assert "all weight on each" in [curve.name for curve in assessment.bounds]
-    page = report_html([assessment])
+    page = report_html([assessment], title="springs")
     assert "slowly" in page
     assert "all weight on each" in page
 
