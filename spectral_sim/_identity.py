@@ -167,7 +167,7 @@ class _Description:
             return {"property": [self.of(part, place) for part in (value.fget, value.fset, value.fdel)]}
         if isinstance(value, functools.cached_property):
             return {"cached_property": self.of(value.func, place)}
-        if isinstance(value, types.ModuleType):
+        if isinstance(value, types.ModuleType | Iterator):  # an iterator is another one each time that it is asked
             raise self._refused(value, place)
         if dataclasses.is_dataclass(value):
             return {**self._typed(value, place), **self._fields(value, place)}

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,9 @@ from .._schema import (
     text,
 )
 from ._errors import StoreError
-from ._manifest import Sum
+from ._manifest import check_files
 
-__all__ = ["ROOT", "Layout", "check_files", "is_leftover", "read_layout"]
+__all__ = ["ROOT", "Layout", "is_leftover", "read_layout"]
 
 ROOT = "zarr.json"
 _ROWS = "schedules"
@@ -119,15 +119,6 @@ def read_layout(folder: Any, data: bytes, manifest: dict[str, Any]) -> Layout:
     return explained(f"{folder}/{ROOT}", fix, StoreError, lambda: _layout(data, manifest))
 
 
-def check_files(folder: Any, files: dict[str, Sum], expected: Mapping[str, int | None], where: str) -> None:
-    """Raise StoreError unless checksums are those of the expected files, with the expected lengths."""
-    for name in sorted(files.keys() ^ expected.keys()):
-        raise StoreError(f"{folder}/{where} is damaged: files has {name} where it should not, or lacks it.")
-    for name, length in expected.items():
-        if length is not None and files[name].bytes != length:
-            raise StoreError(f"{folder}/{where} is damaged: {name} has {files[name].bytes} bytes, not {length}.")
-
-
 def is_leftover(name: str, arrays: Sequence[str] | None) -> bool:
     """Whether a file is one that a sweep can have left behind.
 
@@ -158,7 +149,9 @@ def _layout(data: bytes, manifest: dict[str, Any]) -> Layout:
     lengths: dict[str, int] = {}
     for name, about in arrays.items():
         _check_array(name, about, manifest, lengths)
-    return Layout(arrays, manifest["rows"], manifest["chunk"])
+    layout = Layout(arrays, manifest["rows"], manifest["chunk"])
+    check_files(manifest["files"], layout.fixed_files())
+    return layout
 
 
 def _check_array(name: str, about: dict[str, Any], manifest: dict[str, Any], lengths: dict[str, int]) -> None:

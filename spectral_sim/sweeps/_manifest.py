@@ -7,6 +7,7 @@ twice, or in the files that they check.
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .._identity import fingerprint
@@ -19,6 +20,7 @@ __all__ = [
     "MANIFEST",
     "MOST_ROWS",
     "Sum",
+    "check_files",
     "entry_name",
     "read_entry",
     "read_manifest",
@@ -85,27 +87,38 @@ def read_manifest(folder: Any, data: bytes) -> dict[str, Any]:
     return explained(f"{folder}/{MANIFEST}", _FIX, StoreError, lambda: _manifest(folder, data))
 
 
-def read_entry(folder: Any, chunk: int, data: bytes, rows: slice) -> dict[str, Any]:
-    """The entry of a chunk from its bytes.
+def read_entry(folder: Any, chunk: int, data: bytes, rows: slice, files: Mapping[str, int]) -> dict[str, Sum]:
+    """The checksums of the files of a chunk, from the bytes of its entry.
 
     Arguments:
         folder: for messages.
         chunk: which one it is to be.
         data: what the file holds.
         rows: the rows of that chunk.
+        files: its files and their lengths.
 
     Raises:
         StoreError: another chunk's entry, or a damaged one.
     """
 
-    def read() -> dict[str, Any]:
+    def read() -> dict[str, Sum]:
         entry = read_json(data, _ENTRY)
         for name, ours in (("chunk", chunk), ("rows", [rows.start, rows.stop])):
             if entry[name] != ours:
                 raise Malformed(name, f"is {entry[name]}, not {ours}")
-        return entry
+        check_files(entry["files"], files)
+        return entry["files"]
 
     return explained(f"{folder}/{entry_name(chunk)}", "Run the same sweep again to compute it anew.", StoreError, read)
+
+
+def check_files(files: Mapping[str, Sum], expected: Mapping[str, int | None]) -> None:
+    """Raise Malformed unless checksums are those of the expected files, with the expected lengths."""
+    for name in sorted(files.keys() ^ expected.keys()):
+        raise Malformed(f"files.{name}", "is missing" if name in expected else "is no file of this store")
+    for name, length in expected.items():
+        if length is not None and files[name].bytes != length:
+            raise Malformed(f"files.{name}.bytes", f"is {files[name].bytes}, and its numbers take {length}")
 
 
 def _manifest(folder: Any, data: bytes) -> dict[str, Any]:

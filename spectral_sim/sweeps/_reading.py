@@ -7,7 +7,7 @@ from typing import Any
 from .._extras import require
 from ._errors import StoreError, explained_store
 from ._folder import Folder, check_folder, open_folder
-from ._layout import ROOT, Layout, check_files, is_leftover, read_layout
+from ._layout import ROOT, Layout, is_leftover, read_layout
 from ._manifest import MANIFEST, Sum, entry_name, read_entry, read_manifest, sum_of
 
 __all__ = ["check_store_packages", "chunks_whole", "open_table", "read_layout_of", "read_manifest_of"]
@@ -80,13 +80,10 @@ def read_manifest_of(folder: Folder) -> dict[str, Any] | None:
 def read_layout_of(folder: Folder, manifest: dict[str, Any]) -> Layout:
     """The layout of a store whose manifest was read; raises StoreError where it is damaged."""
     data = folder.read(ROOT)
-    files = manifest["files"]
-    if data is None or sum_of(data) != files.get(ROOT):
+    if data is None or sum_of(data) != manifest["files"].get(ROOT):
         what = "is missing" if data is None else "was changed"
         raise StoreError(f"{folder}/{ROOT} {what}: restore it, or delete the store.")
-    layout = read_layout(folder, data, manifest)
-    check_files(folder, files, layout.fixed_files(), MANIFEST)
-    return layout
+    return read_layout(folder, data, manifest)
 
 
 def chunks_whole(folder: Folder, layout: Layout, thorough: bool = False) -> tuple[set[int], dict[str, Sum]]:
@@ -104,7 +101,8 @@ def chunks_whole(folder: Folder, layout: Layout, thorough: bool = False) -> tupl
         if entry_name(chunk) not in sizes:
             continue
         try:
-            files = _files_of(folder, layout, chunk)
+            data = folder.read(entry_name(chunk)) or b""
+            files = read_entry(folder, chunk, data, layout.rows_of(chunk), layout.chunk_files(chunk))
             gone = [name for name in files if name not in sizes]
             if gone:
                 raise StoreError(f"{folder}/{gone[0]} is missing. Run the same sweep again to compute its chunk anew.")
@@ -116,11 +114,3 @@ def chunks_whole(folder: Folder, layout: Layout, thorough: bool = False) -> tupl
             whole.add(chunk)
             sums |= files
     return whole, sums
-
-
-def _files_of(folder: Folder, layout: Layout, chunk: int) -> dict[str, Sum]:
-    """The checksums of the files of a chunk, from its entry."""
-    data = folder.read(entry_name(chunk))
-    files = read_entry(folder, chunk, data or b"", layout.rows_of(chunk))["files"]
-    check_files(folder, files, layout.chunk_files(chunk), entry_name(chunk))
-    return files

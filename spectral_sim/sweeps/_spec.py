@@ -129,13 +129,12 @@ class SweepSpec:
     @functools.cached_property
     def description(self) -> dict[str, Any]:
         """Everything that the rows depend on, as plain JSON."""
-        return describe(
-            {
-                "kind": self.kind,
-                "schedule": self.schedule,
-                "blocks": [dict(zip(block.paths, block.values, strict=True)) for block in self.blocks],
-            }
-        )
+        blocks = [dict(zip(block.paths, block.values, strict=True)) for block in self.blocks]
+        return {
+            "kind": self.kind,
+            "schedule": describe(self.schedule, "schedule"),
+            "blocks": describe(blocks, "blocks"),
+        }
 
     @property
     def hash(self) -> str:

@@ -145,7 +145,9 @@ def test_folders_that_are_no_stores(tmp_path):
         open_table(tmp_path / "nothing")
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "manifest.json").write_text("{")
-    with pytest.raises(StoreError, match=r"store/manifest.json is damaged .* cannot be read as JSON .*: line 1.*Restore the file"):
+    with pytest.raises(
+        StoreError, match=r"store/manifest.json is damaged .* cannot be read as JSON .*: line 1.*Restore the file"
+    ):
         run(tmp_path / "store")
 
 
