@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import nearest
-from ..problems import ModalProblem, PowerLaw
+from ..problems import ModalProblem
 from ..schedules import AbstractStage, stage_name, stages_of
 
 __all__ = ["check_schedule_values", "check_values", "full_path", "is_schedule_path", "placed"]
@@ -98,8 +98,9 @@ def placed(values: dict[str, Any], schedule: AbstractStage, problem: Any, dynami
     if exponents:
         law, index = problem.law, problem.index  # the nodes of a rule do not depend on the exponents
         alpha, beta = (jnp.asarray(exponents.get(n, getattr(law, n)), problem.dtype) for n in ("alpha", "beta"))
-        law = PowerLaw(alpha, beta, law.max_mode, law.nodes)
-        problem = ModalProblem(index**-alpha, index**-beta, problem.multiplicity, index=index, law=law)
+        law = dataclasses.replace(law, alpha=alpha, beta=beta)
+        more = {"index": index, "law": law, "floor": problem.floor}
+        problem = ModalProblem(*law.spectrum(index), problem.multiplicity, **more)
     return schedule, problem, dynamics, key
 
 

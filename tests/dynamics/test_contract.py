@@ -110,7 +110,10 @@ def test_every_dynamics_has_an_example():
     public = {
         name
         for name, value in vars(package).items()
-        if inspect.isclass(value) and issubclass(value, ss.AbstractDynamics) and value is not ss.AbstractDynamics
+        if not name.startswith("_")
+        and inspect.isclass(value)
+        and issubclass(value, ss.AbstractDynamics)
+        and value is not ss.AbstractDynamics
     }
     assert public == set(EXAMPLES)
     assert all(hasattr(ss, name) for name in public)
