@@ -158,6 +158,20 @@ def test_contract(name, kind):
 
 
 @pytest.mark.parametrize(("name", "kind"), FIRST)
+def test_looking_at_a_learner_does_not_change_it(name, kind):
+    problem, dynamics = make_problem(kind), EXAMPLES[name].build(**firsts(name))
+    if dynamics.clock == "steps":
+        dynamics, _ = dynamics.on_steps(np.array([0, 2]))
+    span = jnp.asarray(2) if dynamics.clock == "steps" else jnp.asarray(1.6)
+    state = dynamics.init(problem)
+    for time in (0.0, 1.6):
+        for _ in range(2):
+            seen = dynamics.observe(problem, state, jnp.asarray(time))
+            chex.assert_trees_all_equal(seen.state, state)
+        state = dynamics.advance(problem, state, jnp.ones_like(problem.mass), span, key_for(name))
+
+
+@pytest.mark.parametrize(("name", "kind"), FIRST)
 def test_jit_vmap_and_loop_agree(name, kind):
     problem, base = make_problem(kind), firsts(name)
     members = [base] + [base | {leaf: values[1]} for leaf, values in EXAMPLES[name].leaves.items()]
