@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from .._identity import describe, fingerprint
 from .._simulate import simulate
 from .._status import status_legend
 from .._types import PyTree
 from .._version import __version__
-from ._fingerprint import describe, fingerprint
 from ._metric import AbstractMetric, MemberRun, Variable
 from ._paths import leaf_of, placed
 from ._spec import SweepSpec

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from .._checks import check_choice, check_finite
+from .._identity import describe, fingerprint
 from .._types import ArrayLike
 from ..schedules import AbstractStage
-from ._fingerprint import describe, fingerprint
 from ._paths import check_schedule_values, full_path, is_schedule_path, placed
 
 __all__ = ["Block", "Range", "SweepSpec", "grid", "random_search", "sobol"]

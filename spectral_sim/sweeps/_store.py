@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from .._extras import require
-from ._fingerprint import difference
+from .._identity import difference
 from ._folder import StoreError, open_folder
 from ._plan import Plan
 
