@@ -74,7 +74,12 @@ def disturbed(problem: Any) -> Any:
     if isinstance(problem, ss.ModalProblem):
         energies = problem.energies * jnp.asarray(rng.uniform(0.3, 3.0, problem.energies.shape), problem.dtype)
         return ss.ModalProblem(
-            problem.eigenvalues, energies, problem.multiplicity, index=problem.index, law=problem.law
+            problem.eigenvalues,
+            energies,
+            problem.multiplicity,
+            index=problem.index,
+            law=problem.law,
+            floor=problem.floor,
         )
     sets = {name: getattr(problem, name) for name in ("eval_features", "eval_targets", "eval_mass", "groups")}
     moved = rng.normal(size=problem.initial_parameters.shape)
