@@ -17,20 +17,21 @@ MAX_LINES = 400
 # From the bottom up. A module imports from its own part and from the layers listed before its own, never from a
 # neighbour in the same layer.
 LAYERS = (
-    {"_types", "_version", "_extras"},
+    {"_types", "_version", "_extras", "_code", "_schema"},
+    {"_identity"},
     {"_checks"},
     {"_registry", "_state", "_tables"},
     {"_times", "numerics"},
     {"problems"},
     {"_observation", "_status"},
     {"schedules", "dynamics"},
-    {"_save", "_trajectory", "_ask"},
+    {"_save", "_trajectory", "_ask", "_clock"},
     {"_loop"},
     {"_simulate"},
     {"bounds", "analysis"},
     {"learning"},
     {"sweeps"},
-    {"report"},
+    {"report", "testing"},
     {"benchmark"},
     {"cli"},
 )

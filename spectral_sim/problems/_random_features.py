@@ -1,8 +1,10 @@
 """Random features on a power law: what a model of finite width can learn, and how fast."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from .._checks import check_choice, check_positive, check_whole, is_concrete
 from .._types import Array, PRNGKeyArray, as_inexact
 from ..numerics import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
+from ._law import AbstractLaw
 from ._modal import ModalProblem
 
 _METHODS = ("equivalent", "draw")
@@ -34,9 +37,9 @@ def random_features(
     range is never learnt. It is the floor of the problem, and to SGD it is label noise of twice that variance.
 
     "equivalent" takes the deterministic equivalent of that kernel, which the mean over many W approaches as the width
-    grows: within 1.5% of the loss at width 200, and 6% at width 50. Its spectrum is continuous, and `nodes` entries with
-    multiplicities stand for it. It is differentiable in alpha, beta and width, which may be traced and need not be
-    whole. "draw" takes one W, and has `width` plain modes.
+    grows: within 1.5% of the loss at width 200, and 6% at width 50. Its spectrum is continuous, and `nodes` entries
+    with multiplicities stand for it. It is differentiable in alpha, beta and width, which may be traced and need not
+    be whole. "draw" takes one W, and has `width` plain modes.
 
     Arguments:
         alpha: eigenvalue exponent, scalar, positive.
@@ -65,8 +68,8 @@ def random_features(
     check_positive("width", width, "give a number of features")
     if is_concrete(width) and not 1 <= np.max(np.asarray(width)) < num_modes:
         raise ValueError(
-            f"width is {np.max(np.asarray(width)):g} and num_modes={num_modes:g}: features are fewer than the modes that "
-            "they mix; give a width from 1 to num_modes - 1, or power_law(...) for every mode by itself."
+            f"width is {np.max(np.asarray(width)):g} and num_modes={num_modes:g}: features are fewer than the modes "
+            "that they mix; give a width from 1 to num_modes - 1, or power_law(...) for every mode by itself."
         )
     alpha, beta, width = as_inexact(alpha), as_inexact(beta), as_inexact(width)
     if method == "draw":
@@ -77,8 +80,50 @@ def random_features(
     check_whole("nodes", nodes, f"give at least {_FEWEST_NODES}")
     if nodes < _FEWEST_NODES:
         raise ValueError(f"nodes={nodes} is too few for the leading eigenvalues: give at least {_FEWEST_NODES}.")
-    eigenvalues, multiplicity, energies, unlearnable = _equivalent(int(num_modes), int(nodes), alpha, beta, width)
-    return ModalProblem(eigenvalues, energies, multiplicity, floor=unlearnable / 2, noise_variance=unlearnable)
+    return FeatureLaw(alpha, beta, width, int(num_modes), int(nodes)).problem()
+
+
+class FeatureLaw(AbstractLaw):
+    """The deterministic equivalent of random features, as `random_features` makes it.
+
+    Arguments:
+        alpha: eigenvalue exponent of the data.
+        beta: energy exponent of the target.
+        width: number of features.
+        num_modes: number of modes of the data.
+        nodes: number of entries.
+    """
+
+    alpha: Float[Array, ""]
+    beta: Float[Array, ""]
+    width: Float[Array, ""]
+    num_modes: int = eqx.field(static=True)
+    nodes: int = eqx.field(static=True)
+
+    def problem(self) -> ModalProblem:
+        """The problem of this law."""
+        eigenvalues, multiplicity, energies, unlearnable = _equivalent(
+            self.num_modes, self.nodes, self.alpha, self.beta, self.width
+        )
+        return ModalProblem(
+            eigenvalues, energies, multiplicity, law=self, floor=unlearnable / 2, noise_variance=unlearnable
+        )
+
+    def numbers(self) -> dict[str, Array]:
+        return {"alpha": self.alpha, "beta": self.beta, "width": self.width}
+
+    def check_number(self, name: str, values: ArrayLike) -> None:
+        if np.min(values) <= 0 or (name == "width" and not 1 <= np.min(values) <= np.max(values) < self.num_modes):
+            limits = f"from 1 to {self.num_modes - 1}" if name == "width" else "above 0"
+            raise ValueError(f"ranges from {np.min(values):.6g} to {np.max(values):.6g}: give values {limits}.")
+
+    def rebuilt(self, problem: ModalProblem, values: dict[str, Any]) -> ModalProblem:
+        """Every entry depends on every number."""
+        changed = {name: jnp.asarray(value, problem.dtype) for name, value in values.items()}
+        return dataclasses.replace(self, **changed).problem()
+
+    def refined(self, problem: ModalProblem) -> ModalProblem:
+        return dataclasses.replace(self, nodes=2 * self.nodes).problem()
 
 
 def _drawn(alpha: Array, beta: Array, num_modes: int, width: Array, key: PRNGKeyArray | None) -> ModalProblem:
