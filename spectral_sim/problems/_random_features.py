@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_choice, check_positive, check_whole, is_concrete
-from .._types import Array, PRNGKeyArray, as_inexact
+from .._types import Array, ArrayLike, Float, PRNGKeyArray, as_inexact
 from ..numerics import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
 from ._law import AbstractLaw
 from ._modal import ModalProblem
