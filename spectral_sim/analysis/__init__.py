@@ -3,6 +3,7 @@
 Functions that refuse bad input compute on the host, in float64; what they share with sweeps runs inside jit too.
 """
 
+from ._compute_frontier import ComputeExponents, ComputeFrontier, compute_exponents, compute_frontier
 from ._cost import (
     CurationCost,
     check_prices,
@@ -20,6 +21,8 @@ from ._speedup import Speedup, speedup
 from ._time_to_loss import time_to_loss
 
 __all__ = [
+    "ComputeExponents",
+    "ComputeFrontier",
     "CrossoverTime",
     "CurationCost",
     "ExponentFit",
@@ -27,6 +30,8 @@ __all__ = [
     "Race",
     "Speedup",
     "check_prices",
+    "compute_exponents",
+    "compute_frontier",
     "crossing_times",
     "crossover_time",
     "curation_cost",
