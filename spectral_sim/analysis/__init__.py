@@ -16,6 +16,7 @@ from ._cost import (
 from ._curve import inside
 from ._exponent import ExponentFit, NoPowerLawError, fit_exponent, local_exponent
 from ._frontier import CrossoverTime, crossover_time, frontier, teacher_frontier
+from ._generations import Generations, generations
 from ._readings import Race, crossing_times, interpolated, line_fit, meeting, race
 from ._speedup import Speedup, speedup
 from ._time_to_loss import time_to_loss
@@ -27,6 +28,7 @@ __all__ = [
     "CurationCost",
     "ExponentFit",
     "NoPowerLawError",
+    "Generations",
     "Race",
     "Speedup",
     "check_prices",
@@ -37,6 +39,7 @@ __all__ = [
     "curation_cost",
     "fit_exponent",
     "frontier",
+    "generations",
     "inside",
     "interpolated",
     "line_fit",
