@@ -15,6 +15,7 @@ from ._cost import (
 )
 from ._curve import inside
 from ._exponent import ExponentFit, NoPowerLawError, fit_exponent, local_exponent
+from ._finite_data import FiniteData, finite_data, ridge_regression
 from ._frontier import CrossoverTime, crossover_time, frontier, teacher_frontier
 from ._generations import Generations, generations
 from ._readings import Race, crossing_times, interpolated, line_fit, meeting, race
@@ -28,6 +29,7 @@ __all__ = [
     "CurationCost",
     "ExponentFit",
     "NoPowerLawError",
+    "FiniteData",
     "Generations",
     "Race",
     "Speedup",
@@ -37,6 +39,7 @@ __all__ = [
     "crossing_times",
     "crossover_time",
     "curation_cost",
+    "finite_data",
     "fit_exponent",
     "frontier",
     "generations",
@@ -47,6 +50,7 @@ __all__ = [
     "meeting",
     "race",
     "refresh_costs",
+    "ridge_regression",
     "scoring_charges",
     "speedup",
     "step_charge",
