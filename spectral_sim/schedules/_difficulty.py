@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from .._types import Array, Float
+from ..numerics import row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
 __all__ = ["difficulty", "leverage"]
@@ -22,8 +23,8 @@ def difficulty(problem: AbstractProblem) -> Float[Array, "weights"]:
         return 1 / problem.eigenvalues
     assert isinstance(problem, OperatorProblem)
     weighted = problem.example_mass[:, None] * problem.features
-    covariance = problem.features.T @ weighted
-    probe = jnp.linalg.solve(_ridged(covariance), weighted.T @ problem.targets)
+    covariance = sum_rows(row_product, problem.features, weighted)
+    probe = jnp.linalg.solve(_ridged(covariance), sum_rows(row_product, weighted, problem.targets))
     return problem.per_weight(jnp.sum((problem.targets - problem.features @ probe) ** 2, axis=1))
 
 
@@ -33,7 +34,7 @@ def leverage(problem: OperatorProblem) -> Float[Array, "weights"]:
     Source:
         Alaoui and Mahoney, Fast Randomized Kernel Ridge Regression with Statistical Guarantees (2015).
     """
-    covariance = problem.features.T @ (problem.example_mass[:, None] * problem.features)
+    covariance = sum_rows(row_product, problem.features, problem.example_mass[:, None] * problem.features)
     solved = jnp.linalg.solve(_ridged(covariance), problem.features.T)
     return problem.per_weight(jnp.sum(problem.features.T * solved, axis=0))
 

@@ -50,7 +50,7 @@ class PolicySchedule(AbstractStage):
         check_cap(cap)
         check_positive("width", width)
         check_positive("depth", depth)
-        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=jax.nn.tanh, key=key), cap)
+        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=_bend, key=key), cap)
 
     def init(self, problem: Any) -> Any:
         if isinstance(problem, ModalProblem):
@@ -74,6 +74,11 @@ class PolicySchedule(AbstractStage):
         log_weight = depth + jax.vmap(self.network)(inputs * scale)
         score = score_of(log_weight)
         return within(score, observation.mass, self.cap), (drive, log_trace, log_time, now)
+
+
+def _bend(value):
+    """A function of this module, so that a policy can be pickled: JAX's own are wrapped and cannot."""
+    return jnp.tanh(value)
 
 
 def _bounded(log_value):

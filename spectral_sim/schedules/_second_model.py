@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
 from .._types import Array, Float
-from ..numerics import log_or_minus_inf, phi1_eigh
+from ..numerics import log_or_minus_inf, phi1_eigh, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
 from ._base import stage_name
 
@@ -101,7 +101,8 @@ def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> T
         return Trained(problem.energies * jnp.exp(-2 * decay), None, decay)
     assert isinstance(problem, OperatorProblem)
     weighted = problem.example_mass[:, None] * model
-    residual = problem.targets - model @ phi1_eigh(model.T @ weighted, weighted.T @ problem.targets, time)
+    matrix, drive = sum_rows(row_product, model, weighted), sum_rows(row_product, weighted, problem.targets)
+    residual = problem.targets - model @ phi1_eigh(matrix, drive, time)
     energy = squared(problem, residual)
     start = log_or_minus_inf(squared(problem, problem.targets))
     return Trained(energy, residual, progress(start, log_or_minus_inf(energy)))
