@@ -50,7 +50,8 @@ class PolicySchedule(AbstractStage):
         check_cap(cap)
         check_positive("width", width)
         check_positive("depth", depth)
-        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=_bend, key=key), cap)
+        functions = {"activation": _bend, "final_activation": _as_it_is}
+        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, key=key, **functions), cap)
 
     def init(self, problem: Any) -> Any:
         if isinstance(problem, ModalProblem):
@@ -76,9 +77,13 @@ class PolicySchedule(AbstractStage):
         return within(score, observation.mass, self.cap), (drive, log_trace, log_time, now)
 
 
+# Functions of this module, so that a policy can be pickled: those of JAX are wrapped, Equinox has a lambda for a default.
 def _bend(value):
-    """A function of this module, so that a policy can be pickled: JAX's own are wrapped and cannot."""
     return jnp.tanh(value)
+
+
+def _as_it_is(value):
+    return value
 
 
 def _bounded(log_value):
