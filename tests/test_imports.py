@@ -31,7 +31,7 @@ LAYERS = (
     {"bounds", "analysis"},
     {"learning"},
     {"sweeps"},
-    {"report"},
+    {"report", "testing"},
     {"benchmark"},
     {"cli"},
 )

@@ -40,6 +40,7 @@ def some_weights(problem, intervals, seed=0):
 class Given(ss.AbstractStage):
     """Weights read from a table."""
 
+    kind = "allocate"
     closed_loop = False
     values: ss.PerRefresh
 
