@@ -134,7 +134,7 @@ class ShellTransport(AbstractDynamics):
             time=time,
             energy=energy,
             log_energy=log_or_minus_inf(energy),
-            loss=0.5 * jnp.sum(state.content),
+            loss=problem.floor + 0.5 * jnp.sum(state.content),
             state=state,
         )
 

@@ -102,6 +102,8 @@ class WaterFilling(AbstractStage):
 class TopFraction(AbstractStage):
     """Equal score on the part of the mass with the largest signal, none on the rest.
 
+    Entries of equal signal at the border share what is left for them.
+
     Arguments:
         fraction: mass kept, in (0, 1].
     """

@@ -110,7 +110,10 @@ def test_every_dynamics_has_an_example():
     public = {
         name
         for name, value in vars(package).items()
-        if inspect.isclass(value) and issubclass(value, ss.AbstractDynamics) and value is not ss.AbstractDynamics
+        if not name.startswith("_")
+        and inspect.isclass(value)
+        and issubclass(value, ss.AbstractDynamics)
+        and value is not ss.AbstractDynamics
     }
     assert public == set(EXAMPLES)
     assert all(hasattr(ss, name) for name in public)
@@ -152,6 +155,20 @@ def test_contract(name, kind):
     again = run(name, problem, firsts(name), save=save, key=jax.random.key(4))
     same = np.array_equal(again.loss, base.loss)
     assert same == (not EXAMPLES[name].build(**firsts(name)).needs_key)
+
+
+@pytest.mark.parametrize(("name", "kind"), FIRST)
+def test_looking_at_a_learner_does_not_change_it(name, kind):
+    problem, dynamics = make_problem(kind), EXAMPLES[name].build(**firsts(name))
+    if dynamics.clock == "steps":
+        dynamics, _ = dynamics.on_steps(np.array([0, 2]))
+    span = jnp.asarray(2) if dynamics.clock == "steps" else jnp.asarray(1.6)
+    state = dynamics.init(problem)
+    for time in (0.0, 1.6):
+        for _ in range(2):
+            seen = dynamics.observe(problem, state, jnp.asarray(time))
+            chex.assert_trees_all_equal(seen.state, state)
+        state = dynamics.advance(problem, state, jnp.ones_like(problem.mass), span, key_for(name))
 
 
 @pytest.mark.parametrize(("name", "kind"), FIRST)
