@@ -157,7 +157,10 @@ def _advance(operands):
     dynamics, problem, state, weights, duration, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
     verdict = dynamics.check(problem, state, weights, duration)
-    observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, duration, key), time))
+    after = dynamics.advance(problem, state, weights, duration, key)
+    if verdict is None:
+        verdict = dynamics.verify(problem, state, after, weights)
+    observed = _strip(dynamics.observe(problem, after, time))
     code = _finite(observed)
     if verdict is not None:
         limit = without_derivative(jnp.asarray(verdict.limit, observed.loss.dtype))

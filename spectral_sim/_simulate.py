@@ -69,6 +69,7 @@ def simulate(
     if dynamics is None:
         dynamics = _default_dynamics(problem)
     dynamics.validate(problem)
+    schedule.validate(problem)
     if dynamics.needs_key and key is None:
         raise ValueError(f"{type(dynamics).__name__} draws random numbers: pass simulate(key=jax.random.key(0)).")
     # differences are taken in float64 where possible: on a long grid float32 times lose an interval's digits

@@ -63,6 +63,10 @@ class AbstractDynamics(eqx.Module):
         """Whether `advance` can run the interval; None where it always can, and nothing is compiled for it."""
         return None
 
+    def verify(self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]) -> Verdict | None:
+        """Whether what `advance` made of a state can be true; None where that is not looked at."""
+        return None
+
 
 def require(problem: Any, kind: type, dynamics: AbstractDynamics) -> None:
     """Raise unless `problem` is of the kind that `dynamics` advances."""

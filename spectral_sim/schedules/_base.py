@@ -40,6 +40,10 @@ class AbstractStage(eqx.Module):
     def init(self, problem: Any) -> PyTree:
         """State before the first refresh, a pytree of arrays (None for none). Unsuited problems are refused here."""
 
+    def validate(self, problem: Any) -> None:
+        """Raise or warn of what a run would not show, before anything is compiled; values may be looked at."""
+        return None
+
     @abc.abstractmethod
     def __call__(
         self, signal: Float[Array, "weights"], observation: Observation, state: PyTree

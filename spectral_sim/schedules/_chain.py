@@ -41,6 +41,10 @@ class Chain(AbstractStage):
     def needs_key(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return any(stage.needs_key for stage in self.stages)
 
+    def validate(self, problem) -> None:
+        for stage in self.stages:
+            stage.validate(problem)
+
     def init(self, problem) -> PyTree:
         return tuple(stage.init(problem) for stage in self.stages)
 
