@@ -32,6 +32,6 @@ MEANING = {
     "negative time or a ratio below 1",
     Status.TOO_MANY_STEPS: "the interval takes more steps than the dynamics allows; the longest that it can run is "
     "{limit}: refresh more often, or allow more steps",
-    Status.LOSS_ROSE: "the training loss rose over an interval, which gradient flow under the weights held there cannot "
-    "do: rounding has taken over; use float64, or scale the features so that duration times trace is smaller",
+    Status.LOSS_ROSE: "the training loss rose over an interval, which gradient flow under held weights cannot do: "
+    "rounding has taken over; use float64, or scale the features so that duration times trace is smaller",
 }

@@ -50,8 +50,8 @@ class PolicySchedule(AbstractStage):
         check_cap(cap)
         check_positive("width", width)
         check_positive("depth", depth)
-        functions = {"activation": _bend, "final_activation": _as_it_is}
-        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, key=key, **functions), cap)
+        network = eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=_bend, final_activation=_as_it_is, key=key)
+        return cls(network, cap)
 
     def init(self, problem: Any) -> Any:
         if isinstance(problem, ModalProblem):
@@ -77,7 +77,7 @@ class PolicySchedule(AbstractStage):
         return within(score, observation.mass, self.cap), (drive, log_trace, log_time, now)
 
 
-# Functions of this module, so that a policy can be pickled: those of JAX are wrapped, Equinox has a lambda for a default.
+# Functions of this module, so that a policy can be pickled: those of JAX are wrapped, the default is a lambda.
 def _bend(value):
     return jnp.tanh(value)
 

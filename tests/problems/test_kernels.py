@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise
 
+import spectral_sim as ss
 from spectral_sim.problems._kernels import RBF, ArcCosine, Linear, feature_map
 
 KERNELS = [Linear(), RBF(), ArcCosine(0), ArcCosine(1), ArcCosine(0, depth=2), ArcCosine(1, depth=3)]
