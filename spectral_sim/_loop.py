@@ -148,8 +148,10 @@ def _advance(operands):
     """Hold the weights over the interval and look at the learner after it."""
     dynamics, problem, state, weights, span, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
-    found = verdict(dynamics, dynamics.check(problem, state, weights, span), problem.dtype)
-    observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, span, key), time))
+    after = dynamics.advance(problem, state, weights, span, key)
+    seen = *dynamics.check(problem, state, weights, span), *dynamics.verify(problem, state, after, weights)
+    found = verdict(dynamics, seen, problem.dtype)
+    observed = _strip(dynamics.observe(problem, after, time))
     code = _finite(observed)
     if found is not None:
         code = jnp.where(found.code == Status.OK, code, found.code)

@@ -68,6 +68,7 @@ def simulate(
     if dynamics is None:
         dynamics = problem.default_dynamics()
     dynamics.validate(problem)
+    schedule.validate(problem)
     if dynamics.needs_key and key is None:
         raise ValueError(f"{type(dynamics).__name__} draws random numbers: pass simulate(key=jax.random.key(0)).")
     dynamics, clock = run_clock(dynamics, times, problem.dtype)

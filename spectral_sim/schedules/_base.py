@@ -75,6 +75,10 @@ class AbstractStage(eqx.Module):
         Unsuited problems are refused here. Structure, shapes and dtypes stay; inexact leaves take the problem's dtype.
         """
 
+    def validate(self, problem: Any) -> None:
+        """Raise or warn of what a run would not show, before anything is compiled; values may be looked at."""
+        return None
+
     @abc.abstractmethod
     def __call__(
         self, signal: Float[Array, "weights"], observation: Observation, state: PyTree

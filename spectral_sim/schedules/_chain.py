@@ -47,6 +47,10 @@ class Chain(AbstractStage):
     def constants(self) -> PyTree:  # pyright: ignore[reportIncompatibleVariableOverride]
         return tuple(stage.constants for stage in self.stages)
 
+    def validate(self, problem) -> None:
+        for stage in self.stages:
+            stage.validate(problem)
+
     def init(self, problem) -> PyTree:
         return tuple(begin_state(stage, problem) for stage in self.stages)
 
