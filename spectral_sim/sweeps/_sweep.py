@@ -91,8 +91,9 @@ def sweep(
 ) -> Any:
     """Run every row of a spec and reduce each to a few numbers, in chunks through one compiled program.
 
-    Rows are split over all local devices. With a store, every chunk is committed as it is finished; whatever stops the
-    sweep, the same call goes on from there and gives the same table.
+    Rows are split over all local devices. Results do not depend on the size of chunks, the number of devices or the
+    engine beyond rounding: with others, the last digits may differ. With a store, every chunk is committed as it is
+    finished; whatever stops the sweep, the same call goes on from there and, on the same devices, gives the same table.
 
     Arguments:
         problem: what is to be learnt.

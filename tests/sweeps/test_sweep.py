@@ -135,6 +135,14 @@ def test_a_schedule_that_does_not_suit_is_refused_before_anything_is_written(tmp
     assert not (tmp_path / "store" / "manifest.json").exists()
 
 
+def test_the_size_of_chunks_does_not_matter_beyond_rounding():
+    """Sizes that leave a row over, leave none, or hold every row."""
+    tables = [ss.sweep(PROBLEM, SPEC, TIMES, metrics=METRICS, chunk_size=n, engine=QUICKLY) for n in (2, 5, 15)]
+    for table in tables[1:]:
+        for name in table.data_vars:
+            np.testing.assert_allclose(table[name], tables[0][name], rtol=1e-11, atol=1e-14, err_msg=name)
+
+
 def test_one_device_and_eight_give_the_same_table():
     script = """
 import json, jax, numpy as np
