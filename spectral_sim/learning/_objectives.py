@@ -15,9 +15,9 @@ from .._types import Array, Float, as_inexact
 
 
 class AbstractObjective(eqx.Module):
-    """A number to be made small.
+    """A number to be made small, which does not fall where a loss of the run rises.
 
-    Class attributes to override:
+    Required: `__call__`. Class attributes that may be overridden:
         needs_weights: whether the value depends on `save_costs` records, not on the loss curve alone.
         measures: what it is the logarithm of, "loss" or "time".
     """
@@ -25,9 +25,14 @@ class AbstractObjective(eqx.Module):
     needs_weights: ClassVar[bool] = False
     measures: ClassVar[str] = "loss"
 
-    @abc.abstractmethod
     def check(self, times: np.ndarray, floor: float) -> None:
         """Raise before a long search if it cannot be evaluated on `times`, or never met above the reachable `floor`."""
+        return None
+
+    @property
+    def plain(self) -> "AbstractObjective":
+        """The objective without penalties, by which schedules are compared with each other and with a bound."""
+        return self
 
     @abc.abstractmethod
     def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
@@ -36,9 +41,6 @@ class AbstractObjective(eqx.Module):
 
 class TerminalLogLoss(AbstractObjective):
     """Log loss at the end of the run: one horizon."""
-
-    def check(self, times, floor):
-        return None
 
     def __call__(self, trajectory):
         return jnp.log(trajectory.loss[-1])
@@ -124,6 +126,10 @@ class Penalised(AbstractObjective):
     @property
     def measures(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.objective.measures
+
+    @property
+    def plain(self):
+        return self.objective.plain
 
     def check(self, times, floor):
         for name in ("divergence", "smoothness", "sample_size", "scoring"):

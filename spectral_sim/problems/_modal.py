@@ -1,5 +1,6 @@
 """Modal problems: weights act on each mode of the operator by itself."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, cast
 
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ class ModalProblem(AbstractProblem):
     """A spectrum and the residual energy in each mode at the start.
 
     Mode k decays as E_k(t) = E_k(0) exp(-2 u_k(t)) with progress u_k = int lam_k w_k ds; the loss is
-    1/2 sum_k m_k E_k.
+    floor + 1/2 sum_k m_k E_k.
 
     Arguments:
         eigenvalues: lam_k, shape (modes,), descending and non-negative, per unit of time.
@@ -27,9 +28,11 @@ class ModalProblem(AbstractProblem):
         index: mode number of each entry, shape (modes,), ascending; the middle of the modes that an entry stands for
             if None (1, 2, ... for plain modes). Smooth bases and band limits are functions of it.
         law: the power law that the entries were drawn from, if any; lets `quadrature_error` build a doubled rule.
+        floor: loss that no training removes, scalar, not negative; part of every loss recorded.
 
     Raises:
-        ValueError: mismatched shapes, unsorted or negative eigenvalues, negative energies, or nothing to learn.
+        ValueError: mismatched shapes, unsorted or negative eigenvalues, negative energies or floor, or nothing to
+            learn.
     """
 
     eigenvalues: Float[Array, "modes"]
@@ -37,6 +40,7 @@ class ModalProblem(AbstractProblem):
     multiplicity: Float[Array, "modes"]
     index: Float[Array, "modes"]
     law: PowerLaw | None
+    floor: Float[Array, ""]
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class ModalProblem(AbstractProblem):
         *,
         index: ArrayLike | None = None,
         law: PowerLaw | None = None,
+        floor: ArrayLike = 0.0,
     ):
         check_ndim("eigenvalues", eigenvalues, 1, "modes")
         check_ndim("energies", energies, 1, "modes")
@@ -66,6 +71,9 @@ class ModalProblem(AbstractProblem):
         check_length("index", index, num_modes, f"eigenvalues with {num_modes} modes")
         self.index = as_inexact(index).astype(dtype)
         self.law = law
+        check_ndim("floor", floor, 0, "")
+        check_non_negative("floor", floor, "it is a loss")
+        self.floor = as_inexact(floor).astype(dtype)
 
     @property
     def trace(self) -> Float[Array, ""]:
@@ -86,7 +94,7 @@ class ModalProblem(AbstractProblem):
         return self.training_loss(self.energies)
 
     def training_loss(self, energy: Float[Array, "modes"]) -> Float[Array, ""]:
-        return 0.5 * jnp.sum(self.multiplicity * energy)
+        return self.floor + 0.5 * jnp.sum(self.multiplicity * energy)
 
     @property
     def num_examples(self) -> None:
@@ -144,9 +152,9 @@ class ModalProblem(AbstractProblem):
         if law is None or len(arrays) == len(values):
             return problem
         alpha, beta = (jnp.asarray(values.get(name, getattr(law, name)), self.dtype) for name in names)
-        law = PowerLaw(alpha, beta, law.max_mode, law.nodes)
+        law = dataclasses.replace(law, alpha=alpha, beta=beta)
         index = self.index  # the nodes of a rule do not depend on the exponents
-        return ModalProblem(index**-alpha, index**-beta, problem.multiplicity, index=index, law=law)
+        return ModalProblem(*law.spectrum(index), problem.multiplicity, index=index, law=law, floor=problem.floor)
 
 
 def check_spectrum(eigenvalues: ArrayLike, energies: ArrayLike) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._checks import check_finite, check_length, check_mass, check_ndim, is_concrete
 from .._types import Array, ArrayLike, Float, Int, as_inexact
+from ..numerics import group_sums
 from ._base import AbstractProblem, Bound
 from ._modal import ModalProblem
 
@@ -95,7 +96,7 @@ class OperatorProblem(AbstractProblem):
         """Base mass of examples, or of groups where the problem has them."""
         if self.groups is None:
             return self.example_mass
-        return jax.ops.segment_sum(self.example_mass, self.groups, self.num_groups)
+        return group_sums(self.example_mass, self.groups, self.num_groups)
 
     @property
     def dtype(self) -> Any:
@@ -121,7 +122,7 @@ class OperatorProblem(AbstractProblem):
         """Average values on examples over each group under the base mass; without groups they pass through."""
         if self.groups is None:
             return values
-        return jax.ops.segment_sum(self.example_mass * values, self.groups, self.num_groups) / self.mass
+        return group_sums(self.example_mass * values, self.groups, self.num_groups) / self.mass
 
     def loss(self, parameters: Float[Array, "features outputs"]) -> Float[Array, ""]:
         """Loss of `parameters` on the evaluation set."""

@@ -94,11 +94,15 @@ class WaterFilling(AbstractStage):
         depth = relative_log(jnp.where(problem.eigenvalues > 0, signal, 0))  # the others would swallow the budget
         level = water_level(depth, problem.multiplicity, problem.trace * observation.duration)
         progress = jnp.maximum(depth - level, 0) / 2
-        return per_eigenvalue(progress / observation.duration, problem), state
+        passes = observation.duration > 0  # no time passes where steps have a learning rate of zero
+        share = jnp.where(passes, progress / jnp.where(passes, observation.duration, 1), problem.eigenvalues)
+        return per_eigenvalue(share, problem), state
 
 
 class TopFraction(AbstractStage):
     """Equal score on the part of the mass with the largest signal, none on the rest.
+
+    Entries of equal signal at the border share what is left for them.
 
     Arguments:
         fraction: mass kept, in (0, 1].

@@ -8,8 +8,8 @@ import numpy as np
 
 from .._checks import check_finite, check_positive, nearest
 from .._registry import register, registered
-from ._curves import crossing_times, interpolated, line_fit
-from ._metric import AbstractMetric, Variable, chosen_rows
+from ..analysis import crossing_times, interpolated, line_fit, meeting
+from ._metric import AbstractMetric, Variable, chosen_rows, chosen_window
 from ._speedups import AnytimeSpeedup, NetSpeedup
 
 __all__ = [
@@ -96,8 +96,8 @@ class Exponent(AbstractMetric):
         }
 
     def __call__(self, run):
-        fit = line_fit(run.times, run.loss, chosen_rows("exponent", self.window, run.times))
-        return {"exponent": fit["exponent"], "exponent_stderr": fit["stderr"], "exponent_drift": fit["drift"]}
+        fit = line_fit(run.times, run.loss, chosen_window(self.window, run.times))
+        return {"exponent": fit.exponent, "exponent_stderr": fit.stderr, "exponent_drift": fit.drift}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,19 +197,9 @@ class Crossover(AbstractMetric):
         }
 
     def __call__(self, run):
-        fits, centres, errors = [], [], []
-        for window, loss in ((self.early, run.ideal_loss), (self.late, run.loss)):
-            rows = chosen_rows("crossover", window, run.times)
-            fits.append(line_fit(run.times, loss, rows))
-            centres.append(float(np.mean(np.log(run.times[rows]))))
-        first, last = fits
-        change = first["exponent"] - last["exponent"]
-        offset = first["level"] + first["exponent"] * centres[0] - last["level"] - last["exponent"] * centres[1]
-        meet = offset / change
-        for fit, centre in zip(fits, centres, strict=True):
-            errors.append(jnp.hypot(fit["level_stderr"], fit["stderr"] * (meet - centre)))
-        value = jnp.exp(meet)
-        return {"crossover": value, "crossover_stderr": value * jnp.hypot(*errors) / jnp.abs(change)}
+        ideal, own = line_fit(run.times, run.ideal_loss, self.early), line_fit(run.times, run.loss, self.late)
+        log_time, error = meeting(ideal, own)
+        return {"crossover": jnp.exp(log_time), "crossover_stderr": jnp.exp(log_time) * error}
 
 
 METRICS: dict[str, type[AbstractMetric]] = {

@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from .._identity import describe, fingerprint
 from .._simulate import simulate
+from .._status import status_legend
 from .._types import PyTree
 from .._version import __version__
 from ._metric import AbstractMetric, MemberRun, Variable
@@ -62,7 +63,10 @@ class Plan:
     def variables(self) -> dict[str, Variable]:
         """Every array of the table but the parameters."""
         found = {name: variable for metric in self.metrics for name, variable in metric.variables(self.times).items()}
-        status = Variable("0: ok; see spectral_sim.Status"), Variable("first bad refresh, -1 if none")
+        status = (
+            Variable(status_legend(() if self.dynamics is None else self.dynamics.faults)),
+            Variable("first bad refresh, -1 if none"),
+        )
         return {**found, "status": status[0], "refresh": status[1]}
 
     @functools.cached_property

@@ -17,7 +17,8 @@ from helpers import KINDS, QUICK, make_problem, quickly
 import spectral_sim as ss
 from spectral_sim import dynamics as package
 
-TIMES = 0.8 * np.array([0.0, 1, 3, 4, 12, 25])
+GRIDS = {"time": 0.8 * np.array([0.0, 1, 3, 4, 12, 25]), "steps": 8 * np.array([0, 1, 3, 4, 12, 25])}
+LENGTH = 6
 KEY = jax.random.key(3)
 
 
@@ -92,9 +93,14 @@ def key_for(name):
     return KEY if EXAMPLES[name].build(**firsts(name)).needs_key else None
 
 
-def run(name, problem, leaves, power=0.6, times=TIMES, **options):
+def grid_for(name):
+    return GRIDS[EXAMPLES[name].build(**firsts(name)).clock]
+
+
+def run(name, problem, leaves, power=0.6, times=None, **options):
     """A closed loop, so that weights depend on what the dynamics shows."""
     dynamics = EXAMPLES[name].build(**leaves)
+    times = GRIDS[dynamics.clock] if times is None else times
     options = {"key": key_for(name), "throw": False} | options
     schedule = ss.chain(ss.proportional(power), ss.clip(0.1, 4.0))
     return ss.simulate(problem, schedule, times, dynamics=dynamics, **options)
@@ -104,7 +110,10 @@ def test_every_dynamics_has_an_example():
     public = {
         name
         for name, value in vars(package).items()
-        if inspect.isclass(value) and issubclass(value, ss.AbstractDynamics) and value is not ss.AbstractDynamics
+        if not name.startswith("_")
+        and inspect.isclass(value)
+        and issubclass(value, ss.AbstractDynamics)
+        and value is not ss.AbstractDynamics
     }
     assert public == set(EXAMPLES)
     assert all(hasattr(ss, name) for name in public)
@@ -124,7 +133,8 @@ def test_contract(name, kind):
     assert (base.status, base.refresh) == (ss.Status.OK, -1)
     assert np.isnan(base.limit)
     chex.assert_type([base.times, base.loss, base.limit, *base.saved], jnp.float64)
-    chex.assert_shape([weights, energy, log_energy], (len(TIMES), *problem.mass.shape))
+    assert (base.steps is None) == (EXAMPLES[name].build(**firsts(name)).clock == "time")
+    chex.assert_shape([weights, energy, log_energy], (LENGTH, *problem.mass.shape))
     np.testing.assert_allclose(weights @ np.asarray(problem.mass), 1, atol=1e-12)
     assert np.all(energy >= 0)
     np.testing.assert_allclose(np.exp(log_energy), energy, rtol=1e-12, atol=1e-300)
@@ -148,6 +158,20 @@ def test_contract(name, kind):
 
 
 @pytest.mark.parametrize(("name", "kind"), FIRST)
+def test_looking_at_a_learner_does_not_change_it(name, kind):
+    problem, dynamics = make_problem(kind), EXAMPLES[name].build(**firsts(name))
+    if dynamics.clock == "steps":
+        dynamics, _ = dynamics.on_steps(np.array([0, 2]))
+    span = jnp.asarray(2) if dynamics.clock == "steps" else jnp.asarray(1.6)
+    state = dynamics.init(problem)
+    for time in (0.0, 1.6):
+        for _ in range(2):
+            seen = dynamics.observe(problem, state, jnp.asarray(time))
+            chex.assert_trees_all_equal(seen.state, state)
+        state = dynamics.advance(problem, state, jnp.ones_like(problem.mass), span, key_for(name))
+
+
+@pytest.mark.parametrize(("name", "kind"), FIRST)
 def test_jit_vmap_and_loop_agree(name, kind):
     problem, base = make_problem(kind), firsts(name)
     members = [base] + [base | {leaf: values[1]} for leaf, values in EXAMPLES[name].leaves.items()]
@@ -159,7 +183,7 @@ def test_jit_vmap_and_loop_agree(name, kind):
     together = jax.jit(jax.vmap(loss), compiler_options=QUICK)(jax.tree.map(lambda *x: jnp.stack(x), *members), power)
     np.testing.assert_allclose(together, np.stack(looped), rtol=1e-9)
     with jax.disable_jit():
-        eager = run(name, problem, base, 0.4, times=TIMES[:3]).loss
+        eager = run(name, problem, base, 0.4, times=grid_for(name)[:3]).loss
     np.testing.assert_allclose(eager, looped[0][:3], rtol=1e-9)
 
 
@@ -173,7 +197,8 @@ def test_an_interval_may_be_cut_in_two(name, kind):
     def state(times):
         return ss.simulate(problem, schedule, times, dynamics=dynamics, save=lambda o, w: o.energy).saved[-1]
 
-    parts, whole = state([0.0, 0.8, 8.0]), state([0.0, 8.0])
+    start, first, last = grid_for(name)[[0, 1, 4]]
+    parts, whole = state([start, first, last]), state([start, last])
     np.testing.assert_allclose(parts, whole, rtol=1e-9, atol=1e-14)
 
 
@@ -193,7 +218,7 @@ def test_float32_stays_float32(name, kind):
 @pytest.mark.parametrize(("name", "kind"), TUNABLE)
 def test_constant_tables_equal_plain_values(name, kind):
     problem, plain = make_problem(kind), firsts(name)
-    tables = {leaf: ss.PerRefresh(np.full(len(TIMES), value)) for leaf, value in plain.items()}
+    tables = {leaf: ss.PerRefresh(np.full(LENGTH, value)) for leaf, value in plain.items()}
     expected, tabled = quickly(lambda: [run(name, problem, leaves).loss for leaves in (plain, tables)])
     np.testing.assert_allclose(tabled, expected, rtol=1e-13)
 
@@ -203,7 +228,7 @@ def test_gradients(name, kind):
     """Reverse mode of every adjoint against forward mode and differences, in every leaf and in the schedule."""
     problem = make_problem(kind)
     leaves = jax.tree.map(lambda x: jnp.asarray(x, float), firsts(name) | {"power": 0.6})
-    score = np.random.default_rng(1).normal(size=len(TIMES) - 1)
+    score = np.random.default_rng(1).normal(size=LENGTH - 1)
 
     def objective(leaves, adjoint=None):
         loss = run(
@@ -218,7 +243,7 @@ def test_gradients(name, kind):
     for leaf in leaves:
         for each in reverse:
             np.testing.assert_allclose(each[leaf], forward[leaf], rtol=1e-9, err_msg=leaf)
-        step = 1e-6 * leaves[leaf]  # so short that an interval stays a whole number of steps
+        step = 1e-6 * leaves[leaf]
         at = [float(value(leaves | {leaf: leaves[leaf] + i * step})) for i in (-1, 1)]
         np.testing.assert_allclose((at[1] - at[0]) / (2 * step), forward[leaf], rtol=1e-6, atol=1e-8, err_msg=leaf)
         assert (abs(forward[leaf]) > 1e-3) == (leaf not in EXAMPLES[name].flat), leaf
@@ -243,7 +268,7 @@ def test_a_member_that_fails_spoils_no_other(name, kind):
     def loss(scale):
         dynamics = EXAMPLES[name].build(**firsts(name))
         weights = ss.static_weights(jnp.append(static[:-1] * scale, static[-1] * jnp.where(scale > 1.5, -1, 1)))
-        return ss.simulate(problem, weights, TIMES, dynamics=dynamics, key=key_for(name), throw=False).loss[-1]
+        return ss.simulate(problem, weights, grid_for(name), dynamics=dynamics, key=key_for(name), throw=False).loss[-1]
 
     slope = jax.jit(jax.vmap(jax.value_and_grad(loss)), compiler_options=QUICK)
     value, gradient = slope(jnp.array([1.0, 1.2, 2.0]))
