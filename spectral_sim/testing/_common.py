@@ -17,6 +17,7 @@ from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
 __all__ = [
     "QUICK",
+    "STEPS",
     "TIMES",
     "check_gradient",
     "check_run",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 TIMES = log_times(0.1, 30.0, 6)
+STEPS = np.array([0, 3, 9, 10, 30, 90])
 QUICK: dict[str, bool | int | str] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
@@ -76,7 +78,7 @@ def check_run(problem: AbstractProblem, run: Trajectory, weights: Any, energy: A
         energy: residual energies at each refresh, shape (times, weights).
     """
     times, mass, dtype = len(run.times), np.asarray(problem.mass, np.float64), problem.dtype
-    assert run.status == Status.OK, f"the run failed: {describe_status(run.status)} at refresh {run.refresh}"
+    assert run.status == Status.OK, f"the run failed: {describe_status(run.status, run.faults)} at refresh {run.refresh}"
     assert run.refresh == -1
     chex.assert_type([run.times, run.loss, weights, energy], dtype)
     chex.assert_shape([run.times, run.loss], (times,))

@@ -15,7 +15,7 @@ from .._types import ArrayLike
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import chain, clip, proportional, static_weights
-from ._common import QUICK, TIMES, check_gradient, check_run, default_problems, nudged, simulated
+from ._common import QUICK, STEPS, TIMES, check_gradient, check_run, default_problems, nudged, simulated
 
 __all__ = ["check_dynamics"]
 
@@ -25,7 +25,7 @@ PARTS = ("run", "batches", "intervals", "failures", "gradients")
 def check_dynamics(
     dynamics: AbstractDynamics,
     problem: AbstractProblem | None = None,
-    times: ArrayLike = TIMES,
+    times: ArrayLike | None = None,
     *,
     variants: Sequence[AbstractDynamics] | None = None,
     parts: Sequence[str] = PARTS,
@@ -47,7 +47,7 @@ def check_dynamics(
     Arguments:
         dynamics: the dynamics.
         problem: what it advances; if None, those of a problem with modes and one with examples that it does not refuse.
-        times: refresh grid.
+        times: refresh grid, on the clock of the dynamics; a short one if None.
         variants: the same dynamics with other settings; each of them moved a little if None.
         parts: which of these groups to check.
         exact: whether an interval may be cut in two without a change of the result.
@@ -57,6 +57,8 @@ def check_dynamics(
     Raises:
         AssertionError: an invariant does not hold; the message says which.
     """
+    if times is None:
+        times = STEPS if dynamics.clock == "steps" else TIMES
     if problem is None:
         admitted = [each for each in default_problems() if _admits(dynamics, each)]
         assert admitted, "the dynamics refuses problems with modes and problems with examples: pass the problem"
@@ -121,9 +123,10 @@ class _DynamicsCheck:
         self.looks()
 
     def looks(self) -> None:
-        """Looking is no act: what is seen of a state is the same the second time."""
+        """Looking is no act: it hands the state on, and what is seen of it is the same the second time."""
         state, time = self.dynamics.init(self.problem), jnp.zeros((), self.problem.dtype)
         first = self.dynamics.observe(self.problem, state, time)
+        chex.assert_trees_all_equal(first.state, state)
         second = self.dynamics.observe(self.problem, first.state, time)
         chex.assert_trees_all_equal(first, second)
 
