@@ -24,6 +24,7 @@ __all__ = ["describe", "difference", "fingerprint", "identity"]
 
 _SHOWN = 16  # entries of an array that are written out; longer ones are told by a hash
 _LONGEST_INT = 2**63
+_DEEPEST = 90  # descriptions are stored, and what reads them back takes so many levels and no more
 # of a class: what Python, dataclasses and abc derive from the rest
 _DERIVED = {
     "__abstractmethods__",
@@ -129,6 +130,8 @@ class _Description:
             return self._known[id(value)][1]
         if id(value) in self._inside:
             return {"cycle": getattr(value, "__qualname__", type(value).__qualname__)}
+        if len(self._inside) >= _DEEPEST:
+            raise TypeError(f"{place[:80]}... is nested deeper than {_DEEPEST} levels: {_FIX}")
         self._inside.append(id(value))
         try:
             found = self._compound(value, place)
@@ -146,7 +149,7 @@ class _Description:
         if array.dtype.hasobject:
             return {"objects": list(array.shape), "values": self.of(array.ravel().tolist(), place)}
         short = {"values": array.tolist()} if array.size <= _SHOWN and array.dtype.kind in "biuf" else {}
-        return {"dtype": str(array.dtype), "shape": list(array.shape), "sha256": _sha(array.tobytes()), **short}
+        return {"dtype": str(array.dtype), "shape": list(np.shape(value)), "sha256": _sha(array.tobytes()), **short}
 
     def _compound(self, value: Any, place: str) -> Any:
         if isinstance(value, types.FunctionType):
@@ -164,7 +167,7 @@ class _Description:
             return {"property": [self.of(part, place) for part in (value.fget, value.fset, value.fdel)]}
         if isinstance(value, functools.cached_property):
             return {"cached_property": self.of(value.func, place)}
-        if isinstance(value, types.ModuleType):
+        if isinstance(value, types.ModuleType | Iterator):  # an iterator is another one each time that it is asked
             raise self._refused(value, place)
         if dataclasses.is_dataclass(value):
             return {**self._typed(value, place), **self._fields(value, place)}

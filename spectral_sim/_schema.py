@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 Schema = Callable[[Any, str], Any]
-_DEEPEST = 100  # levels of plain values
+_DEEPEST = 250  # levels of plain values
 _SHOWN = 60  # characters of a value in a message
 
 

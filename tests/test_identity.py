@@ -135,6 +135,7 @@ VARIED = {
     "network": lambda value: eqx.nn.MLP(2, 1, int(10 * value), 1, key=jax.random.key(0)),
     "dtype": lambda value: np.zeros(3, np.float32 if value < 2 else np.float64),
     "shape": lambda value: np.zeros((6, 1) if value < 2 else (3, 2)),
+    "no axis": lambda value: np.zeros(() if value < 2 else (1,)),
     "objects": lambda value: np.array([value, None], object),
 }
 

@@ -1,7 +1,7 @@
 """What the loop asks of a dynamics."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -24,6 +24,7 @@ class AbstractDynamics(eqx.Module):
         clock: "time", or "steps" for dynamics that take steps: their refresh grid counts them.
         faults: what may be wrong during a run, one string for each entry that `check` returns: a few words, a colon and
             a sentence, in which "{limit}" stands for the number that `check` gives.
+        ranges: by field (low, high), each a number or None, between which a search keeps it.
     """
 
     adjoint: ClassVar[str] = "checkpointed"
@@ -31,6 +32,7 @@ class AbstractDynamics(eqx.Module):
     jumps: ClassVar[bool] = False
     clock: ClassVar[str] = "time"
     faults: ClassVar[tuple[str, ...]] = ()
+    ranges: ClassVar[Mapping[str, tuple[float | None, float | None]]] = {}
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:

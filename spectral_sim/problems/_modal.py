@@ -1,6 +1,7 @@
 """Modal problems: weights act on each mode of the operator by itself."""
 
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from typing import TYPE_CHECKING, Any, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -131,6 +132,29 @@ class ModalProblem(AbstractProblem):
 
     def as_modal(self) -> "ModalProblem":
         return self
+
+    def numbers(self) -> dict[str, Array]:
+        """Its arrays, and the exponents of the law that they were drawn from."""
+        exponents = {} if self.law is None else {"alpha": self.law.alpha, "beta": self.law.beta}
+        return {**exponents, **super().numbers()}
+
+    def check_number(self, name: str, values: ArrayLike) -> None:
+        """Exponents lie above 1."""
+        if self.law is not None and name in ("alpha", "beta") and np.min(values) <= 1:
+            raise ValueError(f"goes down to {np.min(values):.6g}: the sum over modes diverges; give values above 1.")
+
+    def with_numbers(self, values: dict[str, Any]) -> "ModalProblem":
+        """Where an exponent changes, the spectrum is drawn from the law anew, on the same nodes."""
+        law = self.law
+        names = ("alpha", "beta")
+        arrays = {name: value for name, value in values.items() if law is None or name not in names}
+        problem = cast("ModalProblem", super().with_numbers(arrays)) if arrays else self
+        if law is None or len(arrays) == len(values):
+            return problem
+        alpha, beta = (jnp.asarray(values.get(name, getattr(law, name)), self.dtype) for name in names)
+        law = dataclasses.replace(law, alpha=alpha, beta=beta)
+        index = self.index  # the nodes of a rule do not depend on the exponents
+        return ModalProblem(*law.spectrum(index), problem.multiplicity, index=index, law=law, floor=problem.floor)
 
 
 def check_spectrum(eigenvalues: ArrayLike, energies: ArrayLike) -> None:

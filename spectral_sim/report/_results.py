@@ -163,7 +163,12 @@ def summary(assessment: Assessment) -> dict[str, Any]:
 
 
 def write_dataset(assessment: Assessment, folder: Path) -> None:
-    """Write `results.nc`, replaced at once, so that it is never half written."""
+    """Write `results.nc`, replaced at once, so that it is never half written.
+
+    Raises:
+        ImportError: xarray or scipy is not installed.
+    """
+    require("scipy", "results.nc")  # writes it for xarray
     temporary = folder / ".results.nc.part"
     to_dataset(assessment).to_netcdf(temporary, engine="scipy")
     os.replace(temporary, folder / "results.nc")

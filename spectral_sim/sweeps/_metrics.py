@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_positive, nearest
-from .._registry import register
+from .._registry import register, registered
 from ..analysis import crossing_times, interpolated, line_fit, meeting
 from ._metric import AbstractMetric, Variable, chosen_rows, chosen_window
 from ._speedups import AnytimeSpeedup, NetSpeedup
@@ -228,12 +228,15 @@ def as_metrics(metrics: Any, times: np.ndarray) -> tuple[AbstractMetric, ...]:
     built = []
     for metric in metrics:
         if isinstance(metric, str):
-            if metric not in METRICS:
-                raise ValueError(f"metrics: {metric!r} is not known.{nearest(metric, METRICS)}")
             try:
-                metric = METRICS[metric]()
+                cls = registered("metric", metric)
+            except LookupError as error:
+                own = " One of your own goes by its name once it is decorated with @register."
+                raise ValueError(f"metrics: {metric!r} is not known.{nearest(metric, METRICS)}{own}") from error
+            try:
+                metric = cls()
             except TypeError as error:
-                made = f"sweeps.{METRICS[metric].__name__}(...)"
+                made = f"{'sweeps.' if metric in METRICS else ''}{cls.__name__}(...)"
                 raise ValueError(f"metrics: {metric!r} needs options: pass {made}.") from error
         if not isinstance(metric, AbstractMetric):
             raise TypeError(f"metrics: {metric!r} is no metric: give names or metrics of spectral_sim.sweeps.")
