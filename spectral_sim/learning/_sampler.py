@@ -73,8 +73,11 @@ class SamplerWeights:
         return SamplerWeights(asked, self.weights[row], self.mass, self.last)
 
     def probabilities(self) -> Float[np.ndarray, "times examples"]:
-        """Probability of drawing each example: base mass times weight, summing to one at each time."""
-        drawn = self.mass * self.weights
+        """Probability of drawing each example: base mass times weight, float64, summing to one at each time.
+
+        NumPy's `Generator.choice(p=...)` takes a row as it is.
+        """
+        drawn = np.asarray(self.mass, np.float64) * np.asarray(self.weights, np.float64)
         return drawn / drawn.sum(axis=1, keepdims=True)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -7,6 +7,7 @@ from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat, repeat_while
+from ._rows import row_product, sum_rows
 from ._scores import log_or_minus_inf, mean_one, relative_log, score_of, unit_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
 from ._selection import Rank, lowest_mass, mass_rank, top_mass
@@ -40,10 +41,12 @@ __all__ = [
     "relative_log",
     "repeat",
     "repeat_while",
+    "row_product",
     "score_of",
     "segment_length",
     "segmented_scan",
     "shell_rule",
+    "sum_rows",
     "top_mass",
     "total",
     "unit_of",
