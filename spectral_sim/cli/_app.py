@@ -13,8 +13,8 @@ from rich.console import Console
 
 from .._extras import require
 from .._times import log_times
+from ..assessment import REFRESHES_PER_DECADE, default_entries, default_times
 from ..problems import load_table
-from ..report import REFRESHES_PER_DECADE, default_entries, default_times
 from ._bench import bench
 from ._build import build_part
 from ._config import LearnConfig, LearnFile

@@ -7,6 +7,8 @@ import numpy as np
 
 from .._checks import check_times, nearest
 from .._times import log_times
+from ..analysis import step_charge
+from ..assessment import Entry, default_times
 from ..problems import (
     AbstractProblem,
     Dataset,
@@ -19,7 +21,6 @@ from ..problems import (
     power_law,
     torus,
 )
-from ..report import Entry, default_times, step_charge
 from ._config import (
     Config,
     DataProblem,

@@ -10,8 +10,8 @@ import numpy as np
 
 from .._checks import check_choice
 from .._types import cast_inexact
+from ..analysis import step_charge
 from ..problems import Dataset, ModalProblem, OperatorProblem, arc_cosine, feature_map, linear, modal_view, rbf
-from ..report import step_charge
 
 __all__ = ["KERNELS", "METHODS", "Features", "LearningTask", "learning_task"]
 

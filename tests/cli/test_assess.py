@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from spectral_sim.assessment import default_entries
 from spectral_sim.cli import _app
-from spectral_sim.report import default_entries
 
 FILES = {"results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html"}
 SMALL = ("--times", 0.1, 20, 8, "--features", 12)

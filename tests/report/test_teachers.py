@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
+from spectral_sim.assessment import table
 from spectral_sim.report import _plots as plots
-from spectral_sim.report import report_html, summary, table, to_dataset
+from spectral_sim.report import report_html, summary, to_dataset
 from spectral_sim.report._figures import loss_figure, weight_figure
 from spectral_sim.report._reading import reading
 from spectral_sim.report._style import styles
