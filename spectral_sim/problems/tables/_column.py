@@ -48,8 +48,8 @@ class Column:
         """Which rows have no value, or an infinite one; shape (rows,)."""
         if self.kind == "text":
             return self.values < 0
-        finite = np.isfinite(self.values)
-        return ~finite.all(axis=1) if finite.ndim == 2 else np.logical_not(finite)
+        missing = np.logical_not(np.isfinite(self.values))
+        return np.asarray(missing.any(axis=1)) if self.values.ndim == 2 else missing
 
     def codes(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """The number of each row's value, -1 where missing, and the different values as text, in order."""

@@ -54,6 +54,12 @@ def encode(column: Column, chosen: bool, notes: list[str]) -> Piece | None:
     if column.kind == "block":
         names = [f"{name}[{j}]" for j in range(column.values.shape[1])]
         return Piece(name, names, _finite(column.values), together=not column.standalone)
+    if column.stray is not None and column.stray[1] >= 0.5 and len(column.levels) > MAX_LEVELS:
+        row, _ = column.stray
+        raise ValueError(
+            f"column {name!r}: row {row} (the first is 0) is {column.shown(row)} among numbers: make it a number, "
+            f"leave it empty, or leave the column out: {option('drop', name)}."
+        )
     if not chosen and _is_identifier(column):
         notes.append(
             f"column {name!r} dropped: an identifier, other in every row; to keep it, name it in {option('inputs')}"
@@ -71,12 +77,6 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 def _encode_text(column: Column, chosen: bool, notes: list[str]) -> Piece | None:
     name, rows, levels = column.name, len(column.values), column.levels
-    if column.stray is not None and column.stray[1] >= 0.5 and len(levels) > MAX_LEVELS:
-        row, _ = column.stray
-        raise ValueError(
-            f"column {name!r}: row {row} (the first is 0) is {column.shown(row)} among numbers: make it a number, "
-            f"leave it empty, or leave the column out: {option('drop', name)}."
-        )
     if len(levels) <= MAX_LEVELS:
         values = np.zeros((rows, len(levels)))
         here = column.values >= 0
@@ -140,13 +140,11 @@ def join(
     for piece in pieces:
         both = piece.values[train], piece.values[held_out]
         kept = list(piece.names)
-        gaps = [np.isnan(part).any(axis=1) for part in both]
-        indicator = None
-        if gaps[0].any() or gaps[1].any():
+        gaps, eval_gaps = (np.isnan(part).any(axis=1, keepdims=True).astype(np.float64) for part in both)
+        indicator = (gaps, eval_gaps) if 0 < gaps.sum() < len(gaps) else None
+        if gaps.any() or eval_gaps.any():
             both = _filled(*both)
-            if gaps[0].any() and not gaps[0].all():
-                indicator = gaps[0].astype(np.float64)[:, None], gaps[1].astype(np.float64)[:, None]
-        varies = both[0].max(axis=0) > both[0].min(axis=0)
+        varies = np.max(both[0], axis=0) > np.min(both[0], axis=0)
         constant += [name for name, moves in zip(kept, varies, strict=True) if not moves]
         kept = [name for name, moves in zip(kept, varies, strict=True) if moves]
         both = both[0][:, varies], both[1][:, varies]

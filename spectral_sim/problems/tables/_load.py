@@ -110,6 +110,8 @@ def load_table(
     if eval is not None and path.suffix.lower() == ".npy":
         raise ValueError(f"{option('eval', str(eval))}: a .npy file has no names; put the arrays in .npz files.")
     table = read_table("path", path, encoding)
+    if table.length < MIN_EXAMPLES:
+        raise ValueError(f"{table.name} has {table.length} rows of data: give at least {MIN_EXAMPLES}.")
     roles = assign_roles(
         table,
         path,
@@ -134,6 +136,9 @@ def load_table(
     notes: list[str] = []
     warnings = [*roles.warnings]
     columns = _columns(table, roles.all(), num_own)
+    for name in roles.others():
+        if columns[name].kind == "block":
+            raise ValueError(f"column {name!r} holds rows of numbers: groups, noise and splits go by one value a row.")
     target_columns = [columns[name] for name in roles.targets]
     check_have_values(target_columns)
     pieces = _pieces(columns, roles, notes) if own is None else []
@@ -226,12 +231,12 @@ def _target_values(
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Targets of both parts; numbers are standardised by the training part."""
     values, eval_values = targets.outputs(train), targets.outputs(held_out)
-    constant = np.ptp(values, axis=0) == 0
+    constant = np.array([len(np.unique(column)) == 1 for column in values.T])
     if targets.task == "classification":
         if constant.all():
             name = targets.names[int(np.argmax(values[0]))]
             raise ValueError(f"target: all training rows are of class {name!r}; hold out other rows.")
-        unseen = [name for name, empty in zip(targets.names, ~values.any(axis=0), strict=True) if empty]
+        unseen = [name for name, empty in zip(targets.names, values.max(axis=0) == 0, strict=True) if empty]
         if unseen:
             warnings.append(f"no training row is of class {', '.join(map(repr, unseen))}: it cannot be learned")
         return values, eval_values, targets.names

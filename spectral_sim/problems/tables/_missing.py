@@ -65,8 +65,11 @@ def check_have_values(targets: Sequence[Column]) -> None:
 def _refuse(kind: str, column: Column, missing: np.ndarray) -> None:
     row, count = int(np.argmax(missing)), int(missing.sum())
     shown = column.shown(row)
+    name = column.name
+    if column.values.ndim == 2:
+        name += f"[{int(np.argmin(np.isfinite(column.values[row])))}]"
     more = f" ({count} such values in {len(missing)} rows)" if count > 1 else ""
     raise ValueError(
-        f"{kind} {column.name!r}: row {row} (the first is 0) is {shown}{more}: leave such rows out with "
+        f"{kind} {name!r}: row {row} (the first is 0) is {shown}{more}: leave such rows out with "
         f"{option('missing', 'drop')}, or give {option('missing', 'mean')}, which fills gaps of inputs and marks them."
     )

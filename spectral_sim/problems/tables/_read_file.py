@@ -1,7 +1,7 @@
 """Files as named columns, before anything is made of them. pyarrow and pandas do the reading."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..._checks import nearest
-from .._datasets import MIN_EXAMPLES, require_extra
+from .._datasets import require_extra
 from ._read_numpy import read_array, read_npz
 from ._read_text import read_delimited
 from ._wording import TableFault, option
 
-__all__ = ["RawTable", "read_table"]
+__all__ = ["RawTable", "no_header", "read_table"]
 
 _COMPRESSED = (".gz", ".zst")
 
@@ -83,7 +83,9 @@ def _read_arrow(what: str, read: Callable[[], Any], path: Path) -> Any:
         raise
     except (ValueError, OSError, KeyError, TypeError, pyarrow.ArrowException) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{str(path)!r} is empty, damaged or not {what}: {reason}; write it again.") from error
+        raise ValueError(
+            f"{str(path)!r} is empty, damaged or not {what}: {reason}; correct it or write it again."
+        ) from error
 
 
 def _from_arrow(argument: str, path: Path, table: Any) -> RawTable:
@@ -94,12 +96,15 @@ def _from_arrow(argument: str, path: Path, table: Any) -> RawTable:
         elif name in names[:position]:
             raise ValueError(
                 f"{option(argument, path.name)}: two columns are called {name!r}: give each a name of its own."
+                f"{no_header(names)}"
             )
-    if table.num_rows < MIN_EXAMPLES:
-        raise ValueError(
-            f"{option(argument, path.name)} has {table.num_rows} rows of data: give at least {MIN_EXAMPLES}."
-        )
     return RawTable(path.name, dict(zip(names, table.columns, strict=True)), table.num_rows)
+
+
+def no_header(names: Collection[str]) -> str:
+    """A sentence for messages, where names of columns look like a row of data; else empty."""
+    numbers = sum(name.replace(".", "", 1).replace("-", "", 1).isdigit() for name in names)
+    return " The first line holds numbers: it must hold the names." if numbers > len(names) / 2 else ""
 
 
 def _read_parquet(path: Path, encoding: str | None) -> Any:

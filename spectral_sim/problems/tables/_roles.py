@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import nearest
-from ._read_file import RawTable
+from ._read_file import RawTable, no_header
 from ._read_numpy import read_array
 from ._wording import option
 
@@ -160,9 +160,7 @@ def _other_files(table: RawTable, target: Any, group: Any) -> tuple[list[str], s
 def _check_name(argument: str, name: str, table: RawTable) -> None:
     if name in table.columns:
         return
-    hint = ""
-    if sum(_is_number(column) for column in table.columns) > len(table.columns) / 2:
-        hint = " The first line holds numbers: it must hold the names."
+    hint = no_header(table.columns)
     raise ValueError(f"{option(argument, name)} is not in {table.name}.{hint}{nearest(name, _shown(table.columns))}")
 
 
@@ -170,10 +168,6 @@ def _shown(names: Iterable[str]) -> list[str]:
     """Names for a message, which a table of a thousand columns would fill."""
     names = list(names)
     return names if len(names) <= 40 else [*names[:40], f"... ({len(names)} columns)"]
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).replace("-", "", 1).isdigit()
 
 
 def _input_array(table: RawTable, used: set[str]) -> str:
