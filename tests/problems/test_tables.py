@@ -212,7 +212,7 @@ def test_a_domain_or_a_file_to_hold_out(save, frame, tmp_path):
     assert len(data.rows) == N - 5
     assert not set(data.rows) & set(range(5))
     held_out.drop(columns="z").to_csv(other, index=False)
-    with pytest.raises(ValueError, match="eval.csv' has no column 'z', which t.parquet has: .* drop='z'"):
+    with pytest.raises(ValueError, match=r"eval.csv' has no column 'z', which t.parquet has: .* drop='z'"):
         load_table(path, "y", eval=other, drop="domain")
 
 
@@ -244,6 +244,11 @@ def test_labels_known_to_be_wrong(save, frame):
         assert data.inputs.shape[1] == 2
 
 
+def _write_stream(path, table):
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table)
+
+
 def test_a_datasets_folder(frame, tmp_path):
     table = pa.Table.from_pandas(frame).append_column("label", pa.array(np.arange(N) % 2))
     folder = tmp_path / "saved"
@@ -254,8 +259,7 @@ def test_a_datasets_folder(frame, tmp_path):
     ):
         out.write_table(table)
     indices = pa.table({"indices": pa.array(np.arange(0, N, 2)[::-1].astype(np.uint64))})
-    with pa.OSFile(str(folder / "indices.arrow"), "wb") as sink, pa.ipc.new_stream(sink, indices.schema) as out:
-        out.write_table(indices)
+    _write_stream(folder / "indices.arrow", indices)
     state = {"_data_files": [{"filename": "data-00000-of-00001.arrow"}], "_indices_files": None}
     info = {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "x": {"_type": "Value"}}}
     (folder / "state.json").write_text(json.dumps(state))

@@ -175,6 +175,7 @@ def load_table(
         warnings += check_groups(roles.group, codes, roles.targets, targets, kept)
         groups, _ = number_groups(codes[train])
         group_names = tuple(levels[code] for code in np.unique(codes[train]))
+    mislabelled = None if roles.noise is None else _noise(columns[roles.noise], train, notes)
     notes.insert(0, f"{path.name}: {len(train)} training and {len(held_out)} held-out examples")
     return Dataset(
         name=path.name.split(".")[0] or path.name,
@@ -191,7 +192,7 @@ def load_table(
         warnings=tuple(warnings),
         rows=train,
         eval_rows=held_out if eval is None else held_out - num_own,
-        mislabelled=None if roles.noise is None else _noise(columns[roles.noise], train, notes),
+        mislabelled=mislabelled,
         inputs_are="inputs" if own is None else "features" if gram is None else "gram",
     )
 
