@@ -134,35 +134,40 @@ def join(
     Returns:
         Inputs of the training part, of the held-out part, and their names.
     """
-    parts: tuple[list, list] = ([], [])
+    parts: list[np.ndarray] = []
+    eval_parts: list[np.ndarray] = []
     names: list[str] = []
     constant: list[str] = []
     for piece in pieces:
-        both = piece.values[train], piece.values[held_out]
-        kept = list(piece.names)
-        gaps, eval_gaps = (np.isnan(part).any(axis=1, keepdims=True).astype(np.float64) for part in both)
-        indicator = (gaps, eval_gaps) if 0 < gaps.sum() < len(gaps) else None
+        values, eval_values = piece.values[train], piece.values[held_out]
+        gaps, eval_gaps = _gaps(values), _gaps(eval_values)
         if gaps.any() or eval_gaps.any():
-            both = _filled(*both)
-        varies = np.max(both[0], axis=0) > np.min(both[0], axis=0)
-        constant += [name for name, moves in zip(kept, varies, strict=True) if not moves]
-        kept = [name for name, moves in zip(kept, varies, strict=True) if moves]
-        both = both[0][:, varies], both[1][:, varies]
-        if standardise and kept:
-            both = _scaled(*both, together=piece.together)
-        if indicator is not None:
-            kept.append(f"{piece.column} missing")
-            marks = _scaled(*indicator, together=False) if standardise else indicator
-            both = np.hstack([both[0], marks[0]]), np.hstack([both[1], marks[1]])
-        parts[0].append(both[0])
-        parts[1].append(both[1])
-        names += kept
+            values, eval_values = _filled(values, eval_values)
+        varies = values.max(axis=0) > values.min(axis=0)
+        constant += [name for name, moves in zip(piece.names, varies, strict=True) if not moves]
+        names += [name for name, moves in zip(piece.names, varies, strict=True) if moves]
+        values, eval_values = values[:, varies], eval_values[:, varies]
+        if standardise and varies.any():
+            values, eval_values = _scaled(values, eval_values, together=piece.together)
+        parts.append(values)
+        eval_parts.append(eval_values)
+        if 0 < gaps.sum() < len(gaps):
+            names.append(f"{piece.column} missing")
+            if standardise:
+                gaps, eval_gaps = _scaled(gaps, eval_gaps, together=False)
+            parts.append(gaps)
+            eval_parts.append(eval_gaps)
     if not names:
         raise ValueError("every input column is constant in the training part; give columns that vary.")
     if constant:
         more = f" and {len(constant) - 12} more" if len(constant) > 12 else ""
         notes.append(f"constant inputs dropped: {', '.join(constant[:12])}{more}")
-    return np.hstack(parts[0]), np.hstack(parts[1]), names
+    return np.hstack(parts), np.hstack(eval_parts), names
+
+
+def _gaps(values: np.ndarray) -> np.ndarray:
+    """One where something is missing in a row, shape (rows, 1)."""
+    return np.asarray(np.isnan(values).any(axis=1, keepdims=True), np.float64)
 
 
 def _filled(train: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
