@@ -31,7 +31,8 @@ LAYERS = (
     {"bounds", "analysis"},
     {"learning"},
     {"sweeps"},
-    {"report", "testing"},
+    {"assessment", "testing"},
+    {"report"},
     {"benchmark"},
     {"cli"},
 )
