@@ -14,9 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import spectral_sim as ss
-
-# Compiles in about half the time; for programs that run once or twice.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+from spectral_sim.testing._common import QUICK
 
 DATA_KINDS = ("operator", "grouped", "held_out")
 KINDS = ("modal", "shells", *DATA_KINDS)

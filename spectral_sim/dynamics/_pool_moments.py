@@ -16,6 +16,7 @@ from ._base import AbstractDynamics, require
 from ._pool_draws import check_draw, draw_law
 from ._sgd_settings import (
     SETTING_FAULTS,
+    SETTING_RANGES,
     TOO_MANY,
     UNSTABLE,
     Setting,
@@ -87,6 +88,7 @@ class PoolMoments(AbstractDynamics):
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
     clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, TOO_MANY, UNSTABLE)
+    ranges: ClassVar = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: Setting = eqx.field(converter=as_setting, default=1.0)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)

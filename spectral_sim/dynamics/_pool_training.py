@@ -15,6 +15,7 @@ from ._base import AbstractDynamics, require
 from ._pool_draws import check_draw, draw_law, draw_table
 from ._sgd_settings import (
     SETTING_FAULTS,
+    SETTING_RANGES,
     TOO_MANY,
     Setting,
     as_setting,
@@ -63,6 +64,7 @@ class PoolTraining(AbstractDynamics):
     needs_key: ClassVar[bool] = True
     clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, TOO_MANY)
+    ranges: ClassVar = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: int = eqx.field(static=True, default=1)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)

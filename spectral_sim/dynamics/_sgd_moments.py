@@ -21,6 +21,7 @@ from ..problems import ModalProblem
 from ._base import AbstractDynamics, require
 from ._sgd_settings import (
     SETTING_FAULTS,
+    SETTING_RANGES,
     UNSTABLE,
     Setting,
     as_setting,
@@ -98,6 +99,7 @@ class SGDMoments(AbstractDynamics):
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
     clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, UNSTABLE)
+    ranges: ClassVar = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: Setting = eqx.field(converter=as_setting, default=1.0)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)

@@ -13,6 +13,7 @@ from .._types import Array, Float, Int, PerRefresh, as_inexact
 
 __all__ = [
     "SETTING_FAULTS",
+    "SETTING_RANGES",
     "TOO_MANY",
     "UNSTABLE",
     "Setting",
@@ -27,6 +28,13 @@ __all__ = [
 
 Setting = Any  # a scalar, a PerRefresh table of scalars, an array of one number a step, or a function of the step
 _SAMPLED = 4096
+
+SETTING_RANGES = {
+    "learning_rate": (0.0, None),
+    "batch_size": (1.0, None),
+    "noise_variance": (0.0, None),
+    "noise_strength": (0.0, None),
+}
 
 SETTING_FAULTS = (
     "bad learning rate: learning_rate is {limit}; give a finite rate of zero or above",

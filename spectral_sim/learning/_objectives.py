@@ -17,6 +17,8 @@ from .._types import Array, Float, as_inexact
 class AbstractObjective(eqx.Module):
     """A number to be made small, which does not fall where a loss of the run rises.
 
+    Times are those of the refresh grid; for dynamics with steps they are numbers of steps.
+
     Required: `__call__`. Class attributes that may be overridden:
         needs_weights: whether the value depends on `save_costs` records, not on the loss curve alone.
         measures: what it is the logarithm of, "loss" or "time".
@@ -47,7 +49,7 @@ class TerminalLogLoss(AbstractObjective):
 
 
 class AnytimeLogLoss(AbstractObjective):
-    """Mean log loss over a window of log time: good at every horizon in it.
+    """Mean log loss over a window of log time (of steps, where the dynamics takes them): good at every horizon in it.
 
     Arguments:
         window: first and last time; all times after the start if None.
@@ -68,7 +70,7 @@ class AnytimeLogLoss(AbstractObjective):
             raise ValueError(f"window={self.window} holds fewer than two refreshes: widen it, or use a denser grid.")
 
     def __call__(self, trajectory):
-        weight = log_time_weights(trajectory.times, self.window)
+        weight = log_time_weights(trajectory.grid, self.window)
         # a loss that has underflowed outside the window must not spoil what is inside it
         counted = jnp.where(weight > 0, trajectory.loss, 1)
         return jnp.sum(weight * jnp.log(counted))
@@ -100,7 +102,7 @@ class SoftTimeToTarget(AbstractObjective):
             )
 
     def __call__(self, trajectory):
-        log_time = jnp.log(trajectory.times[1:])
+        log_time = jnp.log(trajectory.grid[1:])
         above = jax.nn.sigmoid((jnp.log(trajectory.loss[1:]) - jnp.log(self.target)) / self.softness)
         return log_time[0] + jnp.sum((above[1:] + above[:-1]) / 2 * jnp.diff(log_time))
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_positive, concrete, nearest
+from .._checks import concrete, nearest
 from .._types import Array, PerRefresh, PyTree
 from ..dynamics import AbstractDynamics
 from ..schedules import AbstractStage, stage_name, stages_of
@@ -43,6 +43,7 @@ class Parameters(eqx.Module):
         trainable: Iterable[str],
         limits: Limits | None,
         samples: float | None,
+        grid: np.ndarray,
     ) -> "Parameters":
         """Choose leaves by path.
 
@@ -71,7 +72,7 @@ class Parameters(eqx.Module):
                 raise ValueError(f"limits: {name!r} is not trained: add it to trainable, or leave its limits out.")
             found.append(_checked(name, leaf, own[-1] if own else (None, None)) if is_chosen else None)
         if samples is not None:
-            _check_samples(samples, dynamics)
+            _check_samples(samples, dynamics, grid[-1], [n for n, limits in zip(names, found, strict=True) if limits])
         return cls(template, tuple(found), samples)
 
     def free(self) -> list[Array]:
@@ -121,8 +122,7 @@ def _is_under(name: str, path: str) -> bool:
 
 def _declared_limits(dynamics: AbstractDynamics | None) -> dict[str, tuple[float | None, float | None]]:
     """Limits that the dynamics states for its own fields."""
-    declared: Limits = getattr(dynamics, "limits", {})
-    return {f"dynamics.{name}": pair for name, pair in declared.items()}
+    return {} if dynamics is None else {f"dynamics.{name}": pair for name, pair in dynamics.ranges.items()}
 
 
 def _checked(name: str, leaf: Any, pair: tuple[float | None, float | None]) -> tuple[float, float]:
@@ -159,21 +159,23 @@ def _from_free(free: Array, low: float, high: float) -> Array:
     return low + (high - low) * jax.nn.sigmoid(free)
 
 
-def _check_samples(samples: float, dynamics: Any) -> None:
-    check_positive("samples", samples, "give the number of examples that all steps together may draw")
-    batch = getattr(dynamics, "batch_size", None)
-    if not (isinstance(batch, PerRefresh) or eqx.is_inexact_array(batch)):
+def _check_samples(samples: float, dynamics: Any, steps: float, trained: list[str]) -> None:
+    if dynamics is None or dynamics.clock != "steps" or not any(_is_under(n, "dynamics.batch_size") for n in trained):
         raise ValueError(
-            f"samples={samples:g} is a budget for batches, but {type(dynamics).__name__} has no batch_size that is a "
-            "number or a PerRefresh table: pass such a dynamics, or leave samples out."
+            f"samples={samples:g} is a budget for the batches of all steps: pass dynamics with steps, and "
+            "'dynamics.batch_size' in trainable, or leave samples out."
         )
+    if np.ndim(concrete(dynamics.batch_size)) == 1 and not isinstance(dynamics.batch_size, PerRefresh):
+        raise ValueError("samples needs batch_size to be one number or a PerRefresh table, not one number a step.")
+    if not samples > steps:
+        raise ValueError(f"samples={samples:g} is not above the {steps:g} steps of the run: each draws an example.")
 
 
 def _within_budget(dynamics: Any, samples: float, steps: np.ndarray) -> Any:
     """Batch sizes B scaled to 1 + c (B - 1), so that all steps together draw `samples` examples and none draws less."""
     batch = dynamics.batch_size
     table = isinstance(batch, PerRefresh)
-    each = batch.by_refresh()[: steps.size] if table else batch
+    each = batch.over(steps.size) if table else batch
     more = jnp.sum(jnp.asarray(steps, each.dtype) * (each - 1))
     scale = (samples - float(steps.sum())) / more
     scaled = lambda values: 1 + scale * (values - 1)

@@ -257,6 +257,6 @@ def _plain(value: Any) -> Any:
 def _digest(told: dict[str, Any], leaves: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     for name in sorted(leaves):
-        leaf = np.ascontiguousarray(leaves[name])
+        leaf = np.asarray(leaves[name])
         digest.update(f"{name} {leaf.dtype.str} {leaf.shape}".encode() + leaf.tobytes())
     return digest.hexdigest()[:32]

@@ -156,7 +156,7 @@ def search(
     grid = np.asarray(times, np.float64)
     for each in problems:
         objective.check(grid, float(each.floor))
-    parameters = Parameters.create(schedule, dynamics, trainable, limits, samples)
+    parameters = Parameters.create(schedule, dynamics, trainable, limits, samples, grid)
     draws = schedule.needs_key or (dynamics is not None and dynamics.needs_key)
     if key is None and (num_starts > 1 or draws):
         raise ValueError("several starts and random stages draw random numbers: pass learn(key=jax.random.key(0)).")

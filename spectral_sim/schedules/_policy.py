@@ -50,7 +50,8 @@ class PolicySchedule(AbstractStage):
         check_cap(cap)
         check_positive("width", width)
         check_positive("depth", depth)
-        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=jax.nn.tanh, key=key), cap)
+        network = eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=_bend, final_activation=_as_it_is, key=key)
+        return cls(network, cap)
 
     def __check_init__(self):
         check_cap(self.cap)
@@ -105,6 +106,15 @@ class PolicySchedule(AbstractStage):
 
     def weight_bounds(self, *, fixed: bool = False):
         return self.cap
+
+
+# Functions of this module, so that a policy can be pickled: those of JAX are wrapped, the default is a lambda.
+def _bend(value):
+    return jnp.tanh(value)
+
+
+def _as_it_is(value):
+    return value
 
 
 def _bounded(log_value):

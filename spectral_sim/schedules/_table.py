@@ -37,6 +37,8 @@ class TableSchedule(AbstractStage):
 
     def __check_init__(self):
         check_cap(self.cap)
+        if not isinstance(self.log_weights, PerRefresh | jax.Array | np.ndarray):
+            raise TypeError(f"log_weights is {self.log_weights!r}: give a PerRefresh table of shape (rows, columns).")
 
     @classmethod
     def create(

@@ -1,6 +1,6 @@
 """What every dynamics owes the loop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import chex
@@ -19,19 +19,20 @@ from ._common import QUICK, TIMES, check_gradient, check_run, default_problems, 
 
 __all__ = ["check_dynamics"]
 
+STEPS = 8 * np.array([0, 1, 3, 4, 12, 25])
 PARTS = ("run", "batches", "intervals", "failures", "gradients")
 
 
 def check_dynamics(
     dynamics: AbstractDynamics,
     problem: AbstractProblem | None = None,
-    times: ArrayLike = TIMES,
+    times: ArrayLike | None = None,
     *,
     variants: Sequence[AbstractDynamics] | None = None,
     parts: Sequence[str] = PARTS,
     exact: bool = True,
     smooth: bool = True,
-    flat: Callable[[str], bool] | None = None,
+    sloped: Mapping[str, bool] | None = None,
 ) -> None:
     """Hold a dynamics to what the loop relies on.
 
@@ -47,12 +48,12 @@ def check_dynamics(
     Arguments:
         dynamics: the dynamics.
         problem: what it advances; if None, those of a problem with modes and one with examples that it does not refuse.
-        times: refresh grid.
-        variants: the same dynamics with other settings; each of them moved a little if None.
+        times: refresh grid; a grid of steps for dynamics that take steps. A short one if None.
+        variants: the same dynamics with other settings, each of which changes the loss; moved a little if None.
         parts: which of these groups to check.
         exact: whether an interval may be cut in two without a change of the result.
         smooth: whether the loss is smooth in the settings where they are; otherwise no finite differences.
-        flat: which settings, by path, the loss depends on in steps; no such claim if None.
+        sloped: by name of a setting, whether the loss has a slope there or depends on it in steps.
 
     Raises:
         AssertionError: an invariant does not hold; the message says which.
@@ -60,10 +61,13 @@ def check_dynamics(
     if problem is None:
         admitted = [each for each in default_problems() if _admits(dynamics, each)]
         assert admitted, "the dynamics refuses problems with modes and problems with examples: pass the problem"
+        options = {"variants": variants, "parts": parts, "exact": exact, "smooth": smooth, "sloped": sloped}
         for each in admitted:
-            check_dynamics(dynamics, each, times, variants=variants, parts=parts, exact=exact, smooth=smooth, flat=flat)
+            check_dynamics(dynamics, each, times, **options)
         return
-    check = _DynamicsCheck(dynamics, problem, np.asarray(times, np.float64), variants)
+    if times is None:
+        times = STEPS if dynamics.clock == "steps" else TIMES
+    check = _DynamicsCheck(dynamics, problem, np.asarray(times), variants)
     if "run" in parts:
         check.run()
     if "batches" in parts:
@@ -73,7 +77,7 @@ def check_dynamics(
     if "failures" in parts:
         check.failures()
     if "gradients" in parts:
-        check.gradients(smooth, flat)
+        check.gradients(smooth, sloped)
 
 
 def _admits(dynamics: AbstractDynamics, problem: AbstractProblem) -> bool:
@@ -91,6 +95,7 @@ class _DynamicsCheck:
     def __init__(self, dynamics: AbstractDynamics, problem: AbstractProblem, times: np.ndarray, variants: Any):
         self.dynamics, self.problem, self.times = dynamics, problem, times
         self.variants = nudged(dynamics) if variants is None else list(variants)
+        self.chosen = variants is not None
         self.traces = 0
 
     def trajectory(self, dynamics: Any, power: Any = 0.6, times: Any = None, **options: Any) -> Trajectory:
@@ -107,13 +112,15 @@ class _DynamicsCheck:
         base = self.trajectory(self.dynamics, save=save)
         traced = self.traces
         weights, energy, log_energy = (np.asarray(x) for x in base.saved)
-        check_run(self.problem, base, weights, energy)
+        check_run(self.problem, base, weights, energy, flow=False)
         assert base.limit is None or np.isnan(base.limit), "a run that succeeded names a limit"
         np.testing.assert_allclose(np.exp(log_energy), energy, rtol=1e-12, atol=1e-300, err_msg="log_energy")
         assert np.abs(np.diff(base.loss)).min() > 1e-6, "nothing is learnt in some interval"
         for variant in self.variants:
             other = self.trajectory(variant, save=save)
-            check_run(self.problem, other, *other.saved[:2])
+            check_run(self.problem, other, *other.saved[:2], flow=False)
+            if self.chosen:
+                assert np.abs(other.loss / base.loss - 1).max() > 1e-4, f"{variant} changes nothing"
         assert self.traces == traced, "a changed setting traced the run again: make it an inexact array leaf"
         again = self.trajectory(self.dynamics, save=save, key=jax.random.key(4))
         drawn = not np.array_equal(again.loss, base.loss)
@@ -124,6 +131,7 @@ class _DynamicsCheck:
         """Looking is no act: what is seen of a state is the same the second time."""
         state, time = self.dynamics.init(self.problem), jnp.zeros((), self.problem.dtype)
         first = self.dynamics.observe(self.problem, state, time)
+        chex.assert_trees_all_equal(first.state, state)
         second = self.dynamics.observe(self.problem, first.state, time)
         chex.assert_trees_all_equal(first, second)
 
@@ -174,7 +182,7 @@ class _DynamicsCheck:
         np.testing.assert_allclose(value[:2], good_value[:2], rtol=1e-12)
         np.testing.assert_allclose(gradient[:2], good_gradient[:2], rtol=1e-9, atol=1e-14)
 
-    def gradients(self, smooth: bool, flat: Callable[[str], bool] | None) -> None:
+    def gradients(self, smooth: bool, sloped: Mapping[str, bool] | None) -> None:
         """Through a whole run, in the settings and in the schedule, by every adjoint."""
         settings, rest = eqx.partition(self.dynamics, eqx.is_inexact_array)
         score = np.random.default_rng(1).normal(size=len(self.times) - 1)
@@ -185,4 +193,5 @@ class _DynamicsCheck:
 
         routes = [lambda leaves, adjoint=adjoint: objective(leaves, adjoint) for adjoint in ADJOINTS]
         leaves = {"dynamics": settings, "power": jnp.asarray(0.6, self.problem.dtype)}
-        check_gradient(objective, leaves, differences=smooth, flat=flat, adjoints=routes)
+        accuracy = 1e-9, 1e-6
+        check_gradient(objective, leaves, differences=smooth, sloped=sloped, adjoints=routes, accuracy=accuracy)

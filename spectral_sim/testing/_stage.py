@@ -1,6 +1,6 @@
 """What every stage owes the loop."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import chex
@@ -18,7 +18,7 @@ from ._common import QUICK, TIMES, check_gradient, check_run, default_problems, 
 
 __all__ = ["check_stage"]
 
-PARTS = ("run", "batches", "gradients")
+PARTS = ("run", "batches", "eager", "gradients")
 
 
 def check_stage(
@@ -30,14 +30,14 @@ def check_stage(
     other: AbstractProblem | None = None,
     parts: Sequence[str] = PARTS,
     smooth: bool = True,
-    flat: Callable[[str], bool] | None = None,
+    sloped: Mapping[str, bool] | None = None,
 ) -> None:
     """Hold a stage, or a schedule, to what the loop and the learning of schedules rely on.
 
     * "run": weights are density ratios at every refresh, in the dtype of the problem, and no loss is below the
       problem's bound; a changed hyperparameter does not retrace; what the class says of itself (`static`,
       `closed_loop`, `needs_key`, `constants`) is true; scoring and training costs have the right form.
-    * "batches": jit, vmap over all hyperparameters, and a run without jit agree.
+    * "batches": jit and vmap over all hyperparameters agree, each traced once; "eager": so does a run without jit.
     * "gradients": reverse mode agrees with forward mode and with finite differences, in every hyperparameter.
 
     Arguments:
@@ -49,7 +49,7 @@ def check_stage(
             energies that are shown are disturbed.
         parts: which of these groups to check.
         smooth: whether the loss is smooth in the hyperparameters where they are; otherwise no finite differences.
-        flat: which hyperparameters, by path, the loss depends on in steps; no such claim if None.
+        sloped: by name of a hyperparameter, whether the loss has a slope there or depends on it in steps.
 
     Raises:
         AssertionError: an invariant does not hold; the message says which.
@@ -57,8 +57,9 @@ def check_stage(
     if problem is None:
         admitted = [each for each in default_problems() if _admits(stage, each)]
         assert admitted, "the stage refuses problems with modes and problems with examples: pass the problem"
+        options = {"variants": variants, "parts": parts, "smooth": smooth, "sloped": sloped}
         for each in admitted:
-            check_stage(stage, each, times, variants=variants, parts=parts, smooth=smooth, flat=flat)
+            check_stage(stage, each, times, **options)
         return
     check = _StageCheck(stage, problem, np.asarray(times, np.float64), variants, other)
     if "run" in parts:
@@ -67,8 +68,10 @@ def check_stage(
         check.costs()
     if "batches" in parts:
         check.batches()
+    if "eager" in parts:
+        check.eager()
     if "gradients" in parts:
-        check.gradients(smooth, flat)
+        check.gradients(smooth, sloped)
 
 
 def _admits(stage: AbstractStage, problem: AbstractProblem) -> bool:
@@ -151,35 +154,33 @@ class _StageCheck:
             assert float(before) >= 0, "a negative cost before training"
             assert float(rate) >= 0, "a negative cost of training alongside"
 
+    def weights(self, schedule: Any) -> Trajectory:
+        save = lambda observation, weights: weights
+        key = jax.random.key(5)
+        return simulated(self.problem, schedule, self.times, dynamics=self.dynamics, save=save, key=key)
+
     def batches(self) -> None:
-        """jit, vmap, and neither of them: each traced once."""
-        members = [self.schedule, *self.variants]
-
-        def run(schedule):
-            return simulated(
-                self.problem,
-                schedule,
-                self.times,
-                dynamics=self.dynamics,
-                save=lambda observation, weights: weights,
-                key=jax.random.key(5),
-            )
-
+        """jit of the run and jit of vmap over the hyperparameters."""
         arrays, rest = eqx.partition(self.schedule, eqx.is_array)
         chex.clear_trace_counter()
-        call = chex.assert_max_traces(lambda arrays: run(eqx.combine(arrays, rest)), n=2)
+        call = chex.assert_max_traces(lambda arrays: self.weights(eqx.combine(arrays, rest)), n=2)
         alone = jax.jit(call, compiler_options=QUICK)
-        inputs = [eqx.filter(member, eqx.is_array) for member in members]
-        looped = [alone(each) for each in inputs]
-        with jax.disable_jit():
-            eager = run(self.schedule)
-        chex.assert_trees_all_close(eager, looped[0], rtol=1e-11, atol=1e-14)
-        if self.variants and jax.tree.leaves(arrays):
-            together = jax.jit(jax.vmap(call), compiler_options=QUICK)(stacked(inputs))
+        members = [eqx.filter(member, eqx.is_array) for member in (self.schedule, *self.variants)]
+        looped = [alone(member) for member in members]
+        if len(members) > 1 and jax.tree.leaves(arrays):
+            together = jax.jit(jax.vmap(call), compiler_options=QUICK)(stacked(members))
             expected = jax.tree.map(lambda *x: jnp.stack(x), *looped)
             chex.assert_trees_all_close(together, expected, rtol=1e-11, atol=1e-14)
 
-    def gradients(self, smooth: bool, flat: Callable[[str], bool] | None) -> None:
+    def eager(self) -> None:
+        """The run with and without jit."""
+        arrays, rest = eqx.partition(self.schedule, eqx.is_array)
+        compiled = jax.jit(lambda arrays: self.weights(eqx.combine(arrays, rest)), compiler_options=QUICK)(arrays)
+        with jax.disable_jit():
+            alone = self.weights(self.schedule)
+        chex.assert_trees_all_close(alone, compiled, rtol=1e-11, atol=1e-14)
+
+    def gradients(self, smooth: bool, sloped: Mapping[str, bool] | None) -> None:
         """Through a whole run, in every inexact leaf."""
         leaves, rest = eqx.partition(self.schedule, eqx.is_inexact_array)
         if not jax.tree.leaves(leaves):
@@ -191,7 +192,7 @@ class _StageCheck:
             run = simulated(self.problem, eqx.combine(leaves, rest), self.times, dynamics=self.dynamics, key=key)
             return score @ jnp.log(run.loss[1:])
 
-        check_gradient(objective, leaves, differences=smooth, flat=flat)
+        check_gradient(objective, leaves, differences=smooth, sloped=sloped)
 
 
 def _runnable(stage: AbstractStage) -> AbstractStage:
