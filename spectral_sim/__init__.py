@@ -2,6 +2,7 @@
 
 from . import analysis, bounds, dynamics, learning, problems, schedules, sweeps
 from ._observation import Observation
+from ._registry import register
 from ._save import save_loss, save_summary, save_weights
 from ._simulate import simulate
 from ._times import log_times
@@ -202,6 +203,7 @@ __all__ = [
     "random_pruning",
     "random_search",
     "rbf",
+    "register",
     "SamplerWeights",
     "sampler_weights",
     "Sandwich",

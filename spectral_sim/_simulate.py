@@ -12,8 +12,8 @@ from ._observation import Observation
 from ._save import save_loss
 from ._trajectory import Trajectory
 from ._types import Array, ArrayLike, Float, PRNGKeyArray, PyTree
-from .dynamics import AbstractDynamics, ModalFlow, OperatorFlow
-from .problems import AbstractProblem, ModalProblem, OperatorProblem
+from .dynamics import AbstractDynamics
+from .problems import AbstractProblem
 from .schedules import AbstractStage
 
 ADJOINTS = ("direct", "stored", "checkpointed")
@@ -67,7 +67,7 @@ def simulate(
     if schedule.needs_key and key is None:
         raise ValueError("the schedule draws random numbers: pass simulate(key=jax.random.key(0)).")
     if dynamics is None:
-        dynamics = _default_dynamics(problem)
+        dynamics = problem.default_dynamics()
     dynamics.validate(problem)
     if dynamics.needs_key and key is None:
         raise ValueError(f"{type(dynamics).__name__} draws random numbers: pass simulate(key=jax.random.key(0)).")
@@ -89,11 +89,3 @@ def simulate(
     if throw:
         trajectory.raise_if_failed()
     return trajectory
-
-
-def _default_dynamics(problem: AbstractProblem) -> AbstractDynamics:
-    if isinstance(problem, ModalProblem):
-        return ModalFlow()
-    if isinstance(problem, OperatorProblem):
-        return OperatorFlow()
-    raise TypeError(f"{type(problem).__name__} has no default dynamics: pass simulate(dynamics=...).")

@@ -20,6 +20,7 @@ __all__ = [
     "PerRefresh",
     "PyTree",
     "as_inexact",
+    "by_refresh",
     "cast_inexact",
 ]
 
@@ -43,6 +44,13 @@ class PerRefresh(eqx.Module):
     def by_refresh(self) -> Array:
         """One entry for each refresh."""
         return self.values if self.rows is None else self.values[self.rows]
+
+
+def by_refresh(value: Any, refreshes: Array) -> Array:
+    """A hyperparameter, number or table, at each refresh; `refreshes` has one entry for each."""
+    if isinstance(value, PerRefresh):
+        return value.by_refresh()[: refreshes.size]
+    return jnp.broadcast_to(value, refreshes.shape)
 
 
 def as_inexact(value: Any) -> Any:

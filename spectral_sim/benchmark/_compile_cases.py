@@ -13,7 +13,7 @@ from .._simulate import simulate
 from .._times import log_times
 from ..dynamics import PoolMoments, SelfGenerated, SGDMoments, ShellTransport, log_shells, step_times
 from ..problems import power_law, torus
-from ..schedules import TableSchedule, chain, clip, lag, power_tilt, proportional, softmax, water_filling
+from ..schedules import AbstractStage, TableSchedule, chain, clip, lag, power_tilt, proportional, softmax, water_filling
 from ._case import Case, Settings
 from ._program import uncached
 from ._result import CaseResult, Figure
@@ -50,7 +50,7 @@ def _entries() -> dict[str, tuple[Callable[[Any], Any], Any]]:
 
     def on(problem, times, build, start, dynamics=None):
         run = lambda h: simulate(problem, build(h), times, dynamics=dynamics, throw=False).loss
-        return run, start if isinstance(start, TableSchedule) else jnp.asarray(start, problem.dtype)
+        return run, start if isinstance(start, AbstractStage) else jnp.asarray(start, problem.dtype)
 
     same = lambda schedule: schedule
     return {

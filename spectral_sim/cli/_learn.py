@@ -26,9 +26,8 @@ from ..learning import (
     soft_time_to_target,
     terminal_log_loss,
 )
-from ..problems import ModalProblem, OperatorProblem
 from ..report import Entry, Search, search_of_data, search_of_modes
-from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, water_filling
+from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, water_filling
 from ._config import LearnConfig, ScheduleConfig
 from ._errors import UserError, explained
 from ._job import Part
@@ -87,9 +86,9 @@ def learn_part(
         "checkpoint": folder / CHECKPOINT,
         "report_every": max(1, settings.steps // _REPORTS),
     }
-    data = problem if isinstance(problem, OperatorProblem) and problem.eval_features is not None else None
+    data = problem.as_operator()
     with _searching(part.name, where, progress) as step:
-        if data is not None:
+        if data is not None and data.has_evaluation:
             found: Learned | CeilingAndDeployable = ceiling_and_deployable(
                 data,
                 schedule,
@@ -97,7 +96,7 @@ def learn_part(
                 searched_on=settings.searched_on,
                 validation_fraction=settings.validation_fraction,
                 seed=part.seed,
-                ceiling_optimizer=options["optimizer"] if isinstance(schedule, TableSchedule) else None,
+                ceiling_optimizer=options["optimizer"] if _is_table(schedule) else None,
                 report=lambda which, done, best, gap: _tell(step, which, done, settings.steps, best, gap),
                 **options,
             )
@@ -114,7 +113,7 @@ def learn_part(
             Entry(names[1], found.ceiling.schedule, is_ceiling=True),
         ]
         search: Search = search_of_data(found, names, objective, words)
-    elif isinstance(problem, ModalProblem):
+    elif problem.as_modal() is not None:
         name, ideal = "learned", _ideal(schedule)
         entries = [Entry(name, found.schedule), ideal]
         search = search_of_modes(found, name, ideal.name, objective, words)
@@ -154,7 +153,8 @@ def _objective(settings: LearnConfig) -> AbstractObjective:
 def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> AbstractStage:
     """Where the search begins."""
     problem = part.problem
-    held_out = isinstance(problem, OperatorProblem) and problem.eval_features is not None
+    data = problem.as_operator()
+    held_out = data is not None and data.has_evaluation
     if not held_out and {"searched_on", "validation_fraction"} & settings.model_fields_set:
         raise ValueError("searched_on and validation_fraction are for data with a held-out set: leave them out.")
     if settings.start is not None:
@@ -166,11 +166,15 @@ def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> Abstrac
         size = {"width": settings.width or _WIDTH, "depth": settings.depth or _DEPTH}
         return PolicySchedule.create(jax.random.key(part.seed), cap=cap, **size)
     columns = settings.columns
-    if columns is None and isinstance(problem, OperatorProblem) and problem.groups is None:
+    if columns is None and data is not None and data.groups is None:
         # a column for each example could not be carried over to examples that the search does not see
         overfits = held_out and settings.searched_on == "validation"
         columns = min(_QUANTILES, len(problem.mass) // 4) if overfits else None
     return TableSchedule.create(problem, part.times, num_basis=columns, cap=cap, min_spacing=settings.min_spacing)
+
+
+def _is_table(schedule: AbstractStage) -> bool:
+    return any(stage.num_columns is not None for stage in stages_of(schedule))
 
 
 def _rate(settings: LearnConfig) -> float:
@@ -196,7 +200,7 @@ def _write(found: Learned | CeilingAndDeployable, problem: Any, folder: Path, pr
     else:
         found.save(folder / "learned.json")
         sampler = found.sampler_weights()
-    if isinstance(problem, OperatorProblem):
+    if problem.num_examples is not None:
         sampler.save(folder / "sampler.npz")
         try:
             sampler.save(folder / "sampler.parquet")

@@ -1,5 +1,6 @@
 """How a learner moves between refreshes."""
 
+from .._registry import register
 from ._base import AbstractDynamics, Verdict
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
@@ -32,3 +33,6 @@ __all__ = [
     "step_rates",
     "step_times",
 ]
+
+for _class in (ModalFlow, OperatorFlow, PoolMoments, PoolTraining, SelfGenerated, SGDMoments, ShellTransport):
+    register(_class)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 
 from .._observation import Observation
+from .._registry import family
 from .._types import Array, Float, Int, PRNGKeyArray, PyTree
 
 
@@ -57,11 +58,22 @@ class AbstractDynamics(eqx.Module):
         """Raise for a problem that no run could use, before anything is compiled; values may be looked at."""
         return None
 
+    def reference(self, problem: Any) -> "AbstractDynamics | None":
+        """The dynamics of uniform training on real data, the yardstick of speed-ups; None for the problem's default."""
+        return self
+
+    def own_labels(self, durations: Float[Array, "intervals"]) -> Float[Array, "intervals"] | None:
+        """What part of the samples of each interval the learner labels itself; None for real data throughout."""
+        return None
+
     def check(
         self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Float[Array, ""]
     ) -> Verdict | None:
         """Whether `advance` can run the interval; None where it always can, and nothing is compiled for it."""
         return None
+
+
+family("dynamics", AbstractDynamics)
 
 
 def require(problem: Any, kind: type, dynamics: AbstractDynamics) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_scalar, concrete, is_concrete
 from .._status import Status
-from .._types import Array, Float, PyTree, as_inexact
+from .._types import Array, Float, PyTree, as_inexact, by_refresh
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ._base import AbstractDynamics, Verdict
 from ._modal_flow import ModalFlow
@@ -122,6 +122,12 @@ class SelfGenerated(AbstractDynamics):
     def check(self, problem, state, weights, duration):
         good = (self.fraction >= 0) & (self.fraction < 1) & (self.period >= 0) & (self.ratio >= 1)
         return Verdict(jnp.where(good, Status.OK, Status.BAD_SETTING), jnp.full_like(duration, jnp.nan))
+
+    def reference(self, problem):
+        return self.flow
+
+    def own_labels(self, durations):
+        return by_refresh(self.fraction, durations)
 
     @property
     def _fresh(self) -> Array:

@@ -112,9 +112,10 @@ def ceiling_and_deployable(
             aside, or as for `learn`.
         TypeError: a problem that is not a data problem.
     """
-    if not isinstance(problem, OperatorProblem):
+    data = problem.as_operator()
+    if data is None:
         raise TypeError(f"problem is a {type(problem).__name__}: on modes there is no data to overfit; use learn().")
-    if problem.eval_features is None:
+    if not data.has_evaluation:
         raise ValueError("problem has no evaluation set: give eval_features and eval_targets, data no search may see.")
     check_choice("searched_on", searched_on, SEARCHED_ON)
     check_times(times)
@@ -122,9 +123,8 @@ def ceiling_and_deployable(
     inner = search_problem(problem, searched_on, validation_fraction, seed)
     for own in (inner, problem):  # both, before the first of two long searches
         objective.check(grid, reachable_floor(own))
-    tables = [stage for stage in stages_of(schedule) if isinstance(stage, TableSchedule)]
-    for table in tables if searched_on == "validation" and problem.groups is None else ():
-        columns = table.log_weights.values.shape[-1]
+    columns_of = [stage.num_columns for stage in stages_of(schedule)]
+    for columns in columns_of if searched_on == "validation" and problem.groups is None else ():
         if columns in (len(problem.mass), len(inner.mass)):
             raise ValueError(
                 f"the table has {columns} columns, one for each example, but some examples are set aside for "

@@ -9,12 +9,9 @@ import numpy as np
 
 from .._simulate import simulate
 from .._trajectory import Trajectory
-from ..bounds import ideal_oracle, speed_limit
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ..problems import AbstractProblem
 from ..schedules import (
     AbstractStage,
-    PolicySchedule,
-    TableSchedule,
     chain,
     clip,
     frontier,
@@ -37,7 +34,7 @@ class Gap(eqx.Module):
         value: the objective reached, without penalties.
         optimum: no schedule has a smaller objective.
         kind: how that is known: "water-filling" (attained by a schedule), "capped envelope" (attained at one horizon),
-            or "speed limit" (a certificate, loose).
+            or "speed limit" (a certificate, loose); "unknown" where the problem has no bound, and `optimum` is NaN.
         valid_until: time up to which the bound says anything; infinite for the first two.
         by_hand: objectives of schedules written by hand, by name; "uniform" is no curation.
     """
@@ -81,18 +78,16 @@ def lower_bound(
 
     `fixed` leaves out caps that a search may move; see `cap_of`.
     """
-    if isinstance(problem, OperatorProblem):
-        bound = speed_limit(problem, times)
-        return _evaluate(objective, times, bound.loss), "speed limit", float(bound.vacuous_from)
     bounds = cap_of(schedule, fixed=fixed)
-    cap = None if bounds is None else bounds[1]
-    curve = ideal_oracle(problem, times, cap=cap)
-    return _evaluate(objective, times, curve.loss), "water-filling" if cap is None else "capped envelope", float("inf")
+    bound = problem.lower_bound(times) if bounds is None else problem.capped_bound(times, bounds[1])
+    if bound is None:
+        return float("nan"), "unknown", 0.0
+    return _evaluate(objective, times, bound.loss), bound.name, float(bound.valid_until)
 
 
 def reachable_floor(problem: AbstractProblem) -> float:
     """The least loss of any parameters that training can reach."""
-    return float(speed_limit(problem, np.zeros(1)).floor) if isinstance(problem, OperatorProblem) else 0.0
+    return float(problem.floor)
 
 
 def measure_gap(
@@ -119,12 +114,13 @@ def hand_written(problem: AbstractProblem, cap: tuple[float, float] | None = Non
         "top half by loss": top_fraction(0.5),
         "softmax of loss": softmax(1.0),
         "loss-proportional, quarter uniform": chain(proportional(1.0), mix(0.25)),
-        "keep the hard half": hard_pruning(0.5),
-        "keep the easy half": hard_pruning(0.5, keep="easy"),
     }
-    if isinstance(problem, ModalProblem):
+    if problem.difficulty() is not None:
+        rules["keep the hard half"] = hard_pruning(0.5)
+        rules["keep the easy half"] = hard_pruning(0.5, keep="easy")
+    if problem.as_modal() is not None:
         rules["frontier, one e-fold"] = frontier(1.0)
-    else:
+    if problem.as_operator() is not None:
         rules["leverage"] = leverage_sampling()
     if cap is not None:
         rules = {name: chain(*_rules_of(rule), clip(*cap)) for name, rule in rules.items()}
@@ -138,11 +134,8 @@ def cap_of(schedule: AbstractStage, *, fixed: bool = False) -> tuple[float, floa
         schedule: any schedule.
         fixed: only those that a search leaves alone; the bounds of a `clip` are hyperparameters, and it moves them.
     """
-    caps = [
-        stage.cap for stage in stages_of(schedule) if isinstance(stage, TableSchedule | PolicySchedule) and stage.cap
-    ]
-    if not fixed:
-        caps += [(float(stage.low), float(stage.high)) for stage in stages_of(schedule) if isinstance(stage, clip)]
+    bounds = [stage.weight_bounds(fixed=fixed) for stage in stages_of(schedule)]
+    caps = [cap for cap in bounds if cap is not None]
     return (max(low for low, _ in caps), min(high for _, high in caps)) if caps else None
 
 

@@ -13,7 +13,7 @@ from .._checks import check_choice, check_finite, check_ndim
 from .._simulate import simulate
 from .._trajectory import Trajectory
 from .._types import Array, ArrayLike, Float
-from ..problems import AbstractProblem, OperatorProblem
+from ..problems import AbstractProblem
 from ..schedules import AbstractStage
 
 __all__ = ["SamplerWeights", "load_sampler_weights", "per_example", "sampler_of", "sampler_weights"]
@@ -115,10 +115,9 @@ def sampler_weights(
 
 def sampler_of(problem: AbstractProblem, run: Trajectory, times: ArrayLike) -> SamplerWeights:
     """The same from a run that has kept `per_example`."""
-    mass = problem.example_mass if isinstance(problem, OperatorProblem) else problem.mass
     grid = np.asarray(times, np.float64)
     # the last time begins no interval
-    return SamplerWeights(grid[:-1], np.asarray(run.saved)[:-1], np.asarray(mass), float(grid[-1]))
+    return SamplerWeights(grid[:-1], np.asarray(run.saved)[:-1], np.asarray(problem.example_mass), float(grid[-1]))
 
 
 def load_sampler_weights(path: str | os.PathLike[str]) -> SamplerWeights:
@@ -168,8 +167,7 @@ def _read_parquet(path: Path) -> tuple[int, SamplerWeights]:
 
 def per_example(observation: Any, weights: Array) -> Array:
     """A `save` function: weights, those on groups given to their examples."""
-    problem = observation.problem
-    return problem.per_example(weights) if isinstance(problem, OperatorProblem) else jnp.asarray(weights)
+    return jnp.asarray(observation.problem.per_example(weights))
 
 
 def _pyarrow() -> tuple[Any, Any]:

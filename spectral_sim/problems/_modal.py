@@ -1,14 +1,17 @@
 """Modal problems: weights act on each mode of the operator by itself."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive, is_concrete
 from .._types import Array, ArrayLike, Float, as_inexact, cast_inexact
-from ._base import AbstractProblem
+from ._base import AbstractProblem, Bound
 from ._law import PowerLaw
+
+if TYPE_CHECKING:
+    from ..dynamics import AbstractDynamics
 
 
 class ModalProblem(AbstractProblem):
@@ -84,6 +87,43 @@ class ModalProblem(AbstractProblem):
 
     def training_loss(self, energy: Float[Array, "modes"]) -> Float[Array, ""]:
         return 0.5 * jnp.sum(self.multiplicity * energy)
+
+    @property
+    def num_examples(self) -> None:
+        """Modes do not say how many examples there are."""
+        return None
+
+    def default_dynamics(self) -> "AbstractDynamics":
+        from ..dynamics import ModalFlow
+
+        return ModalFlow()
+
+    def lower_bound(self, times: ArrayLike) -> Bound:
+        """Water-filling, which a schedule attains."""
+        return self._ideal(times, None, "water-filling", "no weights of mean one reach a lower loss at any time.")
+
+    def capped_bound(self, times: ArrayLike, cap: float) -> Bound:
+        """Water-filling under the cap, which a schedule attains at one horizon."""
+        note = f"no weights of mean one up to {cap:g} reach a lower loss at any time."
+        return self._ideal(times, cap, "capped envelope", note)
+
+    def _ideal(self, times: ArrayLike, cap: float | None, name: str, note: str) -> Bound:
+        from ..bounds import ideal_oracle
+
+        return Bound(ideal_oracle(self, times, cap=cap).loss, name, note=f"{name.capitalize()}: {note}")
+
+    def difficulty(self) -> Float[Array, "modes"]:
+        """1 / lam_k, infinite where a mode is never learnt."""
+        return 1 / self.eigenvalues
+
+    def refined(self) -> "ModalProblem | None":
+        """The same power law on twice the nodes; None where every mode stands for itself, or no law is known."""
+        from ._power_law import doubled_rule
+
+        return doubled_rule(self)
+
+    def as_modal(self) -> "ModalProblem":
+        return self
 
 
 def check_spectrum(eigenvalues: ArrayLike, energies: ArrayLike) -> None:

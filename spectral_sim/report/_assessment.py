@@ -12,7 +12,7 @@ import numpy as np
 from .._simulate import simulate
 from .._trajectory import Status, describe_status
 from ..analysis import scoring_charges, training_charges
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem, doubled_rule
+from ..problems import AbstractProblem
 from ..schedules import uniform
 from ._curves import Curve, bounds_of
 from ._entry import Entry, Family, family
@@ -196,8 +196,8 @@ def run_assessment(
         title=title or name,
         subject=subject or title or name,
         description=description,
-        measure=_measure(problem),
-        is_modal=isinstance(problem, ModalProblem),
+        measure=problem.measure,
+        is_modal=problem.as_modal() is not None,
         times=np.asarray(times, np.float64),
         refreshes_per_decade=(len(times) - 2) / np.log10(times[-1] / times[1]),
         runs=(),
@@ -258,7 +258,7 @@ def _quadrature_error(
     problem: AbstractProblem, entry: Entry, times: np.ndarray, options: dict[str, Any], loss: np.ndarray
 ) -> float | None:
     """As `bounds.quadrature_error`, for a loss that is known; NaN for a schedule made for this number of nodes only."""
-    finer = doubled_rule(problem) if isinstance(problem, ModalProblem) else None
+    finer = problem.refined()
     if finer is None:
         return None
     try:
@@ -274,9 +274,3 @@ def _uniform_first(entries: Sequence[Entry]) -> list[Entry]:
     ]
     first = plain[0] if plain else Entry("uniform", uniform())
     return [first, *(entry for entry in entries if entry is not first)]
-
-
-def _measure(problem: AbstractProblem) -> str:
-    if not isinstance(problem, OperatorProblem):
-        return "loss"
-    return "training loss" if problem.eval_features is None else "held-out loss"

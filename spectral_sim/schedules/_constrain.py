@@ -46,6 +46,9 @@ class Clip(AbstractStage):
         low, high = jnp.clip(self.low, 0, 1), jnp.maximum(self.high, 1)
         return project_to_bounds(signal, observation.mass, low, high), state
 
+    def weight_bounds(self, *, fixed: bool = False):
+        return None if fixed else (float(np.min(concrete(self.low))), float(np.max(concrete(self.high))))
+
 
 class Mix(AbstractStage):
     """A uniform share: (1 - eps) s + eps, s of mean one.

@@ -1,6 +1,6 @@
 """A closed-loop schedule to be learned: one small network for every mode or example."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -9,9 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_positive
 from .._types import PRNGKeyArray
 from ..numerics import relative_log, score_of
-from ..problems import ModalProblem
 from ._base import AbstractStage
-from ._difficulty import leverage
 from ._table import check_cap, within
 
 _NUM_INPUTS = 5
@@ -22,13 +20,15 @@ class PolicySchedule(AbstractStage):
 
     Its inputs are scale-free, so one trained policy runs on a problem of any size: the log of the residual energy over
     the largest one, the log of it over its start, the log eigenvalue (modes) or log leverage (examples, over their
-    mean), the log of time in units of 1 / kappa, and the recent slope d log E / d log t.
+    mean; 0 on other problems), the log of time in units of 1 / kappa, and the recent slope d log E / d log t.
 
     Arguments:
         network: maps five numbers to one log weight.
         cap: bounds (low, high) on the weights, constants; None for none.
     """
 
+    kind: ClassVar = "allocate"
+    constants: ClassVar = (True, True, False, False)
     network: eqx.nn.MLP
     cap: tuple[float, float] | None = eqx.field(static=True, default=None)
 
@@ -53,11 +53,12 @@ class PolicySchedule(AbstractStage):
         return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=jax.nn.tanh, key=key), cap)
 
     def init(self, problem: Any) -> Any:
-        if isinstance(problem, ModalProblem):
-            drive = relative_log(problem.eigenvalues)
-        else:
-            score = leverage(problem)
-            drive = jnp.log(score / jnp.sum(problem.mass * score))
+        drive, modal, data = jnp.zeros_like(problem.mass), problem.as_modal(), problem.as_operator()
+        if modal is not None:
+            drive = relative_log(modal.eigenvalues)
+        elif data is not None:
+            score = data.leverage()
+            drive = jnp.log(score / jnp.sum(data.mass * score))
         return _bounded(drive), jnp.log(problem.trace), jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
     def __call__(self, signal, observation, state):
@@ -74,6 +75,9 @@ class PolicySchedule(AbstractStage):
         log_weight = depth + jax.vmap(self.network)(inputs * scale)
         score = score_of(log_weight)
         return within(score, observation.mass, self.cap), (drive, log_trace, log_time, now)
+
+    def weight_bounds(self, *, fixed: bool = False):
+        return self.cap
 
 
 def _bounded(log_value):

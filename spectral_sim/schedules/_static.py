@@ -11,21 +11,26 @@ from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._types import Array, Float, Int, as_inexact
 from ..numerics import mass_rank, score_of
 from ..problems import AbstractProblem
-from ._base import AbstractStage, require_modal, require_operator
+from ._base import AbstractStage, no_scoring, require_modal, require_operator, scored_once
 from ._difficulty import difficulty, leverage
 
 
 class Uniform(AbstractStage):
     """No curation: w = 1."""
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
+    curates: ClassVar[bool] = False
 
     def init(self, problem):
         return None
 
     def __call__(self, signal, observation, state):
         return jnp.ones_like(signal), state
+
+    def scoring(self, times):
+        return no_scoring(times)
 
 
 class StaticWeights(AbstractStage):
@@ -38,6 +43,7 @@ class StaticWeights(AbstractStage):
         ValueError: at the start of a run, if the problem has another number of weights.
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     values: Float[Array, "weights"] = eqx.field(converter=as_inexact)
@@ -53,6 +59,9 @@ class StaticWeights(AbstractStage):
     def __call__(self, signal, observation, state):
         return self.values, state
 
+    def scoring(self, times):
+        return no_scoring(times)
+
 
 class PowerTilt(AbstractStage):
     """Weights lam_k^-exponent: towards the tail for a positive exponent. Modal problems only.
@@ -62,6 +71,7 @@ class PowerTilt(AbstractStage):
         cutoff: mode number from which on the weight stays what it is there; none if None. Bounds the largest weight.
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
@@ -77,7 +87,7 @@ class PowerTilt(AbstractStage):
         return None
 
     def __call__(self, signal, observation, state):
-        problem = observation.problem
+        problem = observation.problem.as_modal()
         learnable = problem.eigenvalues > 0  # the others get the weight of the last that is: they carry no mass
         smallest = jnp.min(jnp.where(learnable, problem.eigenvalues, jnp.inf))
         log_eigenvalue = jnp.log(jnp.where(learnable, problem.eigenvalues, smallest))
@@ -85,6 +95,9 @@ class PowerTilt(AbstractStage):
             log_eigenvalue = jnp.interp(jnp.minimum(problem.index, self.cutoff), problem.index, log_eigenvalue)
         score = -self.exponent * log_eigenvalue
         return score_of(score), state
+
+    def scoring(self, times):
+        return no_scoring(times)
 
 
 def _as_seed(value):
@@ -100,8 +113,10 @@ class RandomPruning(AbstractStage):
         seed: whole number that fixes the draw.
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
+    constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     seed: Int[Array, ""] = eqx.field(converter=_as_seed, default=0)
 
@@ -115,6 +130,9 @@ class RandomPruning(AbstractStage):
     def __call__(self, signal, observation, state):
         return keep_lowest(state, self.fraction), state
 
+    def scoring(self, times):
+        return no_scoring(times)
+
 
 class HardPruning(AbstractStage):
     """The easiest or the hardest part of the mass is kept, at equal weight; the rest is never sampled.
@@ -124,8 +142,10 @@ class HardPruning(AbstractStage):
         keep: "easy" or "hard", by `difficulty` of the problem.
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
+    constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     keep: str = eqx.field(static=True, default="hard")
 
@@ -139,12 +159,17 @@ class HardPruning(AbstractStage):
     def __call__(self, signal, observation, state):
         return keep_lowest(state, self.fraction), state
 
+    def scoring(self, times):
+        return scored_once(times)
+
 
 class LeverageSampling(AbstractStage):
     """Examples in proportion to their ridge leverage. Data problems only."""
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
+    constants: ClassVar[bool] = True
 
     def init(self, problem):
         require_operator(self, problem, "power_tilt()")
@@ -152,6 +177,9 @@ class LeverageSampling(AbstractStage):
 
     def __call__(self, signal, observation, state):
         return state, state
+
+    def scoring(self, times):
+        return scored_once(times)
 
 
 def difficulty_rank(problem: AbstractProblem, *, hardest_first: bool) -> Float[Array, "weights"]:

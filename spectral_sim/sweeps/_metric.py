@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._observation import Observation
+from .._registry import family
 from .._simulate import simulate
 from .._types import Array, PyTree
 from ..bounds import ideal_oracle
-from ..dynamics import SelfGenerated
 from ..schedules import AbstractStage, uniform
 from ._curves import window_rows
 
@@ -60,7 +60,7 @@ class MemberRun:
     @functools.cached_property
     def uniform_loss(self) -> Array:
         """Loss of uniform sampling on the same problem, shape (times,); on real data, whatever the learner makes."""
-        plain = self.dynamics.flow if isinstance(self.dynamics, SelfGenerated) else self.dynamics
+        plain = None if self.dynamics is None else self.dynamics.reference(self.problem)
         options = {"dynamics": plain, "key": self._key, "adjoint": "direct", "throw": False}
         return simulate(self.problem, uniform(), self.times, **options).loss
 
@@ -90,6 +90,9 @@ class AbstractMetric(abc.ABC):
     def record(self, observation: Observation, weights: Array) -> PyTree:
         """What to record at every refresh, to be found in `run.recorded`."""
         return None
+
+
+family("metric", AbstractMetric)
 
 
 def chosen_window(window: tuple[float, float] | None, times: np.ndarray) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_positive, nearest
+from .._registry import register
 from ._curves import crossing_times, interpolated, line_fit
 from ._metric import AbstractMetric, Variable, chosen_rows
 from ._speedups import AnytimeSpeedup, NetSpeedup
@@ -225,6 +226,9 @@ METRICS: dict[str, type[AbstractMetric]] = {
     "crossover": Crossover,
 }
 """Every shipped metric by the name of its first variable."""
+
+for _name, _class in METRICS.items():
+    register(_class, name=_name)
 
 
 def as_metrics(metrics: Any, times: np.ndarray) -> tuple[AbstractMetric, ...]:

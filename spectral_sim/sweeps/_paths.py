@@ -67,7 +67,7 @@ def check_values(path: str, values: np.ndarray, problem: Any, dynamics: Any) -> 
     if root is None:
         raise ValueError(f"{path} is swept, but no dynamics are given: pass sweep(dynamics=...).")
     valid = _array_fields(root)
-    law = root.law if isinstance(root, ModalProblem) else None
+    law = getattr(root, "law", None) if owner == "problem" else None
     if law is not None:
         valid = {"alpha": law.alpha, "beta": law.beta, **valid}
     if name not in valid:
