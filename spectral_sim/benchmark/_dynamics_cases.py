@@ -209,6 +209,7 @@ def _transport(settings: Settings, sizes: dict[str, int], result: CaseResult) ->
                 note=f"drift {drift:g} lam^{_EXPONENT:g}: {steps.mean():.1f} steps an interval, {steps.max():.0f} in "
                 "the longest; power tilts; the difference is that without drift",
                 target="transport" if name == "transport" else None,
+                less_is_better=True,
             )
         )
 
