@@ -60,6 +60,7 @@ class Optimum:
         losses_high: upper ends, shape (losses,).
         loss: the predicted weighted loss.
         gains: over the proportional mix, and over the best run.
+        best_run: name of the run of least weighted loss; None at another scale than that of the table.
         limits: domains at a limit, with what it is.
         support: how far it lies from the runs.
         notes: what a user should know.
@@ -75,6 +76,7 @@ class Optimum:
     losses_high: Float[np.ndarray, "losses"]
     loss: float
     gains: tuple[Gain, ...]
+    best_run: str | None
     limits: dict[str, str]
     support: Support
     notes: tuple[str, ...]
@@ -142,12 +144,14 @@ def find_optimum(
     before = float(fit.predict(base) @ importance)
     gains = [Gain(name, before, before - loss, before - loss - both - optimism, before - loss + both)]
     notes: list[str] = []
+    best_run = None
     if fit.scale.method == "identity":
         measured = table.losses @ importance
         row = int(np.argmin(measured))
+        best_run = table.runs[row]
         value, one = float(measured[row]) - loss, float(half[0])
         gains.append(
-            Gain(f"the best run, {table.runs[row]}", float(measured[row]), value, value - one - optimism, value + one)
+            Gain(f"the best run, {best_run}", float(measured[row]), value, value - one - optimism, value + one)
         )
     support = fit.support(shares)
     if support.extrapolates:
@@ -170,6 +174,7 @@ def find_optimum(
         losses_high=losses_high,
         loss=loss,
         gains=tuple(gains),
+        best_run=best_run,
         limits=shown,
         support=support,
         notes=tuple(notes),

@@ -20,8 +20,8 @@ from ._mixture_phase_laws import (
     fit_totals,
     totals_of,
 )
-from ._mixture_scores import MixtureScore, folds, score_mixture
-from ._mixture_table import by_domain, check_shares, values_of
+from ._mixture_scores import MixtureScore, folds, ranks, score_mixture
+from ._mixture_table import NamedTable, by_domain, check_shares, values_of
 
 __all__ = ["OrderEffect", "PhaseFit", "fit_phases"]
 
@@ -254,9 +254,8 @@ def _cross_fits(
 
 def _signed_ranks(better: np.ndarray) -> float:
     """How far above zero differences lie, in standard errors of Wilcoxon's signed-rank statistic; robust to outliers."""
-    rankdata = require("scipy.stats", "tables of phases", INSTALL_MIXTURE).rankdata
-    ranks = rankdata(np.abs(better))
-    return float(np.sum(ranks * np.sign(better)) / np.sqrt(np.sum(ranks**2)))
+    rank = ranks(np.abs(better))
+    return float(np.sum(rank * np.sign(better)) / np.sqrt(np.sum(rank**2)))
 
 
 def _table(
@@ -282,21 +281,11 @@ def _table(
         raise ValueError("ratios has one phase: use fit_mixture for mixtures that do not change.")
     shares, parts = _checked(values, fractions, tuple(names))
     totals = totals_of(shares, parts)
-    frame = _Named(totals, tuple(names), runs)
+    frame = NamedTable(totals, tuple(names), runs)
     static = fit_mixture(frame, losses, boost="none", seed=seed)
     if runs is not None and tuple(static.table.runs) != tuple(runs):
         raise ValueError("losses: the runs are in another order than those of ratios; sort them alike.")
     return shares, parts, static
-
-
-class _Named:
-    """A table with names, as much of a data frame as `values_of` looks at."""
-
-    def __init__(self, values: np.ndarray, columns: tuple[str, ...], index: tuple[str, ...] | None):
-        self._values, self.columns, self.index, self.ndim = values, columns, index, 2
-
-    def to_numpy(self) -> np.ndarray:
-        return self._values
 
 
 def _checked(ratios: Any, fractions: Any, domains: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -332,7 +321,7 @@ def _order(law: PhaseLaw, shares: np.ndarray, parts: np.ndarray) -> np.ndarray:
 
 def _search(loss, start: np.ndarray) -> np.ndarray:
     """Shares of each phase with the least loss: L-BFGS on their logits, with differences for gradients."""
-    from scipy.optimize import minimize
+    minimize = require("scipy.optimize", "the best schedule", INSTALL_MIXTURE).minimize
 
     def shares(values):
         raised = np.exp(values.reshape(start.shape) - values.reshape(start.shape).max(axis=1, keepdims=True))

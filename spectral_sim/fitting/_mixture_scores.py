@@ -4,10 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._extras import require
-from ._mixture_law import INSTALL_MIXTURE
-
-__all__ = ["MixtureScore", "folds", "score_mixture"]
+__all__ = ["MixtureScore", "folds", "ranks", "score_mixture"]
 
 
 @dataclass(frozen=True)
@@ -25,13 +22,18 @@ class MixtureScore:
 
 def score_mixture(predicted: np.ndarray, true: np.ndarray) -> MixtureScore:
     """Compare predictions with losses, both of shape (runs, losses)."""
-    rankdata = require("scipy.stats", "rank correlations", INSTALL_MIXTURE).rankdata
     error = np.sqrt(np.mean((predicted - true) ** 2, axis=0)) / true.std(axis=0)
-    first, second = (rankdata(table, axis=0) for table in (predicted, true))
-    first, second = (ranks - ranks.mean(axis=0) for ranks in (first, second))
+    first, second = (np.stack([ranks(column) for column in table.T], axis=1) for table in (predicted, true))
+    first, second = (table - table.mean(axis=0) for table in (first, second))
     size = np.sqrt(np.sum(first**2, axis=0) * np.sum(second**2, axis=0))
     spearman = np.sum(first * second, axis=0) / np.where(size > 0, size, 1)  # a constant prediction orders nothing
     return MixtureScore(float(error.mean()), float(spearman.mean()))
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Rank of each value, shape (values,), from 1; equal values share the mean of their ranks."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[place]
 
 
 def folds(ratios: np.ndarray, number: int, seed: int, repeat: int = 0) -> np.ndarray:

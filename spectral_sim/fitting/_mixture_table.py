@@ -9,7 +9,7 @@ import numpy as np
 from .._checks import nearest
 from .._types import Float
 
-__all__ = ["FEWEST_RUNS", "MixtureTable", "by_domain", "check_shares", "mixture_table", "values_of"]
+__all__ = ["FEWEST_RUNS", "MixtureTable", "NamedTable", "by_domain", "check_shares", "mixture_table", "values_of"]
 
 FEWEST_RUNS = 8
 _ROUNDING = 0.02  # sums of shares this near to one are taken for rounded
@@ -37,6 +37,24 @@ class MixtureTable:
     notes: tuple[str, ...] = ()
 
 
+class NamedTable:
+    """Numbers with names for columns and rows: as much of a data frame as the checks look at.
+
+    Arguments:
+        values: shape (rows, columns).
+        columns: names of the columns.
+        index: names of the rows, or None.
+    """
+
+    def __init__(self, values: np.ndarray, columns: Sequence[str], index: Sequence[str] | None = None):
+        self.values, self.columns, self.index = values, tuple(columns), index
+        self.ndim, self.shape = values.ndim, values.shape
+
+    def to_numpy(self) -> np.ndarray:
+        """The numbers."""
+        return self.values
+
+
 def mixture_table(ratios: Any, losses: Any, *, fewest: int = FEWEST_RUNS) -> MixtureTable:
     """Check two tables and bring them together; data frames are joined by their index where both have names in it.
 
@@ -48,7 +66,7 @@ def mixture_table(ratios: Any, losses: Any, *, fewest: int = FEWEST_RUNS) -> Mix
     Raises:
         ValueError: names the row and the column of the first thing that is wrong.
     """
-    if np.ndim(ratios) == 3:
+    if getattr(ratios, "columns", None) is None and np.ndim(ratios) == 3:
         raise ValueError(
             f"ratios has shape {np.shape(ratios)}, one mixture a phase: fit_mixture takes one mixture a run, shape "
             "(runs, domains); use fit_phases for tables with phases."
@@ -136,9 +154,16 @@ def check_shares(
     off = np.abs(sums - 1)
     worst = int(np.argmax(off))
     if off[worst] > _ROUNDING:
-        advice = "divide percentages by 100" if abs(sums[worst] - 100) < 100 * _ROUNDING else "divide the row by its sum"
-        raise ValueError(f"{name}: run {runs[worst]!r} (row {worst}) has shares with sum {sums[worst]:.6g}, not 1: "
-                         f"{advice}, or look for a missing domain.")
+        several = np.round(sums[worst])
+        if abs(sums[worst] - 100) < 100 * _ROUNDING:
+            advice = "divide percentages by 100"
+        elif several >= 2 and abs(sums[worst] - several) <= _ROUNDING * several:
+            advice = f"if these are the shares of {several:.0f} phases side by side, use fit_phases"
+        else:
+            advice = "divide the row by its sum, or look for a missing domain"
+        raise ValueError(
+            f"{name}: run {runs[worst]!r} (row {worst}) has shares with sum {sums[worst]:.6g}, not 1: {advice}."
+        )
     if off[worst] <= _EXACT:
         return shares / sums[:, None], ()
     note = (
