@@ -1,6 +1,6 @@
 """A differentiable simulator of how a model learns while its training data is curated."""
 
-from . import analysis, bounds, dynamics, learning, problems, schedules, sweeps
+from . import analysis, bounds, dynamics, fitting, learning, problems, schedules, sweeps
 from ._observation import Observation
 from ._registry import register
 from ._save import save_loss, save_summary, save_weights
@@ -47,6 +47,7 @@ from .dynamics import (
     step_rates,
     step_times,
 )
+from .fitting import MixtureFit, fit_mixture, fit_phases, load_mixture
 from .learning import (
     AbstractObjective,
     CeilingAndDeployable,
@@ -157,6 +158,9 @@ __all__ = [
     "ExponentFit",
     "feature_map",
     "fit_exponent",
+    "fit_mixture",
+    "fit_phases",
+    "fitting",
     "from_kernel",
     "frontier",
     "Gap",
@@ -174,6 +178,7 @@ __all__ = [
     "leverage_sampling",
     "linear",
     "load_learned",
+    "load_mixture",
     "load_sampler_weights",
     "load_schedule",
     "load_table",
@@ -182,6 +187,7 @@ __all__ = [
     "log_times",
     "measure_gap",
     "mix",
+    "MixtureFit",
     "ModalFlow",
     "ModalProblem",
     "modal_view",

@@ -41,15 +41,19 @@ def mixture(
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("mixture-output"),
     prior: Annotated[
-        Path | None, typer.Option(help="CSV of domain and share in what there is; the mean of the runs.", show_default=False)
+        Path | None,
+        typer.Option(help="CSV of domain and share in what there is; the mean of the runs.", show_default=False),
     ] = None,
     max_epochs: Annotated[
-        float | None, typer.Option(help="How often the data of a domain may be seen; needs --prior.", show_default=False)
+        float | None,
+        typer.Option(help="How often the data of a domain may be seen; needs --prior.", show_default=False),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="CSV of loss and weight; equal weights.", show_default=False)
     ] = None,
-    divergence: Annotated[float, typer.Option(min=0, help="Loss that a nat of divergence from --prior must pay.")] = 0.0,
+    divergence: Annotated[
+        float, typer.Option(min=0, help="Loss that a nat of divergence from --prior must pay.")
+    ] = 0.0,
     minimum: Annotated[float, typer.Option(min=0, max=1, help="Least share of each domain.")] = 0.0,
     law: Annotated[Law, typer.Option(help="Whether the powers of shares are fitted, or held at 1.")] = Law.power,
     boost: Annotated[BoostName, typer.Option(help="Whether residuals are boosted.")] = BoostName.auto,
@@ -86,7 +90,9 @@ def mixture(
         progress.print("measuring how the error falls with runs", highlight=False, markup=False)
         title = f"Mixtures of {ratios.name}"
         write_mixture_report(found, best, learning_curve(found, seed), output / "report.html", title)
-        progress.print(f"wrote {output}: optimum.csv, optimum.yaml, fit.npz, report.html", highlight=False, markup=False)
+        progress.print(
+            f"wrote {output}: optimum.csv, optimum.yaml, fit.npz, report.html", highlight=False, markup=False
+        )
 
 
 def _write_optimum(best: Optimum, folder: Path) -> None:

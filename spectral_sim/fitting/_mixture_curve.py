@@ -45,7 +45,9 @@ def learning_curve(fit: "MixtureFit", seed: int = 0) -> LearningCurve:
             known, spread = losses[here], np.ptp(losses[here], axis=0)
             if (spread <= 0).any():
                 continue
-            predicted = {"law": fit_law(ratios[here], known, fit.ridge, linear=fit.kind == "linear").predict(ratios[rest])}
+            predicted = {
+                "law": fit_law(ratios[here], known, fit.ridge, linear=fit.kind == "linear").predict(ratios[rest])
+            }
             for name, settings in quick.items():
                 tried = [predict(ratios[here], known, ratios[rest]) for predict in settings]
                 predicted[name] = min(tried, key=lambda table: score_mixture(table, losses[rest]).error)

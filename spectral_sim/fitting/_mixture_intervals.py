@@ -39,16 +39,13 @@ class Calibration:
         here, there = (
             np.std([combine(scale.slope * law.predict(r)) for law in self.laws], axis=0) for r in (self.ratios, ratios)
         )
-        runs = len(residuals)
-        level = min(1.0, self.level * (1 + 1 / runs))
-        quantile = np.quantile(np.abs(residuals) / np.sqrt(size**2 + here**2), level)
+        # no correction for few runs: held-out residuals come from fits to fewer runs, and are larger for that already
+        quantile = np.quantile(np.abs(residuals) / np.sqrt(size**2 + here**2), self.level)
         added = scale.error**2 if weights is None else np.atleast_1d(np.sum((weights * scale.error) ** 2))
         half = quantile * np.sqrt(size**2 + there**2 + added)
         return half if weights is None else half[:, 0]
 
 
-def calibrate(
-    table: MixtureTable, predicted: np.ndarray, laws: tuple[MixtureLaw, ...], level: float
-) -> Calibration:
+def calibrate(table: MixtureTable, predicted: np.ndarray, laws: tuple[MixtureLaw, ...], level: float) -> Calibration:
     """Intervals from predictions of each run by laws that did not see it."""
     return Calibration(table.ratios, predicted - table.losses, laws, level)

@@ -88,8 +88,8 @@ class Optimum:
     def __str__(self) -> str:
         order = np.argsort(-self.shares)
         lines = [
-            f"  {self.domains[g]:<20} {self.shares[g]:7.2%}  (interval {self.shares_low[g]:.2%} to "
-            f"{self.shares_high[g]:.2%}, prior {self.prior[g]:.2%})"
+            f"  {self.domains[g]:<20} {self.shares[g]:7.2%}  (laws of parts of the table: "
+            f"{self.shares_low[g]:.2%} to {self.shares_high[g]:.2%}; compared with {self.prior[g]:.2%})"
             + (f"  {self.limits[self.domains[g]]}" if self.domains[g] in self.limits else "")
             for g in order
         ]

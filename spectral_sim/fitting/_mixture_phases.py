@@ -172,14 +172,17 @@ def fit_phases(
     Raises:
         ValueError: a static table, shares or fractions that do not sum to one, or a table that `fit_mixture` refuses.
     """
-    table, parts, static = _table(ratios, losses, fractions, domains, seed)
+    table, parts, names, runs = _table(ratios, fractions, domains)
     pool = None
     if pools is not None:
-        pool = by_domain("pools", pools, static.domains)
+        pool = by_domain("pools", pools, names)
         if (pool <= 0).any():
-            raise ValueError(f"pools of domain {static.domains[int(np.argmin(pool))]!r} is 0: give its size.")
+            raise ValueError(f"pools of domain {names[int(np.argmin(pool))]!r} is 0: give its size.")
+    static = fit_mixture(NamedTable(totals_of(table, parts), names, runs), losses, boost="none", seed=seed)
     losses_ = static.table.losses
-    fitted, predicted = _cross_fits(table, parts, losses_, static.ridge, pool, folds(static.table.ratios, _FOLDS, seed), seed)
+    fitted, predicted = _cross_fits(
+        table, parts, losses_, static.ridge, pool, folds(static.table.ratios, _FOLDS, seed), seed
+    )
     spread = losses_.std(axis=0)
     squared = {kind: np.mean(((values - losses_) / spread) ** 2, axis=1) for kind, values in predicted.items()}
     gains = {kind: _signed_ranks(squared["totals"] - squared[kind]) for kind in fitted if kind != "totals"}
@@ -190,7 +193,9 @@ def fit_phases(
     law = _fits(table, parts, losses_, static.ridge, pool, seed, None, (kept,))[kept]
     notes = list(static.table.notes)
     if not law.knows_order:
-        notes.append("Order effects and dynamic gains are 0 by construction: no law that knows the order paid for itself.")
+        notes.append(
+            "Order effects and dynamic gains are 0 by construction: no law that knows the order paid for itself."
+        )
     scores = {kind: score_mixture(predicted[kind], losses_) for kind in fitted}
     return PhaseFit(static, kept, law, fitted[kept], scores, gains, parts.mean(axis=0), tuple(notes))
 
@@ -233,9 +238,7 @@ def _cross_fits(
 ) -> tuple[dict[str, tuple[PhaseLaw, ...]], dict[str, np.ndarray]]:
     """Each law without each fold, and what it says of the fold; operators under the totals, their null model, too."""
     kinds = [kind for kind in PHASE_LAWS if kind != "repetition" or pools is not None]
-    start = {
-        kind: fit_operators(table, parts, losses, seed, static=kind == _STATIC) for kind in ("operator", _STATIC)
-    }
+    start = {kind: fit_operators(table, parts, losses, seed, static=kind == _STATIC) for kind in ("operator", _STATIC)}
     fitted: dict[str, list[PhaseLaw]] = {kind: [] for kind in kinds}
     predicted = {kind: np.empty_like(losses) for kind in (*kinds, _STATIC, _FREE)}
     for k in range(int(fold.max()) + 1):
@@ -259,9 +262,9 @@ def _signed_ranks(better: np.ndarray) -> float:
 
 
 def _table(
-    ratios: Any, losses: Any, fractions: Any, domains: Sequence[str] | None, seed: int
-) -> tuple[np.ndarray, np.ndarray, MixtureFit]:
-    """Shares (runs, phases, domains), fractions (runs, phases), and the fit of the totals."""
+    ratios: Any, fractions: Any, domains: Sequence[str] | None
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[str, ...] | None]:
+    """Shares (runs, phases, domains), fractions (runs, phases), names of the domains and of the runs."""
     names, runs = domains, None
     if isinstance(ratios, list | tuple) and all(hasattr(frame, "columns") for frame in ratios):
         parts = [values_of(frame, f"ratios[{n}]", "domain") for n, frame in enumerate(ratios)]
@@ -280,12 +283,7 @@ def _table(
     if values.shape[1] < 2:
         raise ValueError("ratios has one phase: use fit_mixture for mixtures that do not change.")
     shares, parts = _checked(values, fractions, tuple(names))
-    totals = totals_of(shares, parts)
-    frame = NamedTable(totals, tuple(names), runs)
-    static = fit_mixture(frame, losses, boost="none", seed=seed)
-    if runs is not None and tuple(static.table.runs) != tuple(runs):
-        raise ValueError("losses: the runs are in another order than those of ratios; sort them alike.")
-    return shares, parts, static
+    return shares, parts, tuple(names), runs
 
 
 def _checked(ratios: Any, fractions: Any, domains: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -332,7 +330,9 @@ def _search(loss, start: np.ndarray) -> np.ndarray:
     rng = np.random.default_rng(0)
     for noise in (0.0, 1.0, 1.0):  # a static mixture may be a saddle
         here = begin + noise * rng.standard_normal(begin.shape)
-        result = minimize(lambda values: loss(shares(values)), here.ravel(), method="L-BFGS-B", options={"maxiter": 100})
+        result = minimize(
+            lambda values: loss(shares(values)), here.ravel(), method="L-BFGS-B", options={"maxiter": 100}
+        )
         if found is None or result.fun < found.fun:
             found = result
     return shares(found.x)  # pyright: ignore[reportOptionalMemberAccess]

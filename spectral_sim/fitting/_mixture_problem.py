@@ -54,7 +54,9 @@ class MixtureProblem(AbstractProblem):
     @staticmethod
     def create(law: MixtureLaw, mass: np.ndarray, importance: np.ndarray, domains: tuple[str, ...]) -> "MixtureProblem":
         """The problem of a law; arrays take the precision that JAX is set to."""
-        check_positive("mass", mass, "every domain needs a share for weights to act on; leave mass out for the mean run")
+        check_positive(
+            "mass", mass, "every domain needs a share for weights to act on; leave mass out for the mean run"
+        )
         largest = _LONGEST * (law.offset + law.strength.sum(axis=1))
         rules = [power_modes(*pair) for pair in zip(law.exponent, law.offset, largest, strict=True)]
         longest = max(len(rates) for rates, _ in rules)  # shorter rules are filled with modes of no energy

@@ -82,7 +82,10 @@ def read_fit(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{where} holds {kind!r} of version {version!r}, not {_FORMAT!r} of version {_VERSION}.")
     _check(facts, arrays, where)
     laws = [
-        [MixtureLaw(**{name: arrays[f"{kind}.{name}"][n] for name in _LAW}) for n in range(len(arrays[f"{kind}.floor"]))]
+        [
+            MixtureLaw(**{name: arrays[f"{kind}.{name}"][n] for name in _LAW})
+            for n in range(len(arrays[f"{kind}.floor"]))
+        ]
         for kind in ("law", "laws")
     ]
     names = {name: tuple(facts[name]) for name in ("domains", "metrics", "runs")}

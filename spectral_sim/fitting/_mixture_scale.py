@@ -61,7 +61,9 @@ def fit_scale(
     methods = [m for m in ("ratio", "affine") if method in ("auto", m)]
     if runs < fewest:
         if method == "affine":
-            raise ValueError(f"method='affine' needs {_FEWEST_AFFINE} large runs, got {runs}: use 'ratio', or add runs.")
+            raise ValueError(
+                f"method='affine' needs {_FEWEST_AFFINE} large runs, got {runs}: use 'ratio', or add runs."
+            )
         methods = ["ratio"]
     errors = {name: _left_out(small, large, name) for name in methods}
     spread = large.std(axis=0) if runs > 1 else np.ones(large.shape[1])

@@ -53,7 +53,5 @@ def start_between(prior: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.nd
         largest *= 2
     for _ in range(200):
         middle = (smallest + largest) / 2
-        smallest, largest = (
-            (middle, largest) if np.clip(middle * base, low, high).sum() < 1 else (smallest, middle)
-        )
+        smallest, largest = (middle, largest) if np.clip(middle * base, low, high).sum() < 1 else (smallest, middle)
     return np.clip(largest * base, low, high)

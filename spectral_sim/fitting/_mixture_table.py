@@ -191,7 +191,9 @@ def check_losses(losses: np.ndarray, runs: Sequence[str], metrics: Sequence[str]
         )
 
 
-def by_domain(name: str, value: Any, names: Sequence[str], kind: str = "domain", fill: float | None = None) -> np.ndarray:
+def by_domain(
+    name: str, value: Any, names: Sequence[str], kind: str = "domain", fill: float | None = None
+) -> np.ndarray:
     """One number for each domain (or loss), from an array in order, or from a mapping by name.
 
     Arguments:

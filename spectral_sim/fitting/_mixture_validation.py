@@ -42,9 +42,7 @@ def out_of_fold(
     return predicted
 
 
-def cross_fit(
-    table: MixtureTable, ridge: float, linear: bool, number: int, seed: int, repeats: range
-) -> CrossFits:
+def cross_fit(table: MixtureTable, ridge: float, linear: bool, number: int, seed: int, repeats: range) -> CrossFits:
     """Fit the law without each fold of each repeat; each fit has its own start, so that nothing leaks."""
     laws = []
 

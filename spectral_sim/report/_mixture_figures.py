@@ -20,10 +20,10 @@ def _layout(height: int, x: str, y: str, **more: Any) -> dict[str, Any]:
         "font": _FONT,
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
-        "margin": {"l": 60, "r": 15, "t": 15, "b": 50},
+        "margin": {"l": 60, "r": 15, "t": 40, "b": 95},  # the legend lies below, clear of the buttons above
         "xaxis": {**_GRID, "title": {"text": x}},
         "yaxis": {**_GRID, "title": {"text": y}},
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
     }
     for name, part in more.items():
         layout[name] = {**layout.get(name, {}), **part} if isinstance(part, dict) else part
@@ -40,7 +40,15 @@ def fold_figure(fit: MixtureFit) -> dict[str, Any]:
         ends, shown = _numbers([low, high]), h == 0
         line = {"color": BOUND_COLOUR, "width": 1.5}
         data.append(
-            {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "line": line, "hoverinfo": "skip", "visible": shown}
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": ends,
+                "y": ends,
+                "line": line,
+                "hoverinfo": "skip",
+                "visible": shown,
+            }
         )
         data.append(
             {
@@ -56,7 +64,7 @@ def fold_figure(fit: MixtureFit) -> dict[str, Any]:
         )
         visible = [n // 2 == h for n in range(2 * len(fit.metrics))]
         views.append({"name": name, "data": {"visible": visible}, "layout": {}})
-    layout = _layout(440, "measured loss", "predicted without the run", showlegend=False)
+    layout = _layout(440, "measured loss", "predicted without the run", showlegend=False, margin={"b": 50})
     return {"data": data, "layout": layout, "views": views, "start": 0}
 
 
@@ -94,7 +102,7 @@ def curve_figure(curve: LearningCurve, fit: MixtureFit) -> dict[str, Any]:
     return {
         "data": data,
         "layout": _layout(
-            400, "runs", "error over standard deviation", xaxis=axis, yaxis={"range": [0, min(1.08 * top, 1.5)]}
+            430, "runs", "error over standard deviation", xaxis=axis, yaxis={"range": [0, min(1.08 * top, 1.5)]}
         ),
     }
 
@@ -119,9 +127,11 @@ def optimum_figure(fit: MixtureFit, optimum: Optimum) -> dict[str, Any]:
             "hovertemplate": "%{y}: %{x:.2f}%<extra>optimum</extra>",
         }
     ]
-    marks = [("compared with", 100 * optimum.prior[order], "diamond", PALETTE[1])]
+    marks = [(optimum.gains[0].name, 100 * optimum.prior[order], "diamond", PALETTE[1])]
     if best is not None:
-        marks.append((f"best run, {fit.table.runs[best]}", 100 * fit.table.ratios[best][order], "circle-open", "#000000"))
+        marks.append(
+            (f"best run, {fit.table.runs[best]}", 100 * fit.table.ratios[best][order], "circle-open", "#000000")
+        )
     for name, values, symbol, colour in marks:
         data.append(
             {
@@ -134,7 +144,7 @@ def optimum_figure(fit: MixtureFit, optimum: Optimum) -> dict[str, Any]:
                 "hovertemplate": "%{y}: %{x:.2f}%<extra>" + name + "</extra>",
             }
         )
-    height = 130 + 27 * len(names)
+    height = 175 + 27 * len(names)
     return {
         "data": data,
         "layout": _layout(height, "share, %", "", xaxis={"rangemode": "tozero"}, margin={"l": 20}),
@@ -167,7 +177,7 @@ def sensitivity_figure(fit: MixtureFit, optimum: Optimum) -> dict[str, Any]:
         "",
         xaxis={"tickangle": -50, "showgrid": False},
         yaxis={"autorange": "reversed", "showgrid": False},
-        margin={"l": 20, "r": 10},
+        margin={"l": 20, "r": 10, "b": 50},
     )
     return {"data": data, "layout": layout}
 
@@ -188,15 +198,21 @@ def distance_figure(fit: MixtureFit, optimum: Optimum) -> dict[str, Any]:
     place, usual = 100 * support.distance, 100 * support.usual
     lines = ((place, PALETTE[0], "solid"), (usual, "#000000", "dot"))
     shapes = [
-        {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": c, "dash": d, "width": 2}}
+        {
+            "type": "line",
+            "x0": x,
+            "x1": x,
+            "y0": 0,
+            "y1": 1,
+            "yref": "paper",
+            "line": {"color": c, "dash": d, "width": 2},
+        }
         for x, c, d in lines
     ]
     for name, (_, colour, dash) in zip(("optimum", "95% of runs"), lines, strict=True):
         line = {"color": colour, "dash": dash, "width": 2}
         data.append({"type": "scatter", "mode": "lines", "name": name, "x": [None], "y": [None], "line": line})
-    layout = _layout(
-        340, "data in other domains than in the nearest run, %", "runs", xaxis={"rangemode": "tozero"}, shapes=shapes
-    )
+    layout = _layout(380, "data in other domains, %", "runs", xaxis={"rangemode": "tozero"}, shapes=shapes)
     return {"data": data, "layout": layout}
 
 

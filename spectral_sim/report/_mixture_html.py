@@ -38,7 +38,9 @@ def mixture_html(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, title:
         parts.extend(_paragraph(note, "note") for note in notes)
 
     table = fit.table
-    facts = f"{len(table.runs)} runs, {len(fit.domains)} domains, {len(fit.metrics)} losses. {fit.kind.capitalize()} law"
+    facts = (
+        f"{len(table.runs)} runs, {len(fit.domains)} domains, {len(fit.metrics)} losses. {fit.kind.capitalize()} law"
+    )
     parts.append(_paragraph(f"{facts}{'' if fit.boost is None else ', with boosted residuals'}.", "note"))
     parts.append(f'<div class="verdict">{"<br>".join(html.escape(line) for line in _verdict(fit, optimum))}</div>')
     parts += [_paragraph(note, "warning") for note in (*fit.notes, *optimum.notes)]
@@ -50,7 +52,12 @@ def mixture_html(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, title:
     add("optimum", "Shares", optimum_figure(fit, optimum), notes)
     parts.append(_loss_table(fit, optimum))
     support = str(optimum.support)
-    add("distance", "Distance to the runs", distance_figure(fit, optimum), [f"{support[0].upper()}{support[1:]}."])
+    add(
+        "distance",
+        "Distance to the runs",
+        distance_figure(fit, optimum),
+        [f"{support[0].upper()}{support[1:]}. A run is compared with the others."],
+    )
     parts.append("</section><section><h2>How far to trust it</h2>")
     parts.append(_score_table(fit))
     parts.append(
