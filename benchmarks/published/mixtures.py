@@ -71,7 +71,7 @@ def measure(train, test, rows: int, seed: int, coverage: float) -> dict:
 
 
 def cold_seconds(data: Path, rows: int) -> tuple[float, float]:
-    """Seconds, and processor seconds, of a fresh process: import, reading, a fit with cross-validation and baselines."""
+    """Seconds and processor seconds of a fresh process: import, reading, a fit with cross-validation and baselines."""
     script = (
         f"import sys; sys.path[:0] = {[str(Path(__file__).parent)]!r}; from pathlib import Path; import mixtures as m\n"
         f"r, y = m.load(Path({str(data)!r}) / 'regmix_train_1m.csv'); m.fit_mixture(r[:{rows}], y[:{rows}])"

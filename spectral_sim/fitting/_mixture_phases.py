@@ -257,7 +257,7 @@ def _cross_fits(
 
 
 def _signed_ranks(better: np.ndarray) -> float:
-    """How far above zero differences lie, in standard errors of the signed-rank statistic, which outliers hardly move."""
+    """How far above zero differences lie, in standard errors of the signed-rank statistic; robust to outliers."""
     rank = ranks(np.abs(better))
     return float(np.sum(rank * np.sign(better)) / np.sqrt(np.sum(rank**2)))
 
@@ -275,7 +275,7 @@ def _table(
         ratios = np.stack([values for values, _, _ in parts], axis=1)
     if hasattr(ratios, "columns") or np.ndim(ratios) != 3:
         raise ValueError(
-            f"ratios has shape {np.shape(ratios)}, a static table: phases need shares of shape (runs, phases, domains), "
+            f"ratios has shape {np.shape(ratios)}, a static table: phases need shares (runs, phases, domains), "
             "or one data frame for each phase; use fit_mixture for mixtures that do not change."
         )
     values = np.asarray(ratios, np.float64)

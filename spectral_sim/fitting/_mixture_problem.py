@@ -60,7 +60,9 @@ class MixtureProblem(AbstractProblem):
         largest = _LONGEST * (law.offset + law.strength.sum(axis=1))
         rules = [power_modes(*pair) for pair in zip(law.exponent, law.offset, largest, strict=True)]
         longest = max(len(rates) for rates, _ in rules)  # shorter rules are filled with modes of no energy
-        rates, weights = (np.array([np.pad(part, (0, longest - len(part))) for part in parts]) for parts in zip(*rules))
+        rates, weights = (
+            np.array([np.pad(part, (0, longest - len(part))) for part in parts]) for parts in zip(*rules, strict=True)
+        )
         columns = law.strength, law.power, law.offset, rates, law.amplitude[:, None] * weights, law.floor, importance
         base, *rest = (jnp.asarray(part) for part in (mass / mass.sum(), *columns))
         return MixtureProblem(base, *rest, domains)  # pyright: ignore[reportCallIssue]

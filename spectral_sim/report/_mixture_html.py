@@ -74,8 +74,8 @@ def mixture_html(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, title:
     parts.append("</section><section><h2>What drives each loss</h2>")
     note = (
         "Change of the loss of each row for one hundredth of share more of the domain of each column, taken from all "
-        "others in proportion, at the mixture compared with, in thousandths. Blue: the loss falls; red: it rises. Colours end "
-        "at the 97th percentile."
+        "others in proportion, at the mixture compared with, in thousandths. Blue: the loss falls; red: it rises. "
+        "Colours end at the 97th percentile."
     )
     add("sensitivity", "Sensitivity of losses to domains", sensitivity_figure(fit, optimum), [note])
     parts.append("</section>")
