@@ -140,7 +140,7 @@ class PhaseFit:
 
     def report(self) -> str:
         """What was found, in a few lines of text."""
-        lines = [f"{len(self.static.table.runs)} runs of {len(self.fractions)} phases; kept: the law on {self.kind}."]
+        lines = [f"{len(self.static.table.runs)} runs of {len(self.fractions)} phases; kept: {self.kind}."]
         for name, score in self.scores.items():
             beside = "" if name == "totals" else f"  better by {self.gains[name]:+.1f} standard errors"
             lines.append(f"  {name:<12} error {score.error:.3f}, rank correlation {score.spearman:.3f}{beside}")
