@@ -6,7 +6,7 @@ from jax.ad_checkpoint import checkpoint_name
 from ._observation import Observation
 from ._status import Status
 from ._types import Array, Float, Int, PyTree
-from .numerics import SCALAR, without_derivative
+from .numerics import SCALAR, total, unit_of, without_derivative
 from .schedules import AbstractStage, advance_state
 
 __all__ = ["ask"]
@@ -37,12 +37,15 @@ def ask(
 
 def _normalised(signal: Array, mass: Array) -> tuple[Array, Array]:
     """The signal over its mean, and the status of the signal."""
-    # one pass for the mean and for a negative weight, which shows as minus infinity
-    mean = checkpoint_name(jnp.sum(jnp.where(signal < 0, -jnp.inf, mass * signal)), SCALAR)
+    # in a unit of their own, since products of small scores and masses may underflow; a negative weight shows in it as
+    # minus infinity
+    unit = checkpoint_name(unit_of(signal), SCALAR)
+    signal = signal / jnp.where(unit == 0, 1, unit)
+    mean = checkpoint_name(total(mass, signal), SCALAR)
     code = jnp.where(mean > 0, Status.OK, Status.ZERO_WEIGHTS)
     code = jnp.where(jnp.isfinite(mean), code, Status.NON_FINITE_WEIGHTS)
-    code = jnp.where(jnp.isneginf(mean), Status.NEGATIVE_WEIGHTS, code)
+    code = jnp.where(jnp.isneginf(unit), Status.NEGATIVE_WEIGHTS, code)
     # weights that a constrain stage has made mean one are left alone: dividing by 1 + rounding could exceed a cap
-    settled = jnp.abs(mean - 1) <= 64 * jnp.finfo(mass.dtype).eps
+    settled = jnp.abs(mean * unit - 1) <= 64 * jnp.finfo(mass.dtype).eps
     divisor = jnp.where(mean == 0, 1, mean)
-    return signal / (divisor / without_derivative(jnp.where(settled, divisor, 1))), code.astype(jnp.int32)
+    return signal / (divisor / without_derivative(jnp.where(settled, divisor * unit, 1))), code.astype(jnp.int32)

@@ -8,21 +8,22 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from ._ask import ask
+from ._clock import Clock
 from ._observation import Observation
+from ._state import as_state, next_state
 from ._status import Status
 from ._tables import split_tables
-from ._times import constant_times
 from ._trajectory import Trajectory
 from ._types import Array, PyTree, cast_inexact
-from .dynamics import Verdict
-from .numerics import SCALAR, attempt, segment_length, segmented_scan, without_derivative
+from .dynamics import verdict
+from .numerics import SCALAR, attempt, segment_length, segmented_scan
 from .schedules import begin_state
 
 
 @eqx.filter_jit
-def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) -> Trajectory:
+def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajectory:
     """What `simulate` does once its arguments have been checked; statuses instead of exceptions."""
-    times, durations = constant_times((times, durations))
+    times, durations = clock.times, clock.durations
     intervals = durations.shape[0]
     schedule, dynamics = cast_inexact((schedule, dynamics), problem.dtype)
     tables, (schedule, dynamics) = split_tables((schedule, dynamics), intervals)
@@ -41,7 +42,7 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
 
     def refresh(carry: _Carry, xs):
         observed, memory, weights, fault = carry
-        index, duration, next_time, sliced = xs
+        index, duration, next_time, span, end, sliced = xs
         live = index < intervals  # the last entry only records, and so do any that pad a segment
         schedule_now, dynamics_now = eqx.combine(sliced, (schedule, dynamics))
         shown, last_weights = facts.shown(observed, index, duration), weights
@@ -52,20 +53,21 @@ def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) 
         else:
             weights = held
         record = observed.loss, save(shown, jnp.where(live, weights, last_weights))
-        since, span = observed.state, duration
+        since = observed.state
         if held is not None and dynamics.jumps:
-            since, span = dynamics_now.init(problem), next_time
+            since, span = dynamics_now.init(problem), end
         operands = dynamics_now, problem, since, weights, span, next_time, key, index
-        (observed, verdict), _ = attempt(_advance, operands)
-        if verdict is not None:
-            fault = fault.first(live, verdict.code, index, verdict.limit)
-        return _Carry(observed, memory, weights, fault), record
+        (moved, found), _ = attempt(_advance, operands)
+        state = next_state(type(dynamics).__name__, observed.state, moved.state, problem.dtype)
+        if found is not None:
+            fault = fault.first(live, found.code, index, found.limit)
+        return _Carry(moved.replace(state=state), memory, weights, fault), record
 
     carry = _Carry(observed, memory, jnp.ones_like(facts.mass), fault)
     again = lambda x: jnp.concatenate([x, x[-1:]])
-    xs = index, again(durations), again(times[1:]), jax.tree.map(again, tables)
+    xs = index, *map(again, (durations, times[1:], clock.spans, clock.ends)), jax.tree.map(again, tables)
     carry, (loss, saved) = _scan(adjoint, refresh, carry, xs)
-    return _concluded(times, loss, saved, carry.fault)
+    return _concluded(clock, loss, saved, carry.fault, dynamics.faults)
 
 
 class _Facts(NamedTuple):
@@ -122,7 +124,8 @@ def _begin(operands):
     """Look at the learner before anything has happened to it."""
     dynamics, problem, time = operands
     observed = _strip(dynamics.observe(problem, dynamics.init(problem), time))
-    return observed, _finite(observed)
+    state = as_state(type(dynamics).__name__, observed.state, problem.dtype)
+    return observed.replace(state=state), _finite(observed)
 
 
 def _decide(schedule, shown: Observation, memory: PyTree, constants: PyTree) -> tuple[Array, PyTree, Array]:
@@ -143,16 +146,16 @@ def _decide(schedule, shown: Observation, memory: PyTree, constants: PyTree) -> 
 
 def _advance(operands):
     """Hold the weights over the interval and look at the learner after it."""
-    dynamics, problem, state, weights, duration, time, key, index = operands
+    dynamics, problem, state, weights, span, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
-    verdict = dynamics.check(problem, state, weights, duration)
-    observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, duration, key), time))
+    after = dynamics.advance(problem, state, weights, span, key)
+    seen = *dynamics.check(problem, state, weights, span), *dynamics.verify(problem, state, after, weights)
+    found = verdict(dynamics, seen, problem.dtype)
+    observed = _strip(dynamics.observe(problem, after, time))
     code = _finite(observed)
-    if verdict is not None:
-        limit = without_derivative(jnp.asarray(verdict.limit, observed.loss.dtype))
-        verdict = Verdict(jnp.asarray(verdict.code, jnp.int32), limit)
-        code = jnp.where(verdict.code == Status.OK, code, verdict.code)
-    return (observed, verdict), code
+    if found is not None:
+        code = jnp.where(found.code == Status.OK, code, found.code)
+    return (observed, found), code
 
 
 def _finite(observed: Observation) -> Array:
@@ -172,7 +175,7 @@ def _scan(adjoint: str, step, carry, xs):
     return segmented_scan(step, carry, xs, length)
 
 
-def _concluded(times: Array, loss: Array, saved: PyTree, fault: _Fault) -> Trajectory:
+def _concluded(clock: Clock, loss: Array, saved: PyTree, fault: _Fault, faults: tuple[str, ...]) -> Trajectory:
     """The trajectory, with NaN from the first fault on; a loss that is not finite is one."""
     entries = loss.shape[0]
     index = jnp.arange(entries, dtype=jnp.int32)
@@ -189,4 +192,5 @@ def _concluded(times: Array, loss: Array, saved: PyTree, fault: _Fault) -> Traje
 
     loss, saved = jax.tree.map(blanked, (loss, saved))
     limit = jnp.where(lost, jnp.nan, fault.limit)
-    return Trajectory(times, loss, saved, status, jnp.where(status == Status.OK, -1, failed_at), limit)
+    failed_at = jnp.where(status == Status.OK, -1, failed_at)
+    return Trajectory(clock.times, loss, saved, status, failed_at, limit, clock.steps, faults)

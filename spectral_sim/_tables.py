@@ -18,16 +18,7 @@ def split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
     """
     tables, rest = eqx.partition(tree, _is_table, is_leaf=_is_table)
 
-    def cut(table: PerRefresh):
-        values = table.by_refresh()
-        if values.shape[:1] not in ((intervals,), (intervals + 1,)):
-            raise ValueError(
-                f"a PerRefresh table has shape {values.shape}: its leading axis needs one entry for each of the "
-                f"{intervals + 1} times."
-            )
-        return values[:intervals]
-
-    return jax.tree.map(cut, tables, is_leaf=_is_table), rest
+    return jax.tree.map(lambda table: table.over(intervals), tables, is_leaf=_is_table), rest
 
 
 def _is_table(node: Any) -> bool:

@@ -45,6 +45,16 @@ class PerRefresh(eqx.Module):
         """One entry for each refresh."""
         return self.values if self.rows is None else self.values[self.rows]
 
+    def over(self, intervals: int) -> Array:
+        """One entry for each interval of a grid; raises ValueError if there are not as many."""
+        values = self.by_refresh()
+        if values.shape[:1] not in ((intervals,), (intervals + 1,)):
+            raise ValueError(
+                f"a PerRefresh table has shape {values.shape}: its leading axis needs one entry for each of the "
+                f"{intervals + 1} times."
+            )
+        return values[:intervals]
+
 
 def by_refresh(value: Any, refreshes: Array) -> Array:
     """A hyperparameter, number or table, at each refresh; `refreshes` has one entry for each."""

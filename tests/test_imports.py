@@ -17,19 +17,21 @@ MAX_LINES = 400
 # From the bottom up. A module imports from its own part and from the layers listed before its own, never from a
 # neighbour in the same layer.
 LAYERS = (
-    {"_types", "_version", "_extras"},
+    {"_types", "_version", "_extras", "_code", "_schema"},
+    {"_identity"},
     {"_checks"},
     {"_registry", "_state", "_tables"},
     {"_times", "numerics"},
     {"problems"},
     {"_observation", "_status"},
     {"schedules", "dynamics"},
-    {"_save", "_trajectory", "_ask"},
+    {"_save", "_trajectory", "_ask", "_clock"},
     {"_loop"},
     {"_simulate"},
     {"bounds", "analysis"},
     {"fitting", "learning"},
     {"sweeps"},
+    {"assessment", "testing"},
     {"report"},
     {"benchmark"},
     {"cli"},
@@ -38,7 +40,7 @@ RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 # A problem answers for itself how it is trained and what bounds it: parts above it, imported when it is asked.
 WHEN_ASKED = {"problems": {"dynamics", "bounds"}}
 # The root re-exports what the library is, so only what sits on top of the library may import from it.
-MAY_IMPORT_ROOT = {"report", "benchmark", "cli"}
+MAY_IMPORT_ROOT = {"assessment", "report", "benchmark", "cli"}
 
 # Optional packages, and those that are slow to import: loaded by the call that needs them.
 LAZY = (

@@ -10,6 +10,7 @@ from .._checks import check_positive
 from ..problems import AbstractProblem, ModalProblem
 from ..schedules import AbstractStage, stages_of
 from ._exponent import ExponentFit, fit_line
+from ._readings import meeting
 
 __all__ = ["CrossoverTime", "crossover_time", "frontier", "teacher_frontier"]
 
@@ -143,18 +144,17 @@ def crossover_time(
         First-order propagation of the errors of level and slope, which are independent about the mean log time.
     """
     source, name = (loss, "loss") if early_loss is None else (early_loss, "early_loss")
-    first = fit_line(times, source, early, (name, "early"))
-    last = fit_line(times, loss, late, ("loss", "late"))
-    change = last.slope - first.slope
-    resolved = abs(change) > max(2 * math.hypot(first.exponent.stderr, last.exponent.stderr), _SAME_EXPONENT)
-    offset = first.at(0.0) - last.at(0.0)
-    meet = offset / change if resolved else math.inf
-    if abs(meet) > _LARGEST_LOG:
+    (first, early_line), (last, late_line) = (
+        fit_line(times, source, early, (name, "early")),
+        fit_line(times, loss, late, ("loss", "late")),
+    )
+    resolved = abs(first.value - last.value) > max(2 * math.hypot(first.stderr, last.stderr), _SAME_EXPONENT)
+    meet, error = (float(number) for number in meeting(early_line, late_line))
+    if not resolved or abs(meet) > _LARGEST_LOG:
         raise ValueError(
-            f"early and late have exponents {first.exponent.value:.4g} +- {first.exponent.stderr:.2g} and "
-            f"{last.exponent.value:.4g} +- {last.exponent.stderr:.2g}: equal within error, so their power laws meet at "
+            f"early and late have exponents {first.value:.4g} +- {first.stderr:.2g} and "
+            f"{last.value:.4g} +- {last.stderr:.2g}: equal within error, so their power laws meet at "
             "no definite time; choose windows on either side of the bend, or simulate longer."
         )
     value = math.exp(meet)
-    error = math.hypot(first.error_at(meet), last.error_at(meet)) / abs(change)
-    return CrossoverTime(value, value * error, first.exponent, last.exponent)
+    return CrossoverTime(value, value * error, first, last)

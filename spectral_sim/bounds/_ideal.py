@@ -21,7 +21,7 @@ class IdealOracle(eqx.Module):
         frontier: number of modes being learnt at each time, shape (times,).
         log_weights: log of the mean weight on each mode from time 0 on, log(u_k / (lam_k t)), shape (times, modes).
         quadrature_error: relative change of the loss on a rule with twice the nodes, shape (times,); 0 for plain modes.
-        floor: the part of a data problem's training loss that no parameters remove, included in `loss`; 0 for modes.
+        floor: the part of the loss that no training removes, included in `loss`.
         is_bound: whether no schedule of the problem can do better. True for modal problems. False for data problems:
             weights on examples align the operator with the residual, and may beat the per-mode ideal early on.
     """
@@ -63,21 +63,21 @@ def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: Any = None) ->
         check_positive("cap", cap)
         if is_concrete(cap) and cap < 1:
             raise ValueError(f"cap is {float(cap):.6g}: weights of mean one need a cap of at least 1.")
-    floor = jnp.zeros((), problem.dtype)
     modal, data = problem.as_modal(), problem.as_operator()
-    is_bound = modal is not None
+    is_bound, floor = modal is not None, None
     if data is not None:
         modal, floor = modal_view(data)
     if modal is None:
         raise TypeError(
             f"ideal_oracle needs modes, and {type(problem).__name__} has none: define as_modal() or as_operator()."
         )
+    floor = modal.floor if floor is None else floor
     times = jnp.asarray(times, problem.dtype)
     loss, frontier, log_weights = _water_fill(modal, times, cap)
     error = jnp.zeros_like(loss)
     finer = modal.refined()
     if finer is not None:
-        error = jnp.abs(_water_fill(finer, times, cap)[0] / loss - 1)
+        error = jnp.abs(_water_fill(finer, times, cap)[0] - loss) / (loss + floor)
     return IdealOracle(times, loss + floor, frontier, log_weights, error, floor, is_bound)
 
 

@@ -46,10 +46,10 @@ class SpectralBounds(NamedTuple):
 
 
 def uniform_loss(problem: ModalProblem, times: ArrayLike) -> Float[Array, "..."]:
-    """L_uniform(t) = 1/2 sum_k m_k E_k(0) exp(-2 lam_k t), at any times and in their shape."""
+    """L_uniform(t) = floor + 1/2 sum_k m_k E_k(0) exp(-2 lam_k t), at any times and in their shape."""
     times = jnp.asarray(times, problem.dtype)
     log_energy = log_or_minus_inf(problem.energies) - 2 * times[..., None] * problem.eigenvalues
-    return 0.5 * jnp.sum(problem.multiplicity * jnp.exp(log_energy), axis=-1)
+    return problem.floor + 0.5 * jnp.sum(problem.multiplicity * jnp.exp(log_energy), axis=-1)
 
 
 def static_sandwich(problem: AbstractProblem, times: ArrayLike, low: float, high: float) -> Sandwich:

@@ -12,22 +12,24 @@ import optax
 from rich.console import Console
 
 from .._trajectory import SimulationError
+from ..assessment import Entry, Search, search_of_data, search_of_modes
 from ..learning import (
     AbstractObjective,
     CeilingAndDeployable,
     Learned,
     SearchError,
+    SearchProgress,
     anytime_log_loss,
     cap_of,
     ceiling_and_deployable,
+    compare_by_hand,
     learn,
     load_schedule,
     penalised,
     soft_time_to_target,
     terminal_log_loss,
 )
-from ..report import Entry, Search, search_of_data, search_of_modes
-from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, water_filling
+from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, uniform, water_filling
 from ._config import LearnConfig, ScheduleConfig
 from ._errors import UserError, explained
 from ._job import Part
@@ -97,29 +99,32 @@ def learn_part(
                 validation_fraction=settings.validation_fraction,
                 seed=part.seed,
                 ceiling_optimizer=options["optimizer"] if _is_table(schedule) else None,
-                report=lambda which, done, best, gap: _tell(step, which, done, settings.steps, best, gap),
+                by_hand=None if settings.compare else {"uniform": uniform()},
+                report=lambda progress: _tell(step, progress),
                 **options,
             )
         else:
-            report = lambda done, best, gap: _tell(step, "learned", done, settings.steps, best, gap)
-            found = learn(problem, schedule, part.times, report=report, **options)
+            found = learn(problem, schedule, part.times, report=lambda progress: _tell(step, progress), **options)
     with explained(f"--output {folder}"):
         _write(found, problem, folder, progress)
     words = _in_words(settings)
+    compared = None
+    if settings.compare and isinstance(found, Learned):
+        compared = compare_by_hand(problem, objective, part.times, cap=cap_of(found.schedule))
     if isinstance(found, CeilingAndDeployable):
         names = "learned (deployable)", _CEILING
         entries = [
             Entry(names[0], found.deployable.schedule),
             Entry(names[1], found.ceiling.schedule, is_ceiling=True),
         ]
-        search: Search = search_of_data(found, names, objective, words)
+        search: Search = search_of_data(found, names, objective, words, compared)
     elif problem.as_modal() is not None:
         name, ideal = "learned", _ideal(schedule)
         entries = [Entry(name, found.schedule), ideal]
-        search = search_of_modes(found, name, ideal.name, objective, words)
+        search = search_of_modes(found, name, ideal.name, objective, words, compared)
     else:
         entries = [Entry("learned", found.schedule)]
-        search = search_of_data(found, ("learned",), objective, words)
+        search = search_of_data(found, ("learned",), objective, words, compared)
     kept = [entry for entry in part.entries if entry.name not in {entry.name for entry in entries}]
     all_settings = {**part.settings, "learn": settings.model_dump(exclude_none=True)}
     return dataclasses.replace(part, entries=[*kept, *entries], search=search, settings=all_settings)
@@ -208,9 +213,10 @@ def _write(found: Learned | CeilingAndDeployable, problem: Any, folder: Path, pr
             progress.print(f"warning: {error}", style="yellow", highlight=False, markup=False)
 
 
-def _tell(step: Steps, which: str, done: int, total: int, best: float, gap: float) -> None:
-    above = f", {gap:.3g} above the bound" if np.isfinite(gap) else ""
-    step.start(done - 1, total, f"{which}, objective {best:.4g}{above}")
+def _tell(step: Steps, progress: SearchProgress) -> None:
+    above = f", {progress.gap:.3g} above the bound" if np.isfinite(progress.gap) else ""
+    which = progress.name or "learned"
+    step.start(progress.step - 1, progress.steps, f"{which}, objective {progress.best:.4g}{above}")
 
 
 def _in_words(settings: LearnConfig) -> str:

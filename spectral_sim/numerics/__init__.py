@@ -1,5 +1,6 @@
 """Numerical kernels: each does one thing, to rounding, with its derivative."""
 
+from ._crossing import where_one
 from ._guard import attempt, without_derivative
 from ._limiter import limited_slope
 from ._phi import integral_decay, phi1, phi1_eigh
@@ -7,15 +8,18 @@ from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat, repeat_while
-from ._scores import log_or_minus_inf, mean_one, relative_log, score_of
+from ._rows import row_product, sum_rows
+from ._scores import log_or_minus_inf, mean_one, relative_log, score_of, unit_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
-from ._selection import mass_rank, top_mass
-from ._water_filling import capped_water_level, water_level
+from ._selection import Rank, lowest_mass, mass_rank, top_mass
+from ._sums import group_sums, total
+from ._water_filling import capped_water_level, held_water_level, water_level
 from ._weighted_phi import ROUTES, chebyshev_terms, weighted_phi1
 
 __all__ = [
     "INTERVAL",
     "ROUTES",
+    "Rank",
     "SCALAR",
     "SHORTEST_POWER",
     "ShellRule",
@@ -24,9 +28,12 @@ __all__ = [
     "batch_size",
     "capped_water_level",
     "chebyshev_terms",
+    "group_sums",
+    "held_water_level",
     "integral_decay",
     "limited_slope",
     "log_or_minus_inf",
+    "lowest_mass",
     "mass_rank",
     "mean_one",
     "phi1",
@@ -36,12 +43,17 @@ __all__ = [
     "relative_log",
     "repeat",
     "repeat_while",
+    "row_product",
     "score_of",
     "segment_length",
     "segmented_scan",
     "shell_rule",
+    "sum_rows",
     "top_mass",
+    "total",
+    "unit_of",
     "water_level",
     "weighted_phi1",
+    "where_one",
     "without_derivative",
 ]

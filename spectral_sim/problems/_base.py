@@ -140,3 +140,17 @@ class AbstractProblem(eqx.Module):
     def spectrum(self) -> "ModalProblem | None":
         """Optional. The modes of learning with uniform weights; None if they are not known."""
         return self.as_modal()
+
+    def numbers(self) -> dict[str, Array]:
+        """Optional. What a sweep may vary, by name: every field that is an array."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in fields.items() if eqx.is_array(value)}
+
+    def check_number(self, name: str, values: ArrayLike) -> None:
+        """Optional. Raise ValueError for values of one of `numbers` that make no problem; by default any do."""
+        return None
+
+    def with_numbers(self, values: dict[str, Any]) -> "AbstractProblem":
+        """Optional. The same problem with other values of some of its `numbers`; has to work under a trace."""
+        names = tuple(values)
+        return eqx.tree_at(lambda problem: [getattr(problem, name) for name in names], self, list(values.values()))

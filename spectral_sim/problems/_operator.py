@@ -9,6 +9,7 @@ import numpy as np
 
 from .._checks import check_finite, check_length, check_mass, check_ndim, is_concrete
 from .._types import Array, ArrayLike, Float, Int, as_inexact
+from ..numerics import group_sums, row_product, sum_rows
 from ._base import AbstractProblem, Bound
 from ._modal import ModalProblem
 
@@ -93,9 +94,9 @@ class OperatorProblem(AbstractProblem):
     @property
     def mass(self) -> Float[Array, "weights"]:
         """Base mass of examples, or of groups where the problem has them."""
-        if self.groups is None:
+        if self.groups is None or self.num_groups is None:
             return self.example_mass
-        return jax.ops.segment_sum(self.example_mass, self.groups, self.num_groups)
+        return group_sums(self.example_mass, self.groups, self.num_groups)
 
     @property
     def dtype(self) -> Any:
@@ -119,9 +120,9 @@ class OperatorProblem(AbstractProblem):
 
     def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
         """Average values on examples over each group under the base mass; without groups they pass through."""
-        if self.groups is None:
+        if self.groups is None or self.num_groups is None:
             return values
-        return jax.ops.segment_sum(self.example_mass * values, self.groups, self.num_groups) / self.mass
+        return group_sums(self.example_mass * values, self.groups, self.num_groups) / self.mass
 
     def loss(self, parameters: Float[Array, "features outputs"]) -> Float[Array, ""]:
         """Loss of `parameters` on the evaluation set."""
@@ -177,12 +178,13 @@ class OperatorProblem(AbstractProblem):
         It is summed over outputs: what a briefly trained probe still gets wrong.
         """
         weighted = self.example_mass[:, None] * self.features
-        probe = jnp.linalg.solve(_ridged(self.features.T @ weighted), weighted.T @ self.targets)
+        covariance = sum_rows(row_product, self.features, weighted)
+        probe = jnp.linalg.solve(_ridged(covariance), sum_rows(row_product, weighted, self.targets))
         return self.per_weight(jnp.sum((self.targets - self.features @ probe) ** 2, axis=1))
 
     def leverage(self) -> Float[Array, "weights"]:
         """phi_i^T (M + r I)^-1 phi_i with r the mean eigenvalue of M = Phi^T P Phi; its mean over a group."""
-        covariance = self.features.T @ (self.example_mass[:, None] * self.features)
+        covariance = sum_rows(row_product, self.features, self.example_mass[:, None] * self.features)
         solved = jnp.linalg.solve(_ridged(covariance), self.features.T)
         return self.per_weight(jnp.sum(self.features.T * solved, axis=0))
 

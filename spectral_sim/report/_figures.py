@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..analysis import Speedup
-from ._assessment import Assessment, Run
+from ..assessment import Assessment, Run, format_speedup, table
 from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, styles
-from ._table import format_speedup, table
 from ._views import (
     COLOUR_TICKS,
     END_OF_GAIN,
@@ -224,9 +223,11 @@ def _search_traces(view: SearchView) -> list[dict[str, Any]]:
     return traces
 
 
-def eigenvalue_figure(assessment: Assessment) -> dict[str, Any]:
-    """The spectrum under uniform sampling."""
+def eigenvalue_figure(assessment: Assessment) -> dict[str, Any] | None:
+    """The spectrum under uniform sampling; None where it is not known."""
     values = assessment.spectrum.eigenvalues
+    if not np.any(values > 0):
+        return None
     values = np.where(values > 0, values, np.nan)
     trace = _line("eigenvalue", assessment.spectrum.index, values, "#000000", "solid", 2)
     layout = _layout(400, "mode number (log scale)", "eigenvalue (1 / time)")
@@ -236,14 +237,15 @@ def eigenvalue_figure(assessment: Assessment) -> dict[str, Any]:
 
 
 def energy_figure(assessment: Assessment) -> dict[str, Any]:
-    """Residual energy per mode before and after training."""
+    """Residual energy of each entry of the spectrum before and after training."""
     style = styles(assessment.runs)
     before = mode_curves(assessment, assessment.reference.initial_mode_energy)
     data = [_line("before training", *before, BOUND_COLOUR, "solid", 6)]
     for run in assessment.runs:
         own = style[run.name]
         data.append(_line(run.name, *mode_curves(assessment, run.mode_energy), own.colour, own.dash, own.width))
-    layout = _layout(_height(400, len(data)), "mode number (log scale)", "energy of the training residual")
+    number = f"{assessment.spectrum.entry} number (log scale)"
+    layout = _layout(_height(400, len(data)), number, "energy of the training residual")
     layout["xaxis"] |= _log_axis(_padded(assessment.spectrum.index))
     layout["yaxis"] |= _log_axis(energy_span(assessment))
     return {"data": data, "layout": layout}

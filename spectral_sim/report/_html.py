@@ -8,8 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ._assessment import Assessment
-from ._extras import require
+from .._extras import require
+from ..assessment import Assessment, Table, format_short, table
 from ._figures import (
     eigenvalue_figure,
     energy_figure,
@@ -22,7 +22,6 @@ from ._figures import (
 from ._reading import reading
 from ._results import environment, verdict_of
 from ._style import GROSS_COLOUR, NET_COLOUR
-from ._table import Table, format_short, table
 
 __all__ = ["report_html", "write_report"]
 
@@ -69,7 +68,7 @@ def page(title: str, body: str, figures: dict[str, Any], plotly: str) -> str:
         "title": html.escape(title),
         "subtitle": html.escape(subtitle),
         "body": body,
-        "figures": json.dumps(figures, separators=(",", ":")).replace("</", "<\\/"),
+        "figures": script_json(figures),
         "plotly": plotly,
     }
     template = resources.files(__package__ or "").joinpath("_page.html").read_text(encoding="utf-8")
@@ -79,6 +78,11 @@ def page(title: str, body: str, figures: dict[str, Any], plotly: str) -> str:
         name, _, rest = part.partition("}}")
         out += [values[name], rest]
     return "".join(out)
+
+
+def script_json(value: Any) -> str:
+    """A value as JavaScript inside a script element: whatever names hold, no "<" ends or nests the element."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _section(assessment: Assessment, name: str, figures: dict[str, Any], title: str) -> str:
@@ -118,7 +122,12 @@ def _section(assessment: Assessment, name: str, figures: dict[str, Any], title: 
     add("weights", "Weights over time", weight_figure(assessment), [rows], select=True)
     add("eigenvalues", "Eigenvalues under uniform sampling", eigenvalue_figure(assessment), [])
     energy = f"After training: at t = {format_short(assessment.times[-1])}."
-    add("energies", "Residual energy per mode, before and after", energy_figure(assessment), [energy])
+    add(
+        "energies",
+        f"Residual energy per {assessment.spectrum.entry}, before and after",
+        energy_figure(assessment),
+        [energy],
+    )
     settings = json.dumps(assessment.settings, indent=2, default=str, ensure_ascii=False)
     parts.append(f"<details><summary>Settings</summary><pre>{html.escape(settings)}</pre></details></section>")
     return "\n".join(part for part in parts if part)

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._extras import require
 from .._simulate import simulate
 from .._times import log_times
 from ..problems import ModalProblem
 from ..schedules import chain, mix, proportional, self_scoring
-from ._extras import require
 
 __all__ = ["Phases", "draw_phases", "self_scoring_phases"]
 
@@ -96,7 +96,8 @@ def self_scoring_phases(
         slope = lambda curves, times=times, late=late: -np.polyfit(np.log(times[late]), np.log(curves.T[late]), 1)[0]
         exponents.append(slope(np.asarray(jax.jit(jax.vmap(loss))(grid))).reshape(len(q), len(u0)))
         decay = np.exp(-2 * np.asarray(problem.eigenvalues) * times[:, None])
-        static = float(slope((decay @ np.asarray(problem.multiplicity * problem.energies))[None])[0])
+        uniform = 0.5 * decay @ np.asarray(problem.multiplicity * problem.energies) + float(problem.floor)
+        static = float(slope(uniform[None])[0])
     alpha, beta = float(problem.law.alpha), float(problem.law.beta)
     return Phases(np.stack(exponents), tuple(refreshes_per_decade), q, u0, static, window, share, alpha, beta)
 

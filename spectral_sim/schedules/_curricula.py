@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_fraction, check_positive
 from .._types import Array, Float, as_inexact
+from ..numerics import lowest_mass
 from ._base import AbstractStage, scored_once
-from ._static import difficulty_rank, keep_lowest
+from ._static import difficulty_rank
 
 
 class Curriculum(AbstractStage):
@@ -48,7 +49,7 @@ class Curriculum(AbstractStage):
         return difficulty_rank(problem, hardest_first=self.order == "hard_to_easy")
 
     def __call__(self, signal, observation, state):
-        return keep_lowest(state, self._pool(observation.time)), state
+        return lowest_mass(state, self._pool(observation.time)), state
 
     def scoring(self, times):
         return scored_once(times)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._types import Array, Float, as_inexact, by_refresh
+from ..numerics import group_sums, mass_rank
 from ._base import AbstractStage, require_modal, stage_name
 
 
@@ -153,15 +154,13 @@ class ShellAverage(AbstractStage):
 
     def __call__(self, signal, observation, state):
         if state is None:
-            mass = observation.mass
-            order = jnp.argsort(signal, stable=True)
-            middle = jnp.zeros_like(mass).at[order].set(jnp.cumsum(mass[order]) - mass[order] / 2)
+            rank, count = mass_rank(signal, observation.mass), observation.mass
+            middle = rank.below + rank.tied / 2  # so that equal signals are in one shell
             shell = jnp.clip(jnp.floor(middle * self.num_shells), 0, self.num_shells - 1).astype(jnp.int32)
-            count = mass
         else:
             shell, count = state, observation.problem.as_modal().multiplicity
-        total = jax.ops.segment_sum(count * signal, shell, self.num_shells)
-        size = jax.ops.segment_sum(count, shell, self.num_shells)
+        total = group_sums(count * signal, shell, self.num_shells)
+        size = group_sums(count, shell, self.num_shells)
         return (total / jnp.where(size > 0, size, 1))[shell], state
 
     def scoring(self, times):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_positive
-from .._types import PRNGKeyArray
+from .._types import Array, PRNGKeyArray
 from ..numerics import relative_log, score_of
 from ._base import AbstractStage
 from ._table import check_cap, within
@@ -50,7 +50,35 @@ class PolicySchedule(AbstractStage):
         check_cap(cap)
         check_positive("width", width)
         check_positive("depth", depth)
-        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=jax.nn.tanh, key=key), cap)
+        network = eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=_bend, final_activation=_as_it_is, key=key)
+        return cls(network, cap)
+
+    def __check_init__(self):
+        check_cap(self.cap)
+
+    def saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What a file keeps: the size of the network and the cap, and the parameters by number."""
+        leaves = jax.tree.leaves(eqx.filter(self.network, eqx.is_array))
+        size = {"width": self.network.width_size, "depth": self.network.depth}
+        cap = None if self.cap is None else list(self.cap)
+        return {"network": size, "cap": cap}, {f"network.{n}": leaf for n, leaf in enumerate(leaves)}
+
+    @classmethod
+    def from_saved(cls, options: dict[str, Any], arrays: dict[str, Any]) -> "PolicySchedule":
+        """The policy that `saved` describes.
+
+        Raises:
+            TypeError: parameters of other shapes.
+        """
+        size, cap = options["network"], options["cap"]
+        layers = [jnp.asarray(arrays[f"network.{n}"]) for n in range(len(arrays))]
+        fits = bool(layers) and size == {"width": layers[0].shape[0], "depth": len(layers) // 2 - 1}
+        cap = None if cap is None else (cap[0], cap[1])
+        template = cls.create(jax.random.key(0), cap=cap, **size) if fits else None
+        old, structure = jax.tree.flatten(eqx.filter(template, eqx.is_array))
+        if not fits or [leaf.shape for leaf in layers] != [leaf.shape for leaf in old]:
+            raise TypeError("its network has other inputs than the policies of this version")
+        return eqx.combine(jax.tree.unflatten(structure, layers), template)
 
     def init(self, problem: Any) -> Any:
         drive, modal, data = jnp.zeros_like(problem.mass), problem.as_modal(), problem.as_operator()
@@ -78,6 +106,15 @@ class PolicySchedule(AbstractStage):
 
     def weight_bounds(self, *, fixed: bool = False):
         return self.cap
+
+
+# Functions of this module, so that a policy can be pickled: those of JAX are wrapped, the default is a lambda.
+def _bend(value):
+    return jnp.tanh(value)
+
+
+def _as_it_is(value):
+    return value
 
 
 def _bounded(log_value):

@@ -11,13 +11,14 @@ import jax.numpy as jnp
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
 from .._types import Array, Float, PerRefresh, by_refresh
-from ..numerics import log_or_minus_inf, phi1_eigh
+from ..numerics import log_or_minus_inf, phi1_eigh, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
 from ._base import TrainingCost, scored_once, stage_name
 
 __all__ = [
     "SecondModel",
     "check_second_model",
+    "learner_model",
     "model_passes",
     "once_trained",
     "priced",
@@ -86,6 +87,15 @@ def _second_features(name: str, stage: Any, problem: OperatorProblem) -> Array:
     number = problem.features.shape[0]
     check_length(f"{name}'s features", stage.features, number, f"a problem of {number} examples")
     return stage.features.astype(problem.dtype)
+
+
+def learner_model(problem: AbstractProblem) -> Array:
+    """What `second_model` returns for a second model that is the learner."""
+    modal, data = problem.as_modal(), problem.as_operator()
+    if modal is not None:
+        return modal.eigenvalues
+    assert data is not None  # or there would be no second model
+    return data.features
 
 
 def once_trained(signal: Array, training_time: Array) -> Array:
@@ -161,7 +171,8 @@ def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> T
         return Trained(modal.energies * jnp.exp(-2 * decay), None, decay)
     assert data is not None  # or there would be no model
     weighted = data.example_mass[:, None] * model
-    residual = data.targets - model @ phi1_eigh(model.T @ weighted, weighted.T @ data.targets, time)
+    matrix, drive = sum_rows(row_product, model, weighted), sum_rows(row_product, weighted, data.targets)
+    residual = data.targets - model @ phi1_eigh(matrix, drive, time)
     energy = squared(data, residual)
     start = log_or_minus_inf(squared(data, data.targets))
     return Trained(energy, residual, progress(start, log_or_minus_inf(energy)))

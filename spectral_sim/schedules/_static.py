@@ -5,11 +5,10 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._types import Array, Float, Int, as_inexact
-from ..numerics import mass_rank, score_of
+from ..numerics import Rank, lowest_mass, mass_rank, score_of
 from ..problems import AbstractProblem
 from ._base import AbstractStage, no_scoring, require_modal, require_operator, scored_once
 from ._difficulty import difficulty, leverage
@@ -128,7 +127,7 @@ class RandomPruning(AbstractStage):
         return mass_rank(drawn, problem.mass)
 
     def __call__(self, signal, observation, state):
-        return keep_lowest(state, self.fraction), state
+        return lowest_mass(state, self.fraction), state
 
     def scoring(self, times):
         return no_scoring(times)
@@ -136,6 +135,8 @@ class RandomPruning(AbstractStage):
 
 class HardPruning(AbstractStage):
     """The easiest or the hardest part of the mass is kept, at equal weight; the rest is never sampled.
+
+    Where entries at the border are equally hard they share what is left for them.
 
     Arguments:
         fraction: mass kept, in (0, 1].
@@ -157,7 +158,7 @@ class HardPruning(AbstractStage):
         return difficulty_rank(problem, hardest_first=self.keep == "hard")
 
     def __call__(self, signal, observation, state):
-        return keep_lowest(state, self.fraction), state
+        return lowest_mass(state, self.fraction), state
 
     def scoring(self, times):
         return scored_once(times)
@@ -182,13 +183,7 @@ class LeverageSampling(AbstractStage):
         return scored_once(times)
 
 
-def difficulty_rank(problem: AbstractProblem, *, hardest_first: bool) -> Float[Array, "weights"]:
-    """Mass up to and including each entry, going through them by difficulty."""
+def difficulty_rank(problem: AbstractProblem, *, hardest_first: bool) -> Rank:
+    """The rank of each entry by difficulty."""
     score = difficulty(problem)
     return mass_rank(-score if hardest_first else score, problem.mass)
-
-
-def keep_lowest(rank: Float[Array, "weights"], fraction: Float[Array, ""]) -> Float[Array, "weights"]:
-    """1 on the entries whose rank is within `fraction`, 0 elsewhere; at least the first is kept."""
-    slack = 1 + 8 * np.finfo(rank.dtype).eps * np.sqrt(rank.size)  # a rank is a running sum of masses
-    return jnp.where(rank <= jnp.maximum(fraction * slack, jnp.min(rank)), 1.0, 0.0).astype(rank.dtype)

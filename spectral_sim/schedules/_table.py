@@ -35,6 +35,11 @@ class TableSchedule(AbstractStage):
     log_weights: PerRefresh
     cap: tuple[float, float] | None = eqx.field(static=True, default=None)
 
+    def __check_init__(self):
+        check_cap(self.cap)
+        if not isinstance(self.log_weights, PerRefresh | jax.Array | np.ndarray):
+            raise TypeError(f"log_weights is {self.log_weights!r}: give a PerRefresh table of shape (rows, columns).")
+
     @classmethod
     def create(
         cls,
@@ -86,7 +91,8 @@ class TableSchedule(AbstractStage):
             return None
         if data is not None and data.groups is not None:
             raise ValueError(f"the table has {columns} columns for {problem.mass.shape[0]} groups: give one for each.")
-        return hats(difficulty_rank(problem, hardest_first=False), columns)
+        rank = difficulty_rank(problem, hardest_first=False)
+        return hats(rank.below + rank.tied, columns)
 
     def __call__(self, signal, observation, state):
         row: Any = self.log_weights  # the driver has put the row of this refresh in place of the table

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from .._identity import describe, fingerprint
 from .._simulate import simulate
+from .._status import status_legend
 from .._types import PyTree
 from .._version import __version__
-from ._fingerprint import describe, fingerprint
 from ._metric import AbstractMetric, MemberRun, Variable
 from ._paths import leaf_of, placed
 from ._spec import SweepSpec
@@ -34,7 +35,9 @@ class Plan:
     Arguments:
         problem: what is to be learnt.
         spec: the rows.
-        times: refresh grid, float64.
+        grid: refresh grid on the clock of the dynamics, float64.
+        times: the same as metrics count it, see `row_times`.
+        counts_steps: whether `times` are steps.
         dynamics: how the learner moves; None for the default.
         metrics: what is kept.
         key: seed of random stages, the data of a PRNG key and the name of its kind; None if there is none. All rows
@@ -44,7 +47,9 @@ class Plan:
 
     problem: Any
     spec: SweepSpec
+    grid: np.ndarray
     times: np.ndarray
+    counts_steps: bool
     dynamics: Any
     metrics: tuple[AbstractMetric, ...]
     key: tuple[np.ndarray, str] | None
@@ -62,21 +67,24 @@ class Plan:
     def variables(self) -> dict[str, Variable]:
         """Every array of the table but the parameters."""
         found = {name: variable for metric in self.metrics for name, variable in metric.variables(self.times).items()}
-        status = Variable("0: ok; see spectral_sim.Status"), Variable("first bad refresh, -1 if none")
+        status = (
+            Variable(status_legend(() if self.dynamics is None else self.dynamics.faults)),
+            Variable("first bad refresh, -1 if none"),
+        )
         return {**found, "status": status[0], "refresh": status[1]}
 
     @functools.cached_property
     def description(self) -> dict[str, Any]:
         """Everything that the results depend on, as plain JSON; not the size of chunks."""
         what = {
-            "spec": self.spec.description,
             "problem": self.problem,
-            "times": self.times,
+            "times": self.grid,
             "dynamics": self.dynamics,
             "metrics": self.metrics,
             "key": self.key,
         }
-        return {**describe(what), "dtype": str(np.dtype(self.problem.dtype))}
+        parts = {name: describe(part, name) for name, part in what.items()}
+        return {**parts, "spec": self.spec.description, "dtype": str(np.dtype(self.problem.dtype))}
 
     @functools.cached_property
     def hash(self) -> str:
@@ -101,17 +109,20 @@ class Plan:
         recorders = [metric for metric in self.metrics if metric.records]
         save = lambda observation, weights: [metric.record(observation, weights) for metric in recorders]
         options = {"dynamics": dynamics, "key": key, "adjoint": "direct", "throw": False}
-        if schedule.static:  # the weights of the first interval are those of all: look at them once
-            run = simulate(problem, schedule, self.times, **options)
-            recorded = simulate(problem, schedule, self.times[:2], save=save, **options).saved if recorders else []
+        quick = schedule.static and (dynamics is None or dynamics.clock == "time")
+        if quick and all(metric.weights_alone for metric in recorders):
+            # the weights of the first interval are those of all: look at them once
+            run = simulate(problem, schedule, self.grid, **options)
+            recorded = simulate(problem, schedule, self.grid[:2], save=save, **options).saved if recorders else []
             recorded = jax.tree.map(lambda x: jnp.where(run.status == 0, x, jnp.full_like(x, jnp.nan)), recorded)
         else:
-            run = simulate(problem, schedule, self.times, save=save, **options)
+            run = simulate(problem, schedule, self.grid, save=save, **options)
             recorded = run.saved
         values = {}
         for metric in self.metrics:
             own = recorded[recorders.index(metric)] if metric.records else None
-            values |= metric(MemberRun(problem, schedule, dynamics, key, self.times, run.loss, own))
+            seen = MemberRun(problem, schedule, dynamics, key, self.times, run.loss, own)
+            values |= metric(seen.on_steps(self.grid, run.times, self.counts_steps) if run.steps is not None else seen)
         return {**values, "status": run.status.astype(jnp.int8), "refresh": run.refresh}
 
     @property
@@ -122,21 +133,22 @@ class Plan:
     def bytes_per_row(self) -> int:
         """Device memory that one row needs while its chunk runs, from the shapes of what the loop carries."""
         point = {path: values[0] for path, values in self.points(0, 1).items()}
+        data = self.problem.as_operator()
 
         def state(point):
             schedule, problem, _, _ = placed(point, self.spec.schedule, self.problem, self.dynamics, None)
             swept = problem if any(path.startswith("problem.") for path in point) else None
-            moving = [problem.mass] + ([problem.features] if hasattr(problem, "features") else [])
+            moving = [problem.mass] + ([] if data is None else [data.features])
             return schedule.init(problem), swept, moving
 
         shapes = jax.tree.leaves(jax.eval_shape(state, point))
         carried = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in shapes)
         itemsize = np.dtype(self.problem.dtype).itemsize
         # on data problems an operator of features x features is built for every row
-        if hasattr(self.problem, "features"):
-            carried += self.problem.features.shape[1] ** 2 * itemsize
+        if data is not None:
+            carried += data.features.shape[1] ** 2 * itemsize
         recorded = 1 + sum(metric.records for metric in self.metrics)
-        return _COPIES * carried + (4 + 2 * recorded) * self.times.size * itemsize
+        return _COPIES * carried + (4 + 2 * recorded) * self.grid.size * itemsize
 
 
 def chunk_size(plan: Plan, devices: Sequence[Any], budget: int) -> int:

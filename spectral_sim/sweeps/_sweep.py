@@ -14,18 +14,23 @@ import jax
 import numpy as np
 
 from .._checks import check_choice, check_times
+from .._extras import require
+from .._schema import Malformed, plain
 from .._types import ArrayLike, PRNGKeyArray
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ._engines import AbstractEngine, Local
+from ._errors import StoreError
 from ._metric import AbstractMetric
 from ._metrics import as_metrics
 from ._paths import SEED, check_values, is_schedule_path
 from ._plan import Plan
 from ._plan import chunk_size as fitting_chunk
 from ._ray import Ray
+from ._reading import check_store_packages, open_table
+from ._row_times import row_times
 from ._spec import SweepSpec
-from ._store import Store, StoreError, open_table
+from ._store import Store
 from ._table import attributes_of, columns_of, parameters, to_dataset
 
 __all__ = ["DEFAULT_METRICS", "Progress", "SweepInterrupted", "sweep"]
@@ -87,13 +92,16 @@ def sweep(
 ) -> Any:
     """Run every row of a spec and reduce each to a few numbers, in chunks through one compiled program.
 
-    Rows are split over all local devices. With a store, every chunk is committed as it is finished; whatever stops the
-    sweep, the same call goes on from there and gives the same table.
+    Rows are split over all local devices. Results do not depend on the size of chunks, the number of devices or the
+    engine beyond rounding: with others, the last digits may differ. With a store, every chunk is committed as it is
+    finished; whatever stops the sweep, the same call goes on from there and, on the same devices, gives the same table.
 
     Arguments:
         problem: what is to be learnt.
         schedules: the rows; from `grid`, `sobol` or `random_search`.
-        times: refresh grid, shape (times,), starting at 0.
+        times: refresh grid, shape (times,), starting at 0. For dynamics with steps whole numbers of steps, as in
+            `simulate`; metrics count in intrinsic time all the same, or in steps where swept rates give each row times
+            of its own (the attribute `clock` of the table says which).
         metrics: names or metrics of `spectral_sim.sweeps`: what to keep of each row. Names take their defaults.
             "speedup" is gross; "speedup_net" beside it counts what curating costs too, on modes without passes over the
             data unless `NetSpeedup(cost_per_refresh=...)` prices them.
@@ -107,7 +115,7 @@ def sweep(
         key: PRNG key of random stages. All rows draw the same numbers; sweep "run.seed" for others.
         memory: bytes that a chunk may take on each device.
         title: kept with the table.
-        attributes: plain values kept with the table.
+        attributes: further plain values kept with the table, by name.
         progress: called after every chunk.
 
     Returns:
@@ -117,15 +125,20 @@ def sweep(
 
     Raises:
         ValueError: bad times, paths, values, metrics or chunk size.
-        TypeError: something that is no problem, spec, metric or engine.
-        StoreError: a store of another sweep, dtype or version, one that another process writes, or one that cannot be
-            written; what was finished is kept.
+        TypeError: something that is no problem, spec, metric or engine, or a function of yours whose behaviour cannot
+            be told from that of another one.
+        StoreError: a store of another sweep, dtype or version, one that another process writes, a damaged one, or one
+            that cannot be written; what was finished is kept.
         SweepInterrupted: Ctrl-C, once the chunk in flight is there; a second Ctrl-C stops at once.
         ImportError: xarray (or zarr, ray, fsspec) is needed and not installed.
     """
     begin = time.perf_counter()
-    plan = _plan(problem, schedules, times, metrics, chunk_size, dynamics, key)
     runner = _engine(engine)
+    require("xarray", "the table of a sweep")
+    if store is not None:
+        check_store_packages(store)
+    plan = _plan(problem, schedules, times, metrics, chunk_size, dynamics, key)
+    _check_attributes(attributes, attributes_of(plan, title))
     if plan.chunk == 0:
         plan = dataclasses.replace(plan, chunk=fitting_chunk(plan, range(runner.devices), memory))
     if store is None:
@@ -225,16 +238,28 @@ def _plan(problem, schedules, times, metrics, chunk_size, dynamics, key) -> Plan
         raise ValueError(f"the schedule draws random numbers: pass sweep(key=jax.random.key(0)), or sweep {SEED!r}.")
     seed = None if key is None else (np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key)))
     chunk = 0 if chunk_size is None else min(int(chunk_size), len(schedules))
-    return Plan(problem, schedules, grid, dynamics, as_metrics(metrics, grid), seed, chunk)
+    shown, counts_steps = row_times(problem, schedules, grid, dynamics)
+    return Plan(problem, schedules, grid, shown, counts_steps, dynamics, as_metrics(metrics, shown), seed, chunk)
 
 
 def _engine(engine: Any) -> AbstractEngine:
-    if isinstance(engine, AbstractEngine):
-        return engine
-    if not isinstance(engine, str):
+    if isinstance(engine, str):
+        check_choice("engine", engine, _ENGINES)
+        engine = _ENGINES[engine]()
+    if not isinstance(engine, AbstractEngine):
         raise TypeError(f"engine is {engine!r}: give 'local', 'ray' or an engine of spectral_sim.sweeps.")
-    check_choice("engine", engine, _ENGINES)
-    return _ENGINES[engine]()
+    engine.check()
+    return engine
+
+
+def _check_attributes(attributes: dict[str, Any] | None, own: dict[str, Any]) -> None:
+    for name, value in (attributes or {}).items():
+        if name in own:
+            raise ValueError(f"attributes has {name!r}, which every table has of its own: give it another name.")
+        try:
+            plain()(value, f"attributes[{name!r}]")
+        except Malformed as error:
+            raise TypeError(f"{error}: give texts, numbers, and lists or dictionaries of them.") from error
 
 
 def _in_memory(plan: Plan, runner: AbstractEngine, title: str, meter: _Meter) -> Any:

@@ -1,5 +1,8 @@
 """Ceiling and deployable: what each search may see, and that they are not mixed up."""
 
+import pickle
+
+import equinox as eqx
 import jax
 import numpy as np
 import optax
@@ -23,16 +26,16 @@ def noisy_problem(groups=None):
     )
 
 
-pytestmark = pytest.mark.usefixtures("two_rules")
+RULES = {"uniform": ss.uniform(), "loss-proportional": ss.proportional(1.0)}
 
 
 def search(problem, schedule, **options):
-    defaults = {"objective": ss.terminal_log_loss(), "steps": 40, "optimizer": optax.adam(0.1)}
+    defaults = {"objective": ss.terminal_log_loss(), "steps": 40, "optimizer": optax.adam(0.1), "by_hand": RULES}
     return ss.ceiling_and_deployable(problem, schedule, TIMES, **{**defaults, **options})
 
 
 @pytest.fixture(scope="module")
-def found(two_rules):
+def found():
     problem = noisy_problem()
     return problem, search(problem, ss.TableSchedule.create(problem, TIMES), ceiling_optimizer=optax.adam(0.1))
 
@@ -97,12 +100,12 @@ def test_a_policy_is_carried_over_from_part_of_the_examples():
         policy,
         searched_on="validation",
         steps=3,
-        report=lambda *told: said.append(told),
+        report=said.append,
         report_every=3,
         key=jax.random.key(1),
     )
     assert both.sampler.weights.shape == (8, 40)
-    assert [told[:2] for told in said] == [("deployable", 3), ("ceiling", 3)]
+    assert [(told.name, told.step) for told in said] == [("deployable", 3), ("ceiling", 3)]
 
 
 def test_bad_arguments_are_named():
@@ -120,3 +123,22 @@ def test_bad_arguments_are_named():
         search(problem, ss.proportional(), searched_on="validation", validation_fraction=1.0)
     with pytest.raises(ValueError, match="sets no example aside"):
         search(problem, ss.proportional(), searched_on="validation", validation_fraction=1e-3)
+
+
+def test_numpy_draws_by_the_probabilities_of_a_float32_run():
+    rng = np.random.default_rng(0)
+    problem = ss.OperatorProblem(
+        rng.normal(size=(3001, 2)).astype(np.float32), rng.normal(size=3001).astype(np.float32)
+    )
+    weights = ss.sampler_weights(problem, ss.proportional(1.0), [0.0, 0.3, 1.0])
+    probabilities = weights.probabilities()
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=0, atol=1e-14)
+    for row in probabilities:
+        assert rng.choice(3001, size=5, p=row).shape == (5,)
+
+
+def test_a_policy_can_be_pickled():
+    policy = ss.PolicySchedule.create(jax.random.key(0), cap=(0.1, 3.0))
+    again = pickle.loads(pickle.dumps(policy))
+    assert eqx.tree_equal(policy, again)

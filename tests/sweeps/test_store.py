@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ TIMES = ss.log_times(0.1, 1e3, 17)
 SPEC = ss.grid(ss.power_tilt(0.5, cutoff=30.0), exponent=np.linspace(0, 1, 11), cutoff=[3.0, 30.0, 300.0])
 METRICS = "final_loss", "exponent", "loss"
 QUICKLY = Local(QUICK)
+ARRAYS = ["final_loss", "exponent", "exponent_stderr", "exponent_drift", "loss", "status", "refresh", "times"]
+BEGUN = json.dumps({"format": 2, "begun": True, "arrays": [*ARRAYS, "power_tilt.exponent", "power_tilt.cutoff"]})
 
 
 def run(store, spec=SPEC, **options):
@@ -77,7 +80,8 @@ def test_a_chunk_counts_only_once_it_is_in_the_manifest_and_whole(copy, finished
     with open(copy / "exponent" / "c" / "8", "r+b") as file:  # committed, cut short since; the last chunk has one row
         file.truncate(5)
     (copy / "manifest" / "7.json").write_text("{")  # half a manifest entry
-    assert open_table(copy).attrs["complete"] == 0
+    with pytest.warns(UserWarning, match=r"chunk \d counts as missing"):
+        assert open_table(copy).attrs["complete"] == 0
     rows, table = computed_again(copy)
     assert rows == 4 + 4 + 4 + 1
     assert_same(table, finished[1])
@@ -94,7 +98,7 @@ def test_rows_that_are_missing_say_so(copy):
 
 
 def test_a_store_that_was_only_begun_is_begun_again(copy, finished):
-    (copy / "manifest.json").write_text('{"format": 1, "begun": true}')  # killed while the arrays were laid out
+    (copy / "manifest.json").write_text(BEGUN)  # killed while the arrays were laid out
     rows, table = computed_again(copy)
     assert rows == 33
     assert_same(table, finished[1])
@@ -143,30 +147,28 @@ def test_folders_that_are_no_stores(tmp_path):
         open_table(tmp_path / "nothing")
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "manifest.json").write_text("{")
-    with pytest.raises(StoreError, match="cannot be read: delete the store, or restore that file"):
+    with pytest.raises(
+        StoreError, match=r"store/manifest.json is damaged .* cannot be read as JSON .*: line 1.*Restore the file"
+    ):
         run(tmp_path / "store")
 
 
-def test_a_second_process_is_refused(copy):
-    (copy / "manifest" / "3.json").unlink()
-    script = f"""
-from spectral_sim.sweeps._folder import LocalFolder
-from pathlib import Path
-import time
-folder = LocalFolder(Path({str(copy)!r}))
-folder.lock()
-print("locked", flush=True)
-time.sleep(60)
-"""
-    other = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    try:
-        assert other.stdout.readline() == "locked\n"
-        with pytest.raises(StoreError, match=f"is being written by process {other.pid} on"):
-            run(copy)
-    finally:
-        other.kill()
-        other.wait()
-    assert run(copy).attrs["complete"] == 1  # the lock of a process that was killed is gone with it
+def test_a_second_sweep_is_refused_while_one_writes(tmp_path, finished):
+    """Whatever it calls the store."""
+    path = tmp_path / "a store"
+    refused = []
+
+    def second(state):
+        for address in (path, path.as_uri()):
+            with pytest.raises(StoreError, match=f"is being written by process {os.getpid()} on"):
+                run(address)
+            refused.append(address)
+
+    assert_same(run(path.as_uri(), progress=second), finished[1])
+    assert len(refused) == 18
+    assert_same(open_table(path), finished[1])
+    assert computed_again(path)[0] == 0
+    assert not (path / "lock").exists()
 
 
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, finished):
@@ -205,7 +207,7 @@ def test_an_address_of_fsspec(finished):
     assert rows == 0
     files = fsspec.filesystem("memory")
     files.rm("/sweeps/table/manifest/2.json")
-    note = {"host": __import__("socket").gethostname(), "process": os.getpid()}
+    note = {"host": socket.gethostname(), "process": os.getpid()}
     files.pipe_file("/sweeps/table/lock", json.dumps(note).encode())
     with pytest.raises(StoreError, match="is being written by process"):
         run("memory://sweeps/table")

@@ -4,14 +4,13 @@ import itertools
 from dataclasses import dataclass
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._observation import Observation
 from .._save import save_summary
 from .._types import Array, Float, Int, PyTree
-from ..numerics import mass_rank
+from ..numerics import group_sums, mass_rank
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ..schedules import difficulty
 
@@ -46,11 +45,13 @@ class Spectrum:
 
     Arguments:
         index: mode number, shape (modes,).
-        eigenvalues: shape (modes,), per unit of time.
+        eigenvalues: shape (modes,), per unit of time; NaN where a problem does not say.
+        entry: what an entry is called.
     """
 
     index: np.ndarray
     eigenvalues: np.ndarray
+    entry: str = "mode"
 
 
 class Record(eqx.Module):
@@ -135,7 +136,7 @@ def _plain_recorder(problem: AbstractProblem) -> tuple[Record, Rows, Spectrum]:
     edges = np.searchsorted(np.asarray(row), np.arange(count + 1)) + 1
     names = tuple(f"{a}" if b == a + 1 else f"{a}-{b - 1}" for a, b in itertools.pairwise(edges))
     record = Record(row, problem.mass, row, problem.mass, None, None, None, count, count)
-    return record, Rows("weight number", names, position), Spectrum(position, np.full(count, np.nan))
+    return record, Rows("weight number", names, position), Spectrum(position, np.full(count, np.nan), "weight")
 
 
 def _data_recorder(problem: OperatorProblem, group_names: tuple[str, ...]) -> tuple[Record, Rows, Spectrum]:
@@ -158,7 +159,8 @@ def _data_recorder(problem: OperatorProblem, group_names: tuple[str, ...]) -> tu
 @eqx.filter_jit
 def _data_facts(problem: OperatorProblem) -> tuple[Array, Array, Array, Array]:
     """Mid-rank of each weight by difficulty, eigenvalues and eigenvectors of M, squared norms of features."""
-    rank = mass_rank(difficulty(problem), problem.mass) - problem.mass / 2
+    place = mass_rank(difficulty(problem), problem.mass)
+    rank = place.below + place.tied / 2
     values, vectors = jnp.linalg.eigh(problem.features.T @ (problem.example_mass[:, None] * problem.features))
     values, vectors = values[::-1], vectors[:, ::-1]
     null = values <= values[0] * jnp.finfo(problem.dtype).eps * len(values)
@@ -186,5 +188,5 @@ def _modal_recorder(problem: ModalProblem) -> tuple[Record, Rows, Spectrum]:
 def _mean(values: Array, mass: Array | None, number: Array, count: int) -> Array:
     """Mean of the entries with the same number, weighted by mass."""
     mass = jnp.ones_like(values) if mass is None else mass
-    size = jax.ops.segment_sum(mass, number, count)
-    return jax.ops.segment_sum(mass * values, number, count) / jnp.where(size > 0, size, 1)
+    size = group_sums(mass, number, count)
+    return group_sums(mass * values, number, count) / jnp.where(size > 0, size, 1)

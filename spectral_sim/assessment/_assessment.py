@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from .._simulate import simulate
-from .._trajectory import Status, describe_status
+from .._status import Status, describe_status
 from ..analysis import scoring_charges, training_charges
 from ..problems import AbstractProblem
 from ..schedules import uniform
@@ -49,6 +49,7 @@ class Run:
         seconds: how long it took, compilation included.
         is_ceiling: whether it was found by looking at the loss that it is judged by.
         taught: how far its second model can see, if one was trained beforehand.
+        faults: what its dynamics says of each of its faults.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Run:
     seconds: float
     is_ceiling: bool
     taught: Taught | None = None
+    faults: tuple[str, ...] = ()
 
     @property
     def is_weighted(self) -> bool:
@@ -93,7 +95,7 @@ class Run:
 
     def describe(self, times: np.ndarray) -> str:
         """ "ok", or what went wrong and when."""
-        return "ok" if self.ok else f"{describe_status(self.status)} at t = {times[self.refresh]:.3g}"
+        return "ok" if self.ok else f"{describe_status(self.status, self.faults)} at t = {times[self.refresh]:.3g}"
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,7 @@ def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Reco
         seconds=time.perf_counter() - begin,
         is_ceiling=entry.is_ceiling,
         taught=taught_by(own, entry.schedule),
+        faults=trajectory.faults,
     )
 
 
