@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .._extras import require
 from ..fitting import LearningCurve, MixtureFit, Optimum
-from ._extras import require
 from ._html import _controls, _paragraph, page
 from ._mixture_figures import curve_figure, distance_figure, fold_figure, optimum_figure, sensitivity_figure
 
