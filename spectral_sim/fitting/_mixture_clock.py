@@ -34,7 +34,7 @@ class MixtureClock:
         """The fit at a number of steps.
 
         Raises:
-            ValueError: a step outside those of the full runs; no law tried extrapolates in time.
+            ValueError: a step outside those of the full runs; losses are not extrapolated in time.
         """
         first, last = self.steps[0], self.steps[-1]
         if not first <= step <= last:

@@ -192,7 +192,7 @@ class MixtureFit:
 
         Returns:
             A `MixtureClock`: `clock.at(step)` is the fit at that step. It refuses steps after the last of the full
-            runs: no law tried extrapolates in time.
+            runs: losses are not extrapolated in time.
         """
         shares, _ = self._shares(ratios)
         return fit_clock(self, steps, shares, losses)
