@@ -1,7 +1,7 @@
 """Tables whose mixtures change during the run: what the order of the data does, if anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ __all__ = ["OrderEffect", "PhaseFit", "fit_phases"]
 PHASE_LAWS = ("totals", "retention", "repetition", "operator")
 _STATIC, _FREE = "operators under the totals", "operators alone"
 _FOLDS = 5
-_SIGNIFICANT = 2.5  # standard errors by which a law must predict held-out runs better than the law on totals
+_SIGNIFICANT = 3.5  # standard errors by which a law must predict held-out runs better than the law on totals
 _STUDENT = {0.8: 1.53, 0.9: 2.13, 0.95: 2.78}  # of the jackknife over five folds, four degrees of freedom
 
 
@@ -160,7 +160,7 @@ def fit_phases(
 
     The law on totals is the null model. A retention parameter for each domain, an operator law (low-rank operators that
     do not commute) and, where pools are given, diminishing returns of repeated data are each tried beside it, and kept
-    only if they predict held-out runs better by 2.5 standard errors.
+    only if they predict held-out runs better by 3.5 standard errors.
 
     Arguments:
         ratios: shares in each phase, shape (runs, phases, domains); or one data frame (runs, domains) for each phase.
@@ -189,9 +189,15 @@ def fit_phases(
     gains = {kind: _signed_ranks(squared["totals"] - squared[kind]) for kind in fitted if kind != "totals"}
     # as flexible a law without order is the null of operators: they may fit the totals better than the mixture law does
     gains["operator"] = _signed_ranks(squared[_STATIC] - squared[_FREE])
+    alone = squared[_FREE].mean() < squared["operator"].mean()
+    if alone:
+        fitted["operator"] = tuple(replace(law, law=None) for law in fitted["operator"] if isinstance(law, OperatorLaw))
+        predicted["operator"], squared["operator"] = predicted[_FREE], squared[_FREE]
     better = [k for k, gain in gains.items() if gain > _SIGNIFICANT and squared[k].mean() < squared["totals"].mean()]
     kept = min(better, key=lambda kind: squared[kind].mean(), default="totals")
     law = _fits(table, parts, losses_, static.ridge, pool, seed, None, (kept,))[kept]
+    if alone and isinstance(law, OperatorLaw):
+        law = replace(law, law=None)
     notes = list(static.table.notes)
     if not law.knows_order:
         notes.append(
