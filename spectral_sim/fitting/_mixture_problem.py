@@ -9,6 +9,7 @@ import numpy as np
 
 from .._checks import check_positive
 from .._observation import Observation
+from .._registry import register
 from .._types import Array, ArrayLike, Float
 from ..dynamics import AbstractDynamics
 from ..numerics import log_or_minus_inf
@@ -148,6 +149,7 @@ class MixtureProblem(AbstractProblem):
         return float(self.floor) + least - max(float(gap), 0.0)
 
 
+@register
 class MixtureFlow(AbstractDynamics):
     """dA_g/dt = r_g = base_g w_g: totals of the domains, exact for held weights; the state is A, shape (domains,)."""
 
