@@ -4,6 +4,7 @@ import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -206,8 +207,8 @@ def _crossing(phi: Callable, level: float, pole: np.ndarray, inside: np.ndarray)
 
 
 def _bisect(
-    left: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, steps: int = 60, *, ends=False
-):
+    left: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, steps: int = 60, *, ends: bool = False
+) -> Any:
     """Where `left` turns from true at `low` to false at `high`, entry by entry; the last bracket if `ends`."""
     for _ in range(steps):
         middle = (low + high) / 2

@@ -53,7 +53,7 @@ def test_a_run_from_a_file(run, config, tmp_path):
 name = "noisy"
 seeds = [1, 2]
 cost = 0.5
-stages = [{ stage = "noise", sigma = 0.5 }, { stage = "proportional", power = 0.5 }]
+stages = [{ stage = "add_noise", sigma = 0.5 }, { stage = "proportional", power = 0.5 }]
 
 [[schedules]]
 name = "broken"
