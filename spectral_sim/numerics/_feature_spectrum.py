@@ -112,7 +112,8 @@ def feature_spectrum_slopes(
     for direction in np.eye(3) * _STEP:
         near, far = at(direction) - at(-direction), at(2 * direction) - at(-2 * direction)
         slope = (8 * near - far) / (12 * _STEP)
-        slopes.append(FeatureSpectrum(*np.split(slope[:-1], 3), float(slope[-1])))
+        eigenvalues, multiplicity, energies = np.split(slope[:-1], 3)
+        slopes.append(FeatureSpectrum(eigenvalues, multiplicity, energies, float(slope[-1])))
     return tuple(slopes)
 
 
@@ -154,7 +155,8 @@ def _fine(layout: _Layout, alpha: float, beta: float, width: float) -> tuple[np.
     modes, count = layout.index**-alpha, layout.count
     energies = count * layout.index**-beta
     tops, bottoms = _support(modes, count, width, len(layout.bumps))
-    rules = [_in_bump(*edges, int(layout.density * n)) for *edges, n in zip(tops, bottoms, layout.bumps, strict=False)]
+    edges = zip(tops, bottoms, layout.bumps, strict=False)
+    rules = [_in_bump(top, bottom, int(layout.density * number)) for top, bottom, number in edges]
     rules += _in_bulk(layout, alpha, tops[-1], bottoms[-1], max(-bottoms[-1], modes[-1]))
     x, weight = (np.concatenate(parts) for parts in zip(*rules, strict=True))
     omega = x + 1j * _curve(x, modes, count, width)
