@@ -39,6 +39,7 @@ MAY_IMPORT_ROOT = {"report", "benchmark", "cli"}
 
 # Optional packages, and those that are slow to import: loaded by the call that needs them.
 LAZY = (
+    "cvxpy",
     "fsspec",
     "matplotlib",
     "pandas",

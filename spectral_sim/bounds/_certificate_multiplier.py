@@ -7,6 +7,7 @@ import numpy as np
 from ._certificate_task import CertificateTask
 
 _ROUNDING = 8 * np.finfo(np.float64).eps
+_REPAIRS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,11 +87,17 @@ def repaired(task: CertificateTask, multiplier: Multiplier, cap: float | None) -
     nothing but f e^2 / 2 in the last entry is missing for it to be positive semidefinite. So f may fall at the rate of
     the violation, and g by f e^2 / 2 faster.
     """
-    by_piece, terminal = violations(task, multiplier, cap)
-    if not (by_piece.any() or terminal):
-        return multiplier
-    if not (np.isfinite(by_piece).all() and np.isfinite(terminal)):
-        raise ValueError("the multiplier holds NaN or infinity: no shift repairs it.")
+    for _ in range(_REPAIRS):  # a shift adds to the rounding that the check allows for: seldom more than two
+        by_piece, terminal = violations(task, multiplier, cap)
+        if not (by_piece.any() or terminal):
+            break
+        if not (np.isfinite(by_piece).all() and np.isfinite(terminal)):
+            raise ValueError("the multiplier holds NaN or infinity: no shift repairs it.")
+        multiplier = _shifted(task, multiplier, by_piece, terminal)
+    return multiplier
+
+
+def _shifted(task: CertificateTask, multiplier: Multiplier, by_piece: np.ndarray, terminal: float) -> Multiplier:
     durations = np.diff(multiplier.knots)
     level = terminal + np.append(np.cumsum((durations * by_piece)[::-1])[::-1], 0.0)
     last = level.copy()

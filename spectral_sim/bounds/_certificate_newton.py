@@ -21,9 +21,8 @@ class Symmetric:
         half = np.where(self.rows == self.columns, 0.5, np.sqrt(0.5))
         self._weight = np.outer(half, half)
         a, b, c, d = self.rows[:, None], self.columns[:, None], self.rows[None], self.columns[None]
-        self._places = [
-            ((p * size + q) * size + r) * size + s for p, q, r, s in ((b, c, d, a), (b, d, c, a), (a, c, d, b), (a, d, c, b))
-        ]
+        orders = (b, c, d, a), (b, d, c, a), (a, c, d, b), (a, d, c, b)
+        self._places = [((p * size + q) * size + r) * size + s for p, q, r, s in orders]
 
     def vector(self, matrices: np.ndarray) -> np.ndarray:
         """Vectors of the symmetric parts of matrices, shape (..., count)."""
