@@ -5,14 +5,17 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?= -n 2
 BENCH_ARGS ?=
+SMOKE := tests/test_imports.py tests/bounds/test_ideal.py tests/dynamics/test_modal_flow.py tests/numerics/test_projection.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench demo test lint format notebooks figures clean
+.PHONY: help bench demo test test-all smoke lint format notebooks figures clean
 
 help:
 	@echo "make demo        run the demonstration into demo-output/"
 	@echo "make test        run the tests; other options: make test PYTEST_ARGS=\"-x -k contract\""
+	@echo "make smoke       run a few tests, in about a minute"
+	@echo "make test-all    run all tests, the slow ones too, compiled as users do: in some hours, for every night"
 	@echo "make bench       measure this machine against its limits and other programs, in about a quarter of an hour"
 	@echo "make lint        ruff and pyright"
 	@echo "make format      apply ruff's fixes and formatting"
@@ -40,10 +43,17 @@ demo: $(STAMP)
 	$(BIN)/spectral-sim demo --output demo-output --force
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q $(PYTEST_ARGS) tests
+	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST_ARGS) tests
+
+# The fast settings of tests/conftest.py hide what an optimising compiler does; here programs are compiled as users do.
+test-all: $(STAMP)
+	SPECTRAL_SIM_TEST_COMPILER=users $(BIN)/python -m pytest -q $(PYTEST_ARGS) tests
+
+smoke: $(STAMP)
+	$(BIN)/python -m pytest -q $(SMOKE)
 
 bench: $(STAMP)
-	$(BIN)/spectral-sim bench $(BENCH_ARGS)
+	$(BIN)/python benchmarks/suite.py $(BENCH_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

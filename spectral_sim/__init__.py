@@ -2,10 +2,11 @@
 
 from . import analysis, bounds, dynamics, learning, problems, schedules, sweeps
 from ._observation import Observation
+from ._registry import register
 from ._save import save_loss, save_summary, save_weights
 from ._simulate import simulate
-from ._times import log_times
-from ._trajectory import SimulationError, Status, Trajectory
+from ._times import log_steps, log_times
+from ._trajectory import SimulationError, Status, Trajectory, describe_status
 from ._types import PerRefresh
 from ._version import __version__ as __version__
 from .analysis import (
@@ -43,8 +44,6 @@ from .dynamics import (
     SGDMoments,
     ShellTransport,
     log_shells,
-    step_rates,
-    step_times,
 )
 from .learning import (
     AbstractObjective,
@@ -52,9 +51,11 @@ from .learning import (
     Gap,
     Learned,
     SamplerWeights,
+    SavedFileError,
     SearchError,
     anytime_log_loss,
     ceiling_and_deployable,
+    compare_by_hand,
     learn,
     load_learned,
     load_sampler_weights,
@@ -138,6 +139,7 @@ __all__ = [
     "bounds",
     "CeilingAndDeployable",
     "ceiling_and_deployable",
+    "compare_by_hand",
     "chain",
     "clip",
     "complement",
@@ -151,6 +153,7 @@ __all__ = [
     "diabetes",
     "difficulty",
     "digits",
+    "describe_status",
     "doubled_rule",
     "dynamics",
     "ExponentFit",
@@ -178,6 +181,7 @@ __all__ = [
     "load_table",
     "local_exponent",
     "log_shells",
+    "log_steps",
     "log_times",
     "measure_gap",
     "mix",
@@ -202,7 +206,9 @@ __all__ = [
     "random_pruning",
     "random_search",
     "rbf",
+    "register",
     "SamplerWeights",
+    "SavedFileError",
     "sampler_weights",
     "Sandwich",
     "SearchError",
@@ -236,8 +242,6 @@ __all__ = [
     "static_sandwich",
     "static_weights",
     "Status",
-    "step_rates",
-    "step_times",
     "subsample",
     "sweep",
     "sweeps",

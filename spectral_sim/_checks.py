@@ -23,6 +23,7 @@ __all__ = [
     "check_non_negative",
     "check_positive",
     "check_scalar",
+    "check_steps",
     "check_times",
     "check_whole",
     "concrete",
@@ -175,4 +176,23 @@ def check_times(times: Any) -> None:
         raise ValueError(
             f"times[{n}] is {array[n]:.6g}, not above times[{n - 1}] = {array[n - 1]:.6g}: "
             "times must increase; sort them and remove repeats."
+        )
+
+
+def check_steps(steps: Any, largest: int) -> None:
+    """Raise unless `steps`, a refresh grid as `check_times` asks for, has whole numbers of at most `largest`."""
+    if not is_concrete(steps):
+        return
+    array = np.asarray(steps)
+    bad = np.rint(array) != array
+    if bad.any():
+        n = int(np.argmax(bad))
+        raise ValueError(
+            f"times[{n}] is {array[n]:.6g}, but these dynamics take steps: their refresh grid counts them; give whole "
+            "numbers, such as log_steps(1, 1e6, 201)."
+        )
+    if array[-1] > largest:
+        raise ValueError(
+            f"times[{array.size - 1}] is {array[-1]:.6g}, and steps are counted up to {largest}: give fewer, or enable "
+            "double precision."
         )

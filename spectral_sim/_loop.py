@@ -1,100 +1,121 @@
 """The compiled loop: ask the schedule, hold its weights, look at the learner, record."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from ._ask import ask
+from ._clock import Clock
 from ._observation import Observation
 from ._status import Status
+from ._tables import split_tables
 from ._trajectory import Trajectory
-from ._types import Array, PerRefresh, PyTree, cast_inexact
-from .dynamics import Verdict
-from .numerics import SCALAR, attempt, segment_length, segmented_scan, without_derivative
+from ._types import Array, PyTree, cast_inexact
+from .dynamics import verdict
+from .numerics import SCALAR, attempt, segment_length, segmented_scan
+from .schedules import begin_state
 
 
 @eqx.filter_jit
-def run_loop(problem, schedule, times, durations, dynamics, save, adjoint, key) -> Trajectory:
+def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajectory:
     """What `simulate` does once its arguments have been checked; statuses instead of exceptions."""
-    times, durations = _constant((times, durations))
+    times, durations = clock.times, clock.durations
     intervals = durations.shape[0]
     schedule, dynamics = cast_inexact((schedule, dynamics), problem.dtype)
-    tables, (schedule, dynamics) = _split_tables((schedule, dynamics), intervals)
-    mass = problem.mass
-
+    tables, (schedule, dynamics) = split_tables((schedule, dynamics), intervals)
     first_schedule, first_dynamics = eqx.combine(jax.tree.map(lambda x: x[0], tables), (schedule, dynamics))
+
     observed, _ = attempt(_begin, (first_dynamics, problem, times[0]))
-    initial_energy = observed.energy
-
-    def shown(observed, index, duration):
-        refresh_key = None if key is None else jax.random.fold_in(key, index)
-        return observed.replace(
-            initial_energy=initial_energy, duration=duration, index=index, key=refresh_key, mass=mass, problem=problem
-        )
-
-    def decide(schedule, observed, stage_state, index, duration):
-        operands = schedule, shown(observed, index, duration), stage_state
-        return attempt(_weights, operands, (jnp.ones_like(mass), stage_state))
-
-    stage_state = cast_inexact(first_schedule.init(problem), problem.dtype)
+    facts = _Facts(problem, problem.mass, observed.energy, key)
     index = jnp.arange(intervals + 1, dtype=jnp.int32)
-    held, code = None, jnp.zeros((), jnp.int32)
-    if schedule.static and not jax.tree.leaves(tables[0]):
-        (held, _), code = decide(first_schedule, observed, stage_state, index[0], durations[0])
+    fault = _Fault.none(facts.mass.dtype)
+    constants, memory = eqx.partition(begin_state(first_schedule, problem), schedule.constants)
+    held = None
+    if schedule.static and not jax.tree.leaves(tables[0]):  # asked once; where that fails its weights are 1
+        shown = facts.shown(observed, index[0], durations[0])
+        held, _, code = _decide(first_schedule, shown, memory, constants)
+        fault = fault.first(True, code, index[0])
 
-    passed_on = _passed_on(first_schedule, shown(observed, index[0], durations[0]), stage_state)
-    constants, memory = eqx.partition(stage_state, passed_on)
-
-    def refresh(carry, xs):
-        observed, memory, last_weights, status, failed_at, limit = carry
-        index, duration, next_time, sliced = xs
+    def refresh(carry: _Carry, xs):
+        observed, memory, weights, fault = carry
+        index, duration, next_time, span, end, sliced = xs
         live = index < intervals  # the last entry only records, and so do any that pad a segment
         schedule_now, dynamics_now = eqx.combine(sliced, (schedule, dynamics))
+        shown, last_weights = facts.shown(observed, index, duration), weights
         if held is None:
-            stage_state = eqx.combine(memory, constants)
-            (weights, stage_state), code = decide(schedule_now, observed, stage_state, index, duration)
-            memory = eqx.filter(stage_state, passed_on, inverse=True)
-            first = live & (status == Status.OK) & (code != Status.OK)
-            status, failed_at = jnp.where(first, code, status), jnp.where(first, index, failed_at)
-            weights = jnp.where(status == Status.OK, weights, 1)
-        else:  # a static schedule was asked once, before the loop; where that failed its weights are 1 already
+            weights, memory, code = _decide(schedule_now, shown, memory, constants)
+            fault = fault.first(live, code, index)
+            weights = jnp.where(fault.status == Status.OK, weights, 1)
+        else:
             weights = held
-        record = observed.loss, save(shown(observed, index, duration), jnp.where(live, weights, last_weights))
-        since, span = observed.state, duration
+        record = observed.loss, save(shown, jnp.where(live, weights, last_weights))
+        since = observed.state
         if held is not None and dynamics.jumps:
-            since, span = dynamics_now.init(problem), next_time
+            since, span = dynamics_now.init(problem), end
         operands = dynamics_now, problem, since, weights, span, next_time, key, index
-        (observed, verdict), _ = attempt(_advance, operands)
-        if verdict is not None:
-            first = live & (status == Status.OK) & (verdict.code != Status.OK)
-            status, failed_at = jnp.where(first, verdict.code, status), jnp.where(first, index, failed_at)
-            limit = jnp.where(first, verdict.limit, limit)
-        return (observed, memory, weights, status, failed_at, limit), record
+        (observed, found), _ = attempt(_advance, operands)
+        if found is not None:
+            fault = fault.first(live, found.code, index, found.limit)
+        return _Carry(observed, memory, weights, fault), record
 
-    unknown = jnp.full((), jnp.nan, mass.dtype)
-    carry = observed, memory, jnp.ones_like(mass), code, jnp.zeros((), jnp.int32), unknown
+    carry = _Carry(observed, memory, jnp.ones_like(facts.mass), fault)
     again = lambda x: jnp.concatenate([x, x[-1:]])
-    xs = index, again(durations), again(times[1:]), jax.tree.map(again, tables)
-    (*_, status, failed_at, limit), (loss, saved) = _scan(adjoint, refresh, carry, xs)
-
-    # a state that is not finite shows in the recorded loss, which costs the loop nothing
-    failed_at = jnp.where(status == Status.OK, intervals + 1, failed_at)
-    lost_at = jnp.min(jnp.where(jnp.isfinite(loss), intervals + 1, index))
-    lost = (lost_at <= intervals) & (lost_at <= failed_at)  # at the same refresh, the state was lost first
-    status = jnp.where(lost, Status.NON_FINITE_STATE, status).astype(jnp.int32)
-    failed_at = jnp.minimum(failed_at, lost_at)
-    loss, saved = jax.tree.map(lambda x: _blank(x, index < failed_at), (loss, saved))
-    limit = jnp.where(lost, unknown, limit)
-    return Trajectory(times, loss, saved, status, jnp.where(status == Status.OK, -1, failed_at), limit)
+    xs = index, *map(again, (durations, times[1:], clock.spans, clock.ends)), jax.tree.map(again, tables)
+    carry, (loss, saved) = _scan(adjoint, refresh, carry, xs)
+    return _concluded(clock, loss, saved, carry.fault, dynamics.faults)
 
 
-def _scan(adjoint, step, carry, xs):
-    if adjoint == "direct":
-        return jax.lax.scan(step, carry, xs)
-    length = 1 if adjoint == "stored" else segment_length(xs[0].shape[0])
-    return segmented_scan(step, carry, xs, length)
+class _Facts(NamedTuple):
+    """What every observation of a run says besides the learner itself."""
+
+    problem: Any
+    mass: Array
+    initial_energy: Array
+    key: Any
+
+    def shown(self, observed: Observation, index: Array, duration: Array) -> Observation:
+        """What the schedule and `save` are shown at a refresh."""
+        return observed.replace(
+            initial_energy=self.initial_energy,
+            duration=duration,
+            index=index,
+            key=None if self.key is None else jax.random.fold_in(self.key, index),
+            mass=self.mass,
+            problem=self.problem,
+        )
+
+
+class _Fault(NamedTuple):
+    """What failed first, at which refresh, and what would have been possible there."""
+
+    status: Array
+    refresh: Array
+    limit: Array
+
+    @classmethod
+    def none(cls, dtype: Any) -> "_Fault":
+        return cls(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), jnp.full((), jnp.nan, dtype))
+
+    def first(self, live: Any, code: Array, index: Array, limit: Array | None = None) -> "_Fault":
+        """This fault, or the one of `code` if there was none before and the refresh is `live`."""
+        new = live & (self.status == Status.OK) & (code != Status.OK)
+        return _Fault(
+            jnp.where(new, code, self.status),
+            jnp.where(new, index, self.refresh),
+            self.limit if limit is None else jnp.where(new, limit, self.limit),
+        )
+
+
+class _Carry(NamedTuple):
+    """What goes from one refresh to the next."""
+
+    observed: Observation
+    memory: PyTree
+    weights: Array
+    fault: _Fault
 
 
 def _begin(operands):
@@ -104,75 +125,37 @@ def _begin(operands):
     return observed, _finite(observed)
 
 
-def _weights(operands):
-    """Ask the schedule; normalise, as a guard; say what is wrong with the answer, if anything."""
-    schedule, observation, stage_state = operands
-    mass = observation.mass
-    signal, new_state = schedule(_visible(observation), observation, stage_state)
-    if schedule.kind == "observe":  # what is seen are the weights, and where nothing is seen they are uniform
-        signal = jnp.where(jnp.all(signal == 0), 1, signal)
-    if jnp.shape(signal) != mass.shape:
-        raise ValueError(
-            f"the schedule returned weights of shape {jnp.shape(signal)}, but the problem is reweighted by "
-            f"{mass.shape[0]} weights: return one for each."
-        )
-    signal = jnp.asarray(signal, mass.dtype)
-    # one pass for the mean and for a negative weight, which shows as minus infinity
-    mean = checkpoint_name(jnp.sum(jnp.where(signal < 0, -jnp.inf, mass * signal)), SCALAR)
-    code = jnp.where(mean > 0, Status.OK, Status.ZERO_WEIGHTS)
-    code = jnp.where(jnp.isfinite(mean), code, Status.NON_FINITE_WEIGHTS)
-    code = jnp.where(jnp.isneginf(mean), Status.NEGATIVE_WEIGHTS, code)
-    # weights that a constrain stage has made mean one are left alone: dividing by 1 + rounding could exceed a cap
-    settled = jnp.abs(mean - 1) <= 64 * jnp.finfo(mass.dtype).eps
-    divisor = jnp.where(mean == 0, 1, mean)
-    weights = signal / (divisor / without_derivative(jnp.where(settled, divisor, 1)))
-    return (weights, cast_inexact(new_state, mass.dtype)), code.astype(jnp.int32)
+def _decide(schedule, shown: Observation, memory: PyTree, constants: PyTree) -> tuple[Array, PyTree, Array]:
+    """Weights, what the schedule remembers, and a status; uniform weights and the old memory where it fails.
 
-
-def _visible(observation):
-    """Residual energy where there is mass: what is never sampled is never seen, whatever its energy."""
-    return jnp.where(observation.mass > 0, observation.energy, 0)
-
-
-def _passed_on(schedule, observation, stage_state):
-    """Which leaves of the stage state a schedule hands back untouched: constants, which the loop need not carry.
-
-    Carried, a constant would look as if it depended on what came before, and its derivative would be computed.
+    Constants are not among the results: they would look as if they depended on what came before, and be differentiated.
     """
-    leaves, structure = jax.tree.flatten(stage_state)
 
-    def new_leaves(leaves):
-        return jax.tree.leaves(schedule(_visible(observation), observation, jax.tree.unflatten(structure, leaves))[1])
+    def answer(operands):
+        schedule, shown, memory, constants = operands
+        weights, state, code = ask(schedule, shown, eqx.combine(memory, constants))
+        return (weights, eqx.filter(state, schedule.constants, inverse=True)), code
 
-    program = jax.make_jaxpr(new_leaves)(leaves).jaxpr
-    same = [new is old for new, old in zip(program.outvars, program.invars, strict=True)]
-    return jax.tree.unflatten(structure, same)
+    fallback = jnp.ones_like(shown.mass), memory
+    (weights, memory), code = attempt(answer, (schedule, shown, memory, constants), fallback)
+    return weights, memory, code
 
 
 def _advance(operands):
     """Hold the weights over the interval and look at the learner after it."""
-    dynamics, problem, state, weights, duration, time, key, index = operands
+    dynamics, problem, state, weights, span, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
-    verdict = dynamics.check(problem, state, weights, duration)
-    observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, duration, key), time))
+    found = verdict(dynamics, dynamics.check(problem, state, weights, span), problem.dtype)
+    observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, span, key), time))
     code = _finite(observed)
-    if verdict is not None:
-        limit = without_derivative(jnp.asarray(verdict.limit, observed.loss.dtype))
-        verdict = Verdict(jnp.asarray(verdict.code, jnp.int32), limit)
-        code = jnp.where(verdict.code == Status.OK, code, verdict.code)
-    return (observed, verdict), code
+    if found is not None:
+        code = jnp.where(found.code == Status.OK, code, found.code)
+    return (observed, found), code
 
 
-def _finite(observed):
+def _finite(observed: Observation) -> Array:
     code = jnp.where(jnp.isfinite(observed.loss), Status.OK, Status.NON_FINITE_STATE)
     return checkpoint_name(code.astype(jnp.int32), SCALAR)
-
-
-def _blank(values: Array, valid: Array) -> Array:
-    """NaN in place of what was recorded after a failure."""
-    if not jnp.issubdtype(values.dtype, jnp.inexact):
-        return values
-    return jnp.where(valid.reshape((-1,) + (1,) * (values.ndim - 1)), values, jnp.nan)
 
 
 def _strip(observation: Observation) -> Observation:
@@ -180,37 +163,29 @@ def _strip(observation: Observation) -> Observation:
     return observation.replace(initial_energy=None, duration=None, index=None, key=None, mass=None, problem=None)
 
 
-def _is_table(node: Any) -> bool:
-    return isinstance(node, PerRefresh)
+def _scan(adjoint: str, step, carry, xs):
+    if adjoint == "direct":
+        return jax.lax.scan(step, carry, xs)
+    length = 1 if adjoint == "stored" else segment_length(xs[0].shape[0])
+    return segmented_scan(step, carry, xs, length)
 
 
-def _split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
-    """Take the `PerRefresh` tables out of a tree, cut to one entry for each interval."""
-    tables, rest = eqx.partition(tree, _is_table, is_leaf=_is_table)
+def _concluded(clock: Clock, loss: Array, saved: PyTree, fault: _Fault, faults: tuple[str, ...]) -> Trajectory:
+    """The trajectory, with NaN from the first fault on; a loss that is not finite is one."""
+    entries = loss.shape[0]
+    index = jnp.arange(entries, dtype=jnp.int32)
+    failed_at = jnp.where(fault.status == Status.OK, entries, fault.refresh)
+    lost_at = jnp.min(jnp.where(jnp.isfinite(loss), entries, index))
+    lost = (lost_at < entries) & (lost_at <= failed_at)  # at the same refresh, the state was lost first
+    status = jnp.where(lost, Status.NON_FINITE_STATE, fault.status).astype(jnp.int32)
+    failed_at = jnp.minimum(failed_at, lost_at)
 
-    def cut(table):
-        values = table.by_refresh()
-        if values.shape[:1] not in ((intervals,), (intervals + 1,)):
-            raise ValueError(
-                f"a PerRefresh table has shape {values.shape}: its leading axis needs one entry for each of the "
-                f"{intervals + 1} times."
-            )
-        return values[:intervals]
+    def blanked(values):
+        if not jnp.issubdtype(values.dtype, jnp.inexact):
+            return values
+        return jnp.where((index < failed_at).reshape((-1,) + (1,) * (values.ndim - 1)), values, jnp.nan)
 
-    return jax.tree.map(cut, tables, is_leaf=_is_table), rest
-
-
-@jax.custom_jvp
-def _constant(times: PyTree) -> PyTree:
-    return times
-
-
-def _refuse_tangent(primals, tangents):
-    if any(not isinstance(t, jax.custom_derivatives.SymbolicZero) for t in jax.tree.leaves(tangents)):
-        raise TypeError(
-            "times are constants of a run and cannot be differentiated; differentiate leaves of the schedule."
-        )
-    return primals[0], jax.tree.map(jnp.zeros_like, primals[0])
-
-
-_constant.defjvp(_refuse_tangent, symbolic_zeros=True)
+    loss, saved = jax.tree.map(blanked, (loss, saved))
+    limit = jnp.where(lost, jnp.nan, fault.limit)
+    failed_at = jnp.where(status == Status.OK, -1, failed_at)
+    return Trajectory(clock.times, loss, saved, status, failed_at, limit, clock.steps, faults)

@@ -3,17 +3,16 @@
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from ._checks import check_choice, check_times, is_concrete
+from ._checks import check_choice
+from ._clock import run_clock
 from ._loop import run_loop
 from ._observation import Observation
 from ._save import save_loss
 from ._trajectory import Trajectory
 from ._types import Array, ArrayLike, Float, PRNGKeyArray, PyTree
-from .dynamics import AbstractDynamics, ModalFlow, OperatorFlow
-from .problems import AbstractProblem, ModalProblem, OperatorProblem
+from .dynamics import AbstractDynamics
+from .problems import AbstractProblem
 from .schedules import AbstractStage
 
 ADJOINTS = ("direct", "stored", "checkpointed")
@@ -33,13 +32,14 @@ def simulate(
 ) -> Trajectory:
     """Train under a schedule of weights that is refreshed at `times` and held in between.
 
-    Each interval is solved exactly. Works under `jit`, `grad`, and `vmap` over any array leaf of the schedule or the
-    problem; a changed leaf never retraces.
+    Each interval is solved exactly. Works under `jit`, `grad`, and `vmap` over any array leaf of the schedule, the
+    problem or the dynamics; a changed leaf never retraces.
 
     Arguments:
         problem: what is to be learnt.
         schedule: a stage, or a `chain` of stages.
-        times: refresh grid, shape (times,), starting at 0 and increasing; see `log_times`. Not differentiable.
+        times: refresh grid, shape (times,), starting at 0 and increasing; see `log_times`. For dynamics with steps
+            (`clock` "steps") whole numbers of steps; see `log_steps`. Not differentiable.
         dynamics: how the learner moves; the default of the problem if None.
         save: `save(observation, weights) -> pytree`, called at every refresh; the last entry has the last weights.
         adjoint: what reverse mode keeps. "direct": everything inside every interval. "stored": the state at every
@@ -61,39 +61,19 @@ def simulate(
         raise TypeError(f"problem is a {type(problem).__name__}: give a problem, such as power_law(...).")
     if not isinstance(schedule, AbstractStage):
         raise TypeError(f"schedule is {schedule!r}: give a stage or a chain of stages, such as uniform().")
-    check_times(times)
     if adjoint is not None:
         check_choice("adjoint", adjoint, ADJOINTS)
     if schedule.needs_key and key is None:
         raise ValueError("the schedule draws random numbers: pass simulate(key=jax.random.key(0)).")
     if dynamics is None:
-        dynamics = _default_dynamics(problem)
+        dynamics = problem.default_dynamics()
     dynamics.validate(problem)
     if dynamics.needs_key and key is None:
         raise ValueError(f"{type(dynamics).__name__} draws random numbers: pass simulate(key=jax.random.key(0)).")
-    # differences are taken in float64 where possible: on a long grid float32 times lose an interval's digits
-    grid = np.asarray(times, np.float64) if is_concrete(times) else jnp.asarray(times)
-    durations = jnp.asarray(np.diff(grid) if is_concrete(times) else jnp.diff(grid), problem.dtype)
+    dynamics, clock = run_clock(dynamics, times, problem.dtype)
     # accelerators would round float32 products to ten bits
     with jax.default_matmul_precision("highest"):
-        trajectory = run_loop(
-            problem,
-            schedule,
-            jnp.asarray(grid, problem.dtype),
-            durations,
-            dynamics,
-            save,
-            adjoint or dynamics.adjoint,
-            key,
-        )
+        trajectory = run_loop(problem, schedule, clock, dynamics, save, adjoint or dynamics.adjoint, key)
     if throw:
         trajectory.raise_if_failed()
     return trajectory
-
-
-def _default_dynamics(problem: AbstractProblem) -> AbstractDynamics:
-    if isinstance(problem, ModalProblem):
-        return ModalFlow()
-    if isinstance(problem, OperatorProblem):
-        return OperatorFlow()
-    raise TypeError(f"{type(problem).__name__} has no default dynamics: pass simulate(dynamics=...).")

@@ -1,34 +1,56 @@
 """The reasons for which a run may have failed."""
 
 import enum
+from collections.abc import Sequence
+from typing import Any
+
+FIRST_FAULT = 16  # the code of the first fault of a dynamics; its others follow
 
 
 class Status(enum.IntEnum):
-    """Why a run stopped following its schedule."""
+    """Why a run stopped following its schedule; codes from 16 on are faults that its dynamics names."""
 
     OK = 0
     NON_FINITE_WEIGHTS = 1
     NEGATIVE_WEIGHTS = 2
     ZERO_WEIGHTS = 3
     NON_FINITE_STATE = 4
-    UNSTABLE_LEARNING_RATE = 5
-    PARTIAL_STEPS = 6
-    BAD_SETTING = 7
-    TOO_MANY_STEPS = 8
 
 
-MEANING = {
+_MEANING = {
+    Status.OK: "the run followed its schedule",
     Status.NON_FINITE_WEIGHTS: "the schedule returned weights that are NaN or infinite",
     Status.NEGATIVE_WEIGHTS: "the schedule returned a negative weight; weights are density ratios",
     Status.ZERO_WEIGHTS: "the schedule returned weights that are all zero",
     Status.NON_FINITE_STATE: "the loss became NaN or infinite; check the problem's scale, or use float64",
-    Status.UNSTABLE_LEARNING_RATE: "the learning rate is above the limit of stability; "
-    "the largest stable value is {limit}",
-    Status.PARTIAL_STEPS: "the interval is not a whole number of steps, being {limit} of them; "
-    "build the grid with step_times",
-    Status.BAD_SETTING: "a learning rate that is not positive, a batch below 1, a drift that is not "
-    "finite, a negative noise variance or source, a fraction of own labels outside [0, 1), or labels renewed after a "
-    "negative time or a ratio below 1",
-    Status.TOO_MANY_STEPS: "the interval takes more steps than the dynamics allows; the longest that it can run is "
-    "{limit}: refresh more often, or allow more steps",
 }
+
+
+def describe_status(status: Any, faults: Sequence[str] = ()) -> str:
+    """A status code as a few lower-case words.
+
+    Arguments:
+        status: a code of one run.
+        faults: what the dynamics of the run says of its own faults; see `AbstractDynamics.faults`.
+    """
+    code = int(status)
+    if code < FIRST_FAULT:
+        return Status(code).name.lower().replace("_", " ")
+    fault = code - FIRST_FAULT
+    return faults[fault].split(":", 1)[0] if fault < len(faults) else f"fault {fault} of the dynamics"
+
+
+def explain_status(status: Any, faults: Sequence[str] = (), limit: float = float("nan")) -> str:
+    """A status code as a sentence, with the limit that it speaks of."""
+    code = int(status)
+    if code < FIRST_FAULT:
+        return _MEANING[Status(code)]
+    name = describe_status(code, faults)
+    meaning = faults[code - FIRST_FAULT].split(":", 1)[-1].strip() if code - FIRST_FAULT < len(faults) else name
+    return meaning.replace("{limit}", f"{limit:.6g}")
+
+
+def status_legend(faults: Sequence[str] = ()) -> str:
+    """Every code and its words in one line, to stand beside stored codes."""
+    codes = [*map(int, Status), *range(FIRST_FAULT, FIRST_FAULT + len(faults))]
+    return ", ".join(f"{code}: {describe_status(code, faults)}" for code in codes)

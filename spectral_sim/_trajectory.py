@@ -1,4 +1,4 @@
-"""What a run returns, and the reasons for which it may have failed."""
+"""What a run returns."""
 
 from typing import Any
 
@@ -6,8 +6,10 @@ import equinox as eqx
 import numpy as np
 
 from ._checks import is_concrete
-from ._status import MEANING, Status
+from ._status import Status, describe_status, explain_status
 from ._types import Array, Float, Int, PyTree
+
+__all__ = ["SimulationError", "Status", "Trajectory", "describe_status"]
 
 
 class SimulationError(RuntimeError):
@@ -18,13 +20,17 @@ class Trajectory(eqx.Module):
     """A run over a refresh grid; entry n of every recorded array is the state at times[n].
 
     Arguments:
-        times: refresh grid, shape (times,).
+        times: intrinsic time at each refresh, shape (times,): the grid itself, or, for dynamics with steps, the running
+            sum of their learning rates over the steps taken.
         loss: loss under the uncurated distribution, shape (times,): held-out where the problem has an evaluation set.
         saved: what `save` returned, every array with a leading `times` axis.
-        status: a `Status` code, scalar (one per member of a batch).
+        status: a `Status` code, or that of a fault of the dynamics; scalar (one per member of a batch).
         refresh: index of the first bad refresh, -1 if none. Recorded values from there on are NaN.
-        limit: what the dynamics could have done there, where its status names a limit: the largest stable learning
+        limit: what the dynamics could have done there, where its fault names a limit: the largest stable learning
             rate, for one. NaN otherwise, None where nothing was run.
+        steps: number of steps taken at each refresh, whole numbers of shape (times,): the grid of dynamics with steps.
+            None for those without.
+        faults: what the dynamics says of each of its faults, for `describe_status`.
     """
 
     times: Float[Array, "times"]
@@ -33,6 +39,8 @@ class Trajectory(eqx.Module):
     status: Int[Array, "..."]
     refresh: Int[Array, "..."]
     limit: Float[Array, "..."] | None = None
+    steps: Int[Array, "times"] | None = None
+    faults: tuple[str, ...] = eqx.field(static=True, default=())
 
     def raise_if_failed(self) -> None:
         """Raise `SimulationError` for the first member that failed; nothing is raised under a trace."""
@@ -42,11 +50,6 @@ class Trajectory(eqx.Module):
         if status.any():
             member = int(np.flatnonzero(status)[0])
             where = f"refresh {refresh[member]}" + (f" of member {member}" if status.size > 1 else "")
-            limit = np.nan if self.limit is None else np.atleast_1d(self.limit).ravel()[member]
-            meaning = MEANING[Status(int(status[member]))].format(limit=f"{limit:.6g}")
+            limit: Any = np.nan if self.limit is None else np.atleast_1d(self.limit).ravel()[member]
+            meaning = explain_status(status[member], self.faults, limit)
             raise SimulationError(f"{meaning} (at {where}); simulate(throw=False) returns a status instead.")
-
-
-def describe_status(status: Any) -> str:
-    """A status code as lower-case words."""
-    return Status(int(status)).name.lower().replace("_", " ")

@@ -20,6 +20,7 @@ __all__ = [
     "PerRefresh",
     "PyTree",
     "as_inexact",
+    "by_refresh",
     "cast_inexact",
 ]
 
@@ -43,6 +44,23 @@ class PerRefresh(eqx.Module):
     def by_refresh(self) -> Array:
         """One entry for each refresh."""
         return self.values if self.rows is None else self.values[self.rows]
+
+    def over(self, intervals: int) -> Array:
+        """One entry for each interval of a grid; raises ValueError if there are not as many."""
+        values = self.by_refresh()
+        if values.shape[:1] not in ((intervals,), (intervals + 1,)):
+            raise ValueError(
+                f"a PerRefresh table has shape {values.shape}: its leading axis needs one entry for each of the "
+                f"{intervals + 1} times."
+            )
+        return values[:intervals]
+
+
+def by_refresh(value: Any, refreshes: Array) -> Array:
+    """A hyperparameter, number or table, at each refresh; `refreshes` has one entry for each."""
+    if isinstance(value, PerRefresh):
+        return value.by_refresh()[: refreshes.size]
+    return jnp.broadcast_to(value, refreshes.shape)
 
 
 def as_inexact(value: Any) -> Any:

@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 # Most of the time of the tests goes into compiling programs that run once: compile for that. Read when JAX is imported;
-# a version that does not know a flag would abort.
-if version("jaxlib").startswith("0.10."):
+# a version that does not know a flag would abort. `make test-all` compiles as users do.
+if version("jaxlib").startswith("0.10.") and os.environ.get("SPECTRAL_SIM_TEST_COMPILER") != "users":
     os.environ["XLA_FLAGS"] = " ".join(
         (
             "--xla_cpu_use_fusion_emitters=false",
@@ -21,9 +21,6 @@ if version("jaxlib").startswith("0.10."):
 
 import hypothesis
 import jax
-import pytest
-
-import spectral_sim as ss
 
 gc.set_threshold(50_000, 20, 20)  # traced programs are millions of objects that stay
 jax.config.update("jax_enable_x64", True)  # tests of float32 ask for that dtype themselves
@@ -32,15 +29,6 @@ jax.config.update("jax_enable_x64", True)  # tests of float32 ask for that dtype
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
-
-
-@pytest.fixture(scope="module")
-def two_rules():
-    """Compare searches with two hand-written schedules, not ten, which compile for longer than the search runs."""
-    rules = {"uniform": ss.uniform(), "loss-proportional": ss.proportional(1.0)}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("spectral_sim.learning._gap.hand_written", lambda problem, cap=None: rules)
-        yield rules
 
 
 _MAPS = Path("/proc/self/maps")

@@ -14,9 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import spectral_sim as ss
-
-# Compiles in about half the time; for programs that run once or twice.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+from spectral_sim.testing._common import QUICK
 
 DATA_KINDS = ("operator", "grouped", "held_out")
 KINDS = ("modal", "shells", *DATA_KINDS)
@@ -74,7 +72,12 @@ def disturbed(problem: Any) -> Any:
     if isinstance(problem, ss.ModalProblem):
         energies = problem.energies * jnp.asarray(rng.uniform(0.3, 3.0, problem.energies.shape), problem.dtype)
         return ss.ModalProblem(
-            problem.eigenvalues, energies, problem.multiplicity, index=problem.index, law=problem.law
+            problem.eigenvalues,
+            energies,
+            problem.multiplicity,
+            index=problem.index,
+            law=problem.law,
+            floor=problem.floor,
         )
     sets = {name: getattr(problem, name) for name in ("eval_features", "eval_targets", "eval_mass", "groups")}
     moved = rng.normal(size=problem.initial_parameters.shape)
@@ -117,20 +120,18 @@ EXAMPLES: dict[str, Example] = {
     "clip": Example(_before(ss.clip), {"low": [0.21, 0.0, 1.0], "high": [1.7, 3.0, 1.0]}),
     "complement": Example(_after(ss.complement), {"training_time": [3.1, 0.4, 200.0]}),
     "complement, alongside": Example(_after(ss.complement), {"exponent": [0.7, 0.9, 2.0]}, refused=MODAL_ONLY),
-    "curriculum": Example(ss.curriculum, {"end": [11.0, 3.0, 50.0], "start": [0.33, 0.1, 1.0]}, flat=("end", "start")),
+    "curriculum": Example(ss.curriculum, {"end": [11.0, 3.0, 50.0], "start": [0.33, 0.1, 1.0]}),
     "delay": Example(_after(ss.delay), {"tau": [1.7, 0.0, 60.0]}),
     "frontier": Example(ss.frontier, {"width": [1.1, 0.3, 12.0]}),
     "greedy": Example(ss.greedy),
-    "hard_pruning": Example(ss.hard_pruning, {"fraction": [0.57, 0.05, 1.0]}, flat=("fraction",)),
+    "hard_pruning": Example(ss.hard_pruning, {"fraction": [0.57, 0.05, 1.0]}),
     "lag": Example(_after(ss.lag), {"tau": [2.3, 0.0, 40.0]}),
     "leverage_sampling": Example(ss.leverage_sampling, refused=DATA_ONLY),
     "mix": Example(_before(ss.mix), {"eps": [0.3, 0.0, 1.0]}),
     "noise": Example(_after(ss.noise), {"sigma": [0.6, 0.0, 2.0]}),
     "power_tilt": Example(ss.power_tilt, {"exponent": [0.6, -0.4, 0.0], "cutoff": [4.3, 1.0, 1e3]}, refused=MODAL_ONLY),
     "proportional": Example(ss.proportional, {"power": [0.8, 0.0, 2.0]}),
-    "random_pruning": Example(
-        ss.random_pruning, {"fraction": [0.57, 0.05, 1.0], "seed": [3, 0, 1]}, flat=("fraction", "seed")
-    ),
+    "random_pruning": Example(ss.random_pruning, {"fraction": [0.57, 0.05, 1.0], "seed": [3, 0, 1]}, flat=("seed",)),
     "self_scoring": Example(_after(ss.self_scoring), {"threshold": [0.4, 0.05, 3.0], "sharpness": [1.3, 0.5, np.inf]}),
     "shell_average": Example(lambda: ss.chain(ss.shell_average(3), ss.proportional(0.7))),
     "smooth": Example(_before(ss.smooth), {"tau": [2.3, 0.0, 40.0]}),
@@ -154,7 +155,7 @@ EXAMPLES: dict[str, Example] = {
         {"training_time": [2.9, 0.3, 200.0], "exponent": [1.1, 0.7, 2.0]},
         refused=MODAL_ONLY,
     ),
-    "top_fraction": Example(ss.top_fraction, {"fraction": [0.43, 0.05, 1.0]}, flat=("fraction",)),
+    "top_fraction": Example(ss.top_fraction, {"fraction": [0.43, 0.05, 1.0]}),
     "uniform": Example(ss.uniform),
     "water_filling": Example(ss.water_filling, refused=MODAL_ONLY),
 }

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import spectral_sim as ss
 from spectral_sim.schedules import STAGES, difficulty, leverage, stage_at, stage_name
+from spectral_sim.testing import check_stage
 
 TIMES = ss.log_times(0.1, 30.0, 6)
 KEY = jax.random.key(5)
@@ -77,67 +78,20 @@ def test_registry_names_and_leaves(name):
     assert arrays <= every
 
 
+def variants(name, problem, forms=(lambda x: x, np.asarray, jnp.asarray)):
+    """The other values of every hyperparameter, given in each form."""
+    leaves = leaf_values(name, problem)
+    base = {leaf: values[0] for leaf, values in leaves.items()}
+    others = [(leaf, value) for leaf, values in leaves.items() for value in values[1:]]
+    return [EXAMPLES[name].build(**base | {leaf: form(value)}) for leaf, value in others for form in forms]
+
+
 @pytest.mark.parametrize(("name", "kind"), ADMITTED)
 def test_contract(name, kind):
     """One compiled run serves every check of one stage on one kind of problem."""
     problem = make_problem(kind)
-    leaves = leaf_values(name, problem)
-    schedule = example(name, problem)
-    key = key_for(schedule)
-    traces = []
-
-    def save(observation, weights):
-        traces.append(None)
-        return record(observation, weights)
-
-    def run(problem, schedule, key=key):
-        return ss.simulate(problem, schedule, TIMES, save=save, key=key)
-
-    base = run(problem, schedule)
-    traced = len(traces)
-    weights, energy = (np.asarray(x) for x in base.saved)
-
-    # weights are a density ratio under the problem's mass at every refresh
-    mass = np.asarray(problem.mass)
-    assert weights.shape == (len(TIMES), len(mass))
-    assert np.all(weights >= 0)
-    np.testing.assert_allclose(weights @ mass, 1, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(weights[-1], weights[-2])
-
-    # dtypes follow the problem
-    chex.assert_type([base.times, base.loss, *base.saved], jnp.float64)
-    chex.assert_shape([base.times, base.loss], (len(TIMES),))
-    assert base.status == ss.Status.OK
-    assert base.refresh == -1
-
-    # no schedule beats the bound, and the loss is that of the energies
-    assert np.all(base.loss >= lower_bound(problem) * (1 - 1e-12))
-    np.testing.assert_allclose(base.loss[0], problem.initial_loss(), rtol=1e-14)
-    if kind != "held_out":
-        np.testing.assert_allclose(base.loss, jax.vmap(problem.training_loss)(energy), rtol=1e-13)
-
-    # one trace for every other value, whether given as a number or as an array, alone or with others
-    for leaf, values in leaves.items():
-        for value in values[1:]:
-            for given_as in (lambda x: x, np.asarray, jnp.asarray):
-                chosen = {other: all_values[0] for other, all_values in leaves.items()} | {leaf: given_as(value)}
-                other = run(problem, EXAMPLES[name].build(**chosen))
-                np.testing.assert_allclose(other.saved[0] @ mass, 1, rtol=0, atol=1e-12)
-                assert np.all(other.saved[0] >= 0)
-    assert len(traces) == traced, "a changed value traced the run again"
-
-    # what the class says of itself
-    if schedule.static:
-        np.testing.assert_array_equal(weights, np.broadcast_to(weights[0], weights.shape))
-        assert not schedule.closed_loop
-    other = run(disturbed(problem), schedule)
-    assert len(traces) == traced
-    change = np.abs(other.saved[0] - weights).max()
-    assert (change > 1e-3) if schedule.closed_loop else (change < 1e-14)
-    if schedule.needs_key:
-        again, redrawn = run(problem, schedule), run(problem, schedule, jax.random.key(6))
-        np.testing.assert_array_equal(again.loss, base.loss)
-        assert np.abs(redrawn.saved[0] - weights).max() > 1e-3
+    options = {"variants": variants(name, problem), "other": disturbed(problem)}
+    check_stage(example(name, problem), problem, TIMES, parts=["run"], **options)
 
 
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n in EXAMPLES for k in EXAMPLES[n].refused])
@@ -172,26 +126,8 @@ def test_random_stages_need_a_key(name):
 def test_jit_vmap_and_loop_agree(name, kind):
     """jit of the run, run without jit, and vmap over the hyperparameters at once: the same; each traced once."""
     problem = make_problem(kind)
-    leaves = leaf_values(name, problem)
-    key = key_for(example(name, problem))
-
-    def run(leaves):
-        return ss.simulate(problem, EXAMPLES[name].build(**leaves), TIMES, save=ss.save_weights, key=key)
-
-    chex.clear_trace_counter()
-    run = chex.assert_max_traces(run, n=2)  # one for jit alone, one for jit of vmap, whatever the values
-    jitted, batched = (jax.jit(f, compiler_options=QUICK) for f in (run, jax.vmap(run)))
-    members = [{leaf: jnp.asarray(values[0]) for leaf, values in leaves.items()}]
-    for leaf, values in leaves.items():
-        members += [members[0] | {leaf: jnp.asarray(value)} for value in values[1:]]
-    looped = [jitted(member) for member in members]
-    if kind == "modal" or "modal" in EXAMPLES[name].refused:
-        with jax.disable_jit():
-            alone = run(members[0])
-        chex.assert_trees_all_close(alone, looped[0], rtol=1e-11, atol=1e-14)
-    if leaves:
-        together = batched(jax.tree.map(lambda *x: jnp.stack(x), *members))
-        chex.assert_trees_all_close(together, jax.tree.map(lambda *x: jnp.stack(x), *looped), rtol=1e-11, atol=1e-14)
+    parts = ["batches", "eager"] if kind == "modal" or "modal" in EXAMPLES[name].refused else ["batches"]
+    check_stage(example(name, problem), problem, TIMES, variants=variants(name, problem, [jnp.asarray]), parts=parts)
 
 
 @pytest.mark.parametrize("name", [n for n in TUNABLE if len(EXAMPLES[n].leaves) > 1])
@@ -260,35 +196,9 @@ WITH_SLOPE = [n for n in TUNABLE if set(EXAMPLES[n].leaves) - set(EXAMPLES[n].fl
 )
 def test_gradients(name, kind):
     """Reverse mode against forward mode and central differences, through a whole run, where the slope is not tiny."""
-    problem = make_problem(kind)
-    key = key_for(example(name, problem))
-    leaves = {leaf: jnp.asarray(v[0], float) for leaf, v in leaf_values(name, problem).items() if leaf != "seed"}
-    score = np.random.default_rng(3).normal(size=len(TIMES) - 1)
-
-    def objective(leaves):
-        return score @ jnp.log(ss.simulate(problem, EXAMPLES[name].build(**leaves), TIMES, key=key).loss[1:])
-
-    # one direction for each leaf; entries of a vector leaf get random parts of it
-    shapes = {leaf: np.random.default_rng(4).normal(size=x.shape) if x.ndim else 1.0 for leaf, x in leaves.items()}
-    directions = [{leaf: shapes[leaf] * (leaf == chosen) for leaf in leaves} for chosen in leaves]
-
-    @functools.partial(jax.jit, compiler_options=QUICK)
-    def both(leaves):
-        tangent = jax.tree.map(jnp.asarray, directions[0])
-        return jax.grad(objective)(leaves), jax.jvp(objective, (leaves,), (tangent,))[1]
-
-    value = jax.jit(objective, compiler_options=QUICK)
-    gradient, forward = both(leaves)
-    for n, (leaf, direction) in enumerate(zip(leaves, directions, strict=True)):
-        reverse = float(np.sum(gradient[leaf] * direction[leaf]))
-        step = 1e-4 * float(np.max(np.abs(leaves[leaf])))
-        moves = [jax.tree.map(lambda d, i=i, step=step: i * step * d, direction) for i in (-2, -1, 1, 2)]
-        at = [float(value(jax.tree.map(jnp.add, leaves, move))) for move in moves]
-        difference = (8 * (at[2] - at[1]) - (at[3] - at[0])) / (12 * step)
-        np.testing.assert_allclose(reverse, difference, rtol=1e-7, atol=1e-9, err_msg=leaf)
-        if n == 0:
-            np.testing.assert_allclose(forward, reverse, rtol=1e-11, atol=1e-14, err_msg=leaf)
-        assert (abs(reverse) > 1e-3) == (leaf not in EXAMPLES[name].flat), f"{leaf}: {reverse}"
+    problem, flat = make_problem(kind), EXAMPLES[name].flat
+    sloped = {leaf: leaf not in flat for leaf in leaf_values(name, problem)}
+    check_stage(example(name, problem), problem, TIMES, parts=["gradients"], sloped=sloped)
 
 
 # Constrain stages on any score. A score is sparse, dense or zero, and spans the range of a double.
@@ -594,7 +504,10 @@ def test_pruning_and_curricula_go_by_difficulty():
     # modes: the first are the easiest, and the fraction is of their mass
     mass = PLAIN["eigenvalues"] / PLAIN["eigenvalues"].sum()
     easy = play(ss.hard_pruning(0.8, keep="easy"), plain_problem(), [0.0], [np.ones(6)])[0]
-    np.testing.assert_array_equal(easy > 0, np.cumsum(mass) <= 0.8)
+    full = np.cumsum(mass) <= 0.8
+    expected = np.where(full, 1.0, 0.0)
+    expected[full.sum()] = (0.8 - mass[full].sum()) / mass[full.sum()]  # the one at the border gets what is left
+    np.testing.assert_allclose(easy, expected / 0.8, rtol=1e-12, atol=1e-15)
     draws = [kept(ss.random_pruning(0.5, seed=seed)) for seed in range(6)]
     assert {len(draw) for draw in draws} == {6}
     assert len({frozenset(draw) for draw in draws}) > 3

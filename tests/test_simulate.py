@@ -30,6 +30,7 @@ class FailsAt(AbstractStage):
     The way in which they are is an array too, so that one compiled program serves every way.
     """
 
+    kind = "allocate"
     closed_loop: ClassVar[bool] = True
     power: jax.Array = eqx.field(converter=jnp.asarray)
     at: jax.Array = eqx.field(converter=jnp.asarray)
@@ -84,6 +85,7 @@ class Slowing(ss.AbstractDynamics):
 class Rows(AbstractStage):
     """Weights that a table gives, one row a refresh."""
 
+    kind = "allocate"
     closed_loop: ClassVar[bool] = False
     rows: ss.PerRefresh
 

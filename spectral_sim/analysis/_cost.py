@@ -6,31 +6,15 @@ Charges are JAX arrays that work under a trace, since periods, fractions and tra
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from .._checks import check_non_negative, check_positive
-from .._types import Array, ArrayLike, PerRefresh
-from ..dynamics import AbstractDynamics, SelfGenerated
-from ..problems import AbstractProblem, OperatorProblem
-from ..schedules import (
-    AbstractStage,
-    band_limit,
-    complement,
-    curriculum,
-    hard_pruning,
-    leverage_sampling,
-    noise,
-    relative_trace,
-    self_scoring,
-    shell_average,
-    stages_of,
-    stale,
-    subsample,
-    teacher,
-)
+from .._types import Array, ArrayLike
+from ..dynamics import AbstractDynamics
+from ..problems import AbstractProblem
+from ..schedules import AbstractStage, no_scoring, scored_once, stages_of
 
 __all__ = [
     "CurationCost",
@@ -43,8 +27,6 @@ __all__ = [
 ]
 
 FORWARD = 1 / 3  # of the compute of a training step on the same examples: two more thirds go backwards
-_SCORED_ONCE = (hard_pruning, curriculum, leverage_sampling)
-_FORGETFUL = (band_limit, complement, noise, self_scoring, shell_average, teacher)  # need scores only when asked
 
 
 @dataclass(frozen=True)
@@ -127,10 +109,9 @@ def refresh_costs(
 ) -> tuple[Float[Array, "times"], Float[Array, ""]]:
     """Time units at each refresh and before training, as `curation_cost`; works under a trace, `times` apart."""
     price = cost_per_refresh
-    if isinstance(problem, OperatorProblem):
-        number = problem.features.shape[0]
+    if problem.num_examples is not None:
         each = step_charge(1, problem.trace, batch_size) if cost_per_example is None else cost_per_example
-        price += number * each
+        price += problem.num_examples * each
     elif cost_per_example is not None:
         raise ValueError("cost_per_example is given, but modes have no examples: use cost_per_refresh.")
     grid = np.asarray(times, np.float64)
@@ -151,13 +132,11 @@ def step_charge(num_examples: int, trace: Any, batch_size: int) -> Any:
 def scoring_charges(schedule: AbstractStage, times: ArrayLike) -> Float[Array, "times"]:
     """How many times all data is scored at each refresh; the last entry serves no interval and is 0.
 
-    A schedule that looks at the residual scores at every refresh. The first stage that remembers scores decides
-    otherwise: behind `stale` all is scored once per period, behind `subsample` all at first and then a part. What
-    stands before it and remembers nothing is asked when it asks; what stands behind it lives on what it remembers, but
-    for stages that look past it: `self_scoring` follows the learner's progress, a second model that trains alongside is
-    scored itself, both whenever a stage behind them asks.
-
-    Pruning, curricula and leverage score once, at the start; so does a second model that has been trained beforehand.
+    What each stage asks for is its own `scoring`. The first stage from the front that remembers scores decides for
+    those before it: behind `stale` all is scored once per period, behind `subsample` all at first and then a part. A
+    stage that remembers nothing asks when it is asked. Stages that look past what stands before them (`self_scoring`)
+    are charged whenever they are asked; models of a stage's own are scored in addition. What stands before a stage that
+    reads no signal, as rules of an open loop, is never asked.
 
     Arguments:
         schedule: the schedule; its hyperparameters may be traced.
@@ -165,20 +144,23 @@ def scoring_charges(schedule: AbstractStage, times: ArrayLike) -> Float[Array, "
             period.
     """
     grid = jnp.asarray(times)[:-1]
+    stages = _asked_stages(schedule)
+    asked = scored_once(grid) if schedule.static else jnp.ones_like(grid)
+    past, models = no_scoring(grid), no_scoring(grid)
+    for stage in reversed(stages):
+        if stage.looks_past:
+            past = jnp.maximum(past, asked)
+        models = models + stage.model_scoring(grid, asked)
+        own = stage.scoring(grid)
+        asked = asked if own is None else own
+    return jnp.append(jnp.maximum(asked, past) + models, 0)
+
+
+def _asked_stages(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
+    """The stages from the last one on that reads no signal."""
     stages = stages_of(schedule)
-    once = jnp.zeros_like(grid).at[0].set(1)
-    if not schedule.closed_loop:
-        charges = once * any(isinstance(stage, _SCORED_ONCE) for stage in stages)
-    else:
-        asked = [_asked(stages[position:], grid) for position in range(len(stages))]
-        charges = asked[0]
-        for stage, scored in zip(stages, asked, strict=True):
-            if isinstance(stage, self_scoring):
-                charges = jnp.maximum(charges, scored)
-        for stage, scored in zip(stages, asked, strict=True):
-            if isinstance(stage, teacher | complement):
-                charges = charges + (scored if stage.training_time is None else once)
-    return jnp.append(charges, 0)
+    deaf = [n for n, stage in enumerate(stages) if not (stage.closed_loop and stage.reads_signal)]
+    return stages[deaf[-1] if deaf else 0 :]
 
 
 def training_charges(
@@ -195,44 +177,9 @@ def training_charges(
     durations = jnp.asarray(np.diff(np.asarray(times, np.float64)), problem.dtype)
     fixed, running = jnp.zeros((), problem.dtype), jnp.zeros_like(durations)
     for stage in stages_of(schedule):
-        if isinstance(stage, teacher | complement):
-            price = stage.cost * relative_trace(stage, problem)
-            if stage.training_time is None:
-                running = running + price * durations
-            else:
-                fixed = fixed + price * stage.training_time
-    if isinstance(dynamics, SelfGenerated):
-        running = running + FORWARD * _by_refresh(dynamics.fraction, durations) * durations
-    return fixed.astype(problem.dtype), jnp.append(running, 0).astype(problem.dtype)
-
-
-def _asked(stages: tuple[AbstractStage, ...], times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
-    """Which part of the scores a chain asks for at each refresh."""
-    for stage in stages:
-        if isinstance(stage, stale):
-            return _due(times, _by_refresh(stage.period, times)).astype(times.dtype)
-        if isinstance(stage, subsample):
-            return _by_refresh(stage.fraction, times).astype(times.dtype).at[0].set(1)
-        if not isinstance(stage, _FORGETFUL):
-            break
-    return jnp.ones_like(times)
-
-
-def _by_refresh(value: Any, refreshes: Array) -> Array:
-    """A hyperparameter at each refresh."""
-    if isinstance(value, PerRefresh):
-        return value.by_refresh()[: refreshes.size]
-    return jnp.broadcast_to(value, refreshes.shape)
-
-
-@jax.jit
-def _due(times: Float[Array, "refreshes"], periods: Float[Array, "refreshes"]) -> Array:
-    """The refreshes at which `stale` scores anew, found as it finds them."""
-    slack = 1 - 4 * jnp.finfo(times.dtype).eps
-
-    def look(scored_at, now):
-        time, period = now
-        due = time - scored_at >= period * slack
-        return jnp.where(due, time, scored_at), due
-
-    return jax.lax.scan(look, jnp.asarray(-jnp.inf, times.dtype), (times, periods))[1]
+        cost = stage.training_cost(problem)
+        fixed, running = fixed + cost.before, running + cost.rate * durations
+    made = None if dynamics is None else dynamics.own_labels(durations)
+    if made is not None:
+        running = running + FORWARD * made * durations
+    return jnp.asarray(fixed, problem.dtype), jnp.append(running, 0).astype(problem.dtype)

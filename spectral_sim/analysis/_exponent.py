@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import ArrayLike, Float
 
 from ._curve import as_curve, as_window, inside
+from ._readings import LineFit, line_fit, slope_range
 
-__all__ = ["ExponentFit", "Line", "NoPowerLawError", "fit_exponent", "fit_line", "local_exponent"]
+__all__ = ["ExponentFit", "NoPowerLawError", "fit_exponent", "fit_line", "local_exponent"]
 
 _DECADE = math.log(10.0)
 _FEWEST_IN_WINDOW = 5  # a window given by the caller: a line and three points to judge it by
@@ -42,36 +43,6 @@ class ExponentFit:
     r2: float
 
 
-@dataclass(frozen=True)
-class Line:
-    """A least-squares line log L = level + slope (log t - centre); level and slope have independent errors.
-
-    Arguments:
-        centre: mean log t of the points.
-        level: log L there.
-        level_stderr: its standard error.
-        exponent: minus the slope, with its error, window and r2.
-    """
-
-    centre: float
-    level: float
-    level_stderr: float
-    exponent: ExponentFit
-
-    @property
-    def slope(self) -> float:
-        """d log L / d log t."""
-        return -self.exponent.value
-
-    def at(self, log_time: float) -> float:
-        """log L on the line."""
-        return self.level + self.slope * (log_time - self.centre)
-
-    def error_at(self, log_time: float) -> float:
-        """Standard error of `at`."""
-        return math.hypot(self.level_stderr, self.exponent.stderr * (log_time - self.centre))
-
-
 def fit_exponent(times: ArrayLike, loss: ArrayLike, window: tuple[float, float] | None = None) -> ExponentFit:
     """Fit the exponent of a loss curve, or refuse where it has none.
 
@@ -102,7 +73,7 @@ def fit_exponent(times: ArrayLike, loss: ArrayLike, window: tuple[float, float] 
         Clauset, Shalizi and Newman, SIAM Review 51 (2009), for why a straight look is no evidence; the windows and the
         refusal are this project's own.
     """
-    return fit_line(times, loss, window).exponent
+    return fit_line(times, loss, window)[0]
 
 
 def local_exponent(times: ArrayLike, loss: ArrayLike) -> Float[np.ndarray, "times"]:
@@ -133,8 +104,8 @@ def local_exponent(times: ArrayLike, loss: ArrayLike) -> Float[np.ndarray, "time
 
 def fit_line(
     times: ArrayLike, loss: ArrayLike, window: tuple[float, float] | None, names: tuple[str, str] = ("loss", "window")
-) -> Line:
-    """The line behind `fit_exponent`; `names` are those of the loss and the window in messages."""
+) -> tuple[ExponentFit, LineFit]:
+    """`fit_exponent` and the line behind it; `names` are those of the loss and the window in messages."""
     loss_name, window_name = names
     grid, values = as_curve(times, **{loss_name: loss})
     usable = (grid > 0) & ~np.isnan(values)
@@ -155,7 +126,9 @@ def fit_line(
                 f"and its error need {_FEWEST_IN_WINDOW}; widen it or record more times."
             )
         grid, values = grid[usable], values[usable]
-    return _least_squares(grid, values)
+    span = float(grid[0]), float(grid[-1])
+    line = line_fit(grid, values, span)
+    return ExponentFit(float(line.exponent), float(line.stderr), span, float(line.r2)), line
 
 
 def _check_logarithm(values: np.ndarray, used: np.ndarray, fix: str, name: str = "loss") -> None:
@@ -164,32 +137,6 @@ def _check_logarithm(values: np.ndarray, used: np.ndarray, fix: str, name: str =
     if bad.any():
         n = int(np.argmax(bad))
         raise ValueError(f"{name}[{n}] is {values[n]:.6g}: its logarithm is needed, so it must be positive; {fix}.")
-
-
-def _least_squares(times: np.ndarray, loss: np.ndarray) -> Line:
-    """Line through the points (log t, log L), with errors."""
-    x, y = np.log(times), np.log(loss)
-    centre, level = x.mean(), y.mean()
-    dx, dy = x - centre, y - level
-    sxx, total = dx @ dx, dy @ dy
-    slope = dx @ dy / sxx
-    misfit = float(np.sum((dy - slope * dx) ** 2))
-    # n - 4, not n - 2: the error in units of its estimate follows Student's t, whose variance is (n - 2) / (n - 4).
-    scatter = misfit / (x.size - 4)
-    early, late = _slope(x[: (x.size + 1) // 2], y[: (x.size + 1) // 2]), _slope(x[x.size // 2 :], y[x.size // 2 :])
-    exponent = ExponentFit(
-        value=float(-slope),
-        stderr=math.hypot(math.sqrt(scatter / sxx), (late - early) / 2),
-        window=(float(times[0]), float(times[-1])),
-        r2=float(1 - misfit / total) if total > 0 else 0.0,
-    )
-    return Line(float(centre), float(level), math.sqrt(scatter / x.size), exponent)
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Least-squares slope."""
-    dx = x - x.mean()
-    return float(dx @ y / (dx @ dx))
 
 
 def _straightest(x: np.ndarray, y: np.ndarray) -> tuple[int, int]:
@@ -265,10 +212,7 @@ def _shape(x: np.ndarray, y: np.ndarray, first: np.ndarray, last: np.ndarray) ->
     on_square = y2 - m2 * raw[7] - m3 * slope
     on_cube = y3 - m3 * raw[7] - m4 * slope - overlap * on_square
     bend, twist = on_square / square, on_cube / cube
-    # local slope = constant + linear u + 3 twist u^2, extreme at the ends or at its vertex
+    # the local slope is that of the line, which does not count for its range, plus linear u + 3 twist u^2
     linear = 2 * (bend - overlap * twist)
-    low, high = u[first] - centre, u[last] - centre
-    vertex = np.clip(np.divide(-linear, 6 * twist, out=low.copy(), where=twist != 0), low, high)
-    local = [linear * at + 3 * twist * at**2 for at in (low, high, vertex)]
-    span = np.max(local, axis=0) - np.min(local, axis=0)
+    span = slope_range(np.zeros_like(slope), linear / 2, twist, u[first] - centre, u[last] - centre)
     return slope / half, span / half

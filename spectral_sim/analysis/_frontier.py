@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import ArrayLike, Float
 
 from .._checks import check_positive
-from .._types import PerRefresh
 from ..problems import AbstractProblem, ModalProblem
-from ..schedules import AbstractStage, complement, stages_of, teacher, training_progress
+from ..schedules import AbstractStage, stages_of
 from ._exponent import ExponentFit, fit_line
+from ._readings import meeting
 
 __all__ = ["CrossoverTime", "crossover_time", "frontier", "teacher_frontier"]
 
@@ -97,20 +97,22 @@ def teacher_frontier(problem: AbstractProblem, schedule: AbstractStage) -> float
     Raises:
         ValueError: no such stage, one that does not suit the problem, or a table of thresholds or training times.
     """
-    trained = [s for s in stages_of(schedule) if isinstance(s, teacher | complement) and s.training_time is not None]
+    models = (stage.second_model(problem) for stage in stages_of(schedule))
+    trained = [model for model in models if model is not None and model.training_time is not None]
     if not trained:
         raise ValueError("the schedule has no model that is trained beforehand: give a teacher(...) or a chain of one.")
-    stage = trained[0]
-    for name in ("training_time", "threshold"):
-        if isinstance(getattr(stage, name, None), PerRefresh):
-            raise ValueError(f"{name} is a PerRefresh table: how far a model can see is a matter of one number.")
-    threshold = float(np.asarray(stage.threshold)) if isinstance(stage, teacher) else 0.5
-    progress = np.asarray(training_progress(problem, stage), np.float64)
-    if not isinstance(problem, ModalProblem):
+    model = trained[0]
+    if model.varies:
+        raise ValueError(
+            "training_time or threshold is a PerRefresh table: how far a model can see is a matter of one number."
+        )
+    threshold = float(np.asarray(model.threshold))
+    progress, modal = np.asarray(model.progress(), np.float64), problem.as_modal()
+    if modal is None:
         return float(np.asarray(problem.mass, np.float64) @ (progress >= threshold))
     with np.errstate(divide="ignore"):
-        log_energy = np.log(np.asarray(problem.energies, np.float64)) - 2 * progress
-    return float(frontier(problem, log_energy, 2 * threshold))
+        log_energy = np.log(np.asarray(modal.energies, np.float64)) - 2 * progress
+    return float(frontier(modal, log_energy, 2 * threshold))
 
 
 def crossover_time(
@@ -142,18 +144,17 @@ def crossover_time(
         First-order propagation of the errors of level and slope, which are independent about the mean log time.
     """
     source, name = (loss, "loss") if early_loss is None else (early_loss, "early_loss")
-    first = fit_line(times, source, early, (name, "early"))
-    last = fit_line(times, loss, late, ("loss", "late"))
-    change = last.slope - first.slope
-    resolved = abs(change) > max(2 * math.hypot(first.exponent.stderr, last.exponent.stderr), _SAME_EXPONENT)
-    offset = first.at(0.0) - last.at(0.0)
-    meet = offset / change if resolved else math.inf
-    if abs(meet) > _LARGEST_LOG:
+    (first, early_line), (last, late_line) = (
+        fit_line(times, source, early, (name, "early")),
+        fit_line(times, loss, late, ("loss", "late")),
+    )
+    resolved = abs(first.value - last.value) > max(2 * math.hypot(first.stderr, last.stderr), _SAME_EXPONENT)
+    meet, error = (float(number) for number in meeting(early_line, late_line))
+    if not resolved or abs(meet) > _LARGEST_LOG:
         raise ValueError(
-            f"early and late have exponents {first.exponent.value:.4g} +- {first.exponent.stderr:.2g} and "
-            f"{last.exponent.value:.4g} +- {last.exponent.stderr:.2g}: equal within error, so their power laws meet at "
+            f"early and late have exponents {first.value:.4g} +- {first.stderr:.2g} and "
+            f"{last.value:.4g} +- {last.stderr:.2g}: equal within error, so their power laws meet at "
             "no definite time; choose windows on either side of the bend, or simulate longer."
         )
     value = math.exp(meet)
-    error = math.hypot(first.error_at(meet), last.error_at(meet)) / abs(change)
-    return CrossoverTime(value, value * error, first.exponent, last.exponent)
+    return CrossoverTime(value, value * error, first, last)

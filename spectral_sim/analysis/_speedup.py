@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import ArrayLike, Float
+from jaxtyping import ArrayLike
 
 from .._checks import check_finite, check_non_negative
 from ._curve import as_curve, as_window
-from ._time_to_loss import first_crossing
+from ._readings import Race, race
 
 __all__ = ["Speedup", "speedup"]
 
@@ -111,58 +111,44 @@ def speedup(
             f"{name} asks for the speed-up at time {bad:.6g}, but times run from {grid[0]:.6g} to {grid[-1]:.6g}: "
             "choose a time after the first and up to the last."
         )
-    target = _best_loss(grid, baseline, horizons)
-    slow = first_crossing(grid, baseline, target)
-    fast = first_crossing(grid, values, target)
-    never, before = np.isinf(fast), fast == 0
-    _check_comparable(grid, values, target, before, never)
-    last_known = grid[np.flatnonzero(~np.isnan(values))[-1]]
-    fast = np.where(never, last_known, np.where(before, grid[0], fast))
-    # The refresh at times[n] serves what comes after it, so reaching a loss at times[n] took those at times[0..n-1].
-    paid = np.concatenate([[0.0], np.cumsum(np.broadcast_to(charges, grid.shape))])
-    spent = fast + paid[np.searchsorted(grid, fast)] + fixed_cost
+    _check_reference(grid, baseline, horizons)
+    found = race(grid, values, baseline, horizons)
+    _check_comparable(grid, values, baseline, horizons, found)
+    paid = found.paid(grid, np.broadcast_to(charges, grid.shape)) + fixed_cost
     return Speedup(
-        value=float(np.exp(np.mean(np.log(slow / spent)))),
+        value=float(found.speedup(paid)),
         kind="one horizon" if window is None else "anytime",
         net=bool(charges.any() or fixed_cost),
         horizon=horizon,
         window=window,
-        bound="<=" if never.any() else ">=" if before.any() else "=",
+        bound="<=" if found.never.any() else ">=" if found.before.any() else "=",
     )
 
 
-def _best_loss(times: np.ndarray, reference: np.ndarray, horizons: np.ndarray) -> Float[np.ndarray, "horizons"]:
-    """Smallest loss of the reference up to each horizon, on the curve that `first_crossing` assumes."""
-    end = np.searchsorted(times, horizons)  # the horizon lies in (times[end - 1], times[end]]
-    used = reference[: end.max() + 1]
+def _check_reference(times: np.ndarray, reference: np.ndarray, horizons: np.ndarray) -> None:
+    used = reference[: np.searchsorted(times, horizons.max()) + 1]
     if (used <= 0).any():
         n = int(np.argmax(used <= 0))
         raise ValueError(
             f"reference[{n}] is {used[n]:.6g}: a target lies above zero; end the horizon or window earlier."
         )
-    start, stop = times[end - 1], times[end]
-    with np.errstate(divide="ignore"):  # an interval that starts at 0 is infinitely long in log time
-        part = np.where(start > 0, np.log(stop / horizons) / np.log(stop / start), 1 - horizons / stop)
-    at_horizon = reference[end] * (reference[end - 1] / reference[end]) ** part
-    best = np.minimum(np.minimum.accumulate(reference)[end - 1], at_horizon)
-    stuck = best >= reference[0]
+
+
+def _check_comparable(
+    times: np.ndarray, loss: np.ndarray, reference: np.ndarray, horizons: np.ndarray, found: Race
+) -> None:
+    stuck = found.target >= reference[0]
     if stuck.any():
         raise ValueError(
             f"reference has not fallen below its first loss {reference[0]:.6g} by time {horizons[stuck][-1]:.6g}: "
             "choose a later horizon or window."
         )
-    return best
-
-
-def _check_comparable(
-    times: np.ndarray, loss: np.ndarray, target: np.ndarray, before: np.ndarray, never: np.ndarray
-) -> None:
-    if before.any() and times[0] == 0:
+    if found.before.any() and times[0] == 0:
         raise ValueError(
-            f"loss[0] is {loss[0]:.6g}, at or below the target {target[before][0]:.6g} before any training: compare "
-            "curves of the same problem from the same start."
+            f"loss[0] is {loss[0]:.6g}, at or below the target {found.target[found.before][0]:.6g} before any "
+            "training: compare curves of the same problem from the same start."
         )
-    if before.any() and never.any():
+    if found.before.any() and found.never.any():
         raise ValueError(
             "window holds targets that loss meets before times[0] and targets it never reaches, so that the mean is no "
             "bound; narrow the window."

@@ -5,8 +5,9 @@ from jaxtyping import ArrayLike, Float
 
 from .._checks import check_positive
 from ._curve import as_curve
+from ._readings import crossing_times
 
-__all__ = ["first_crossing", "time_to_loss"]
+__all__ = ["time_to_loss"]
 
 
 def time_to_loss(times: ArrayLike, loss: ArrayLike, target: ArrayLike) -> float | Float[np.ndarray, "..."]:
@@ -30,22 +31,5 @@ def time_to_loss(times: ArrayLike, loss: ArrayLike, target: ArrayLike) -> float 
     """
     grid, values = as_curve(times, loss=loss)
     check_positive("target", target, "a loss target lies above zero; subtract no floor from it")
-    reached = first_crossing(grid, values, np.asarray(target, dtype=np.float64))
+    reached = crossing_times(grid, values, np.asarray(target, dtype=np.float64))
     return reached if np.ndim(target) else float(reached)
-
-
-def first_crossing(
-    times: Float[np.ndarray, "times"], loss: Float[np.ndarray, "times"], target: Float[np.ndarray, "..."]
-) -> Float[np.ndarray, "..."]:
-    """`time_to_loss` on checked arrays; a target equal to a loss on the grid gives that very time."""
-    loss = np.where(np.isnan(loss), np.inf, loss)
-    end = np.searchsorted(-np.minimum.accumulate(loss), -target)  # first entry at or below the target
-    inner = np.clip(end, 1, loss.size - 1)
-    before, after, start, stop = loss[inner - 1], loss[inner], times[inner - 1], times[inner]
-    # How far before the end of its interval the crossing lies: 0 at the end, 1 at the start.
-    smooth = (end > 0) & (end < loss.size) & np.isfinite(before) & (after > 0)
-    part = np.zeros(target.shape)
-    part[smooth] = np.log(target[smooth] / after[smooth]) / np.log(before[smooth] / after[smooth])
-    with np.errstate(divide="ignore"):  # an interval that starts at 0 is infinitely long in log time
-        crossing = np.where(start > 0, stop * (start / stop) ** part, stop * (1 - part))
-    return np.where(end == 0, 0.0, np.where(end < loss.size, crossing, np.inf))

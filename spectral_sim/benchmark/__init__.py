@@ -1,6 +1,6 @@
 """The benchmark suite: what the kernels reach beside the machine's limits and other programs for the same task."""
 
-from ._case import Case
+from ._case import PEERS, Case, Peer, PeerUnavailable
 from ._compare import Change, Comparison, compare
 from ._machine import DeviceError, commit, device_of, machine, slug, versions
 from ._markdown import markdown, shown
@@ -8,7 +8,7 @@ from ._modal_task import bare_losses, numpy_losses
 from ._plots import write_plots
 from ._result import SUITE, CaseResult, Figure, Point, Program, Results, load_results, save_results
 from ._suite import CASES, chosen_cases, run_suite
-from ._targets import TARGETS, Standing, Target, incomparable, standings, verdict
+from ._targets import TARGETS, Standing, Target, incomparable, load_targets, standings, verdict
 from ._timing import Spread, interleaved, seconds_of, spread
 
 __all__ = [
@@ -19,6 +19,9 @@ __all__ = [
     "Comparison",
     "DeviceError",
     "Figure",
+    "PEERS",
+    "Peer",
+    "PeerUnavailable",
     "Point",
     "Program",
     "Results",
@@ -35,6 +38,7 @@ __all__ = [
     "incomparable",
     "interleaved",
     "load_results",
+    "load_targets",
     "machine",
     "markdown",
     "numpy_losses",

@@ -9,7 +9,7 @@ import numpy as np
 from ._result import CaseResult, Figure
 from ._timing import spread
 
-__all__ = ["Case", "Settings", "absent", "apart", "apart_by_row", "ratio"]
+__all__ = ["PEERS", "Case", "Peer", "PeerUnavailable", "Settings", "absent", "apart", "apart_by_row", "ratio"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,34 @@ class Case:
         return self.quick if settings.quick else self.sizes
 
 
+class PeerUnavailable(Exception):
+    """A further program cannot run here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A further program on the CPU for the task of a case; its figure is the share of it that the library reaches.
+
+    Arguments:
+        case: name of the case whose task it does: "modal".
+        build: takes the task and returns a call without arguments that does it and returns its losses.
+        target: key of the target that the share is judged by, if any.
+        note: what it is built from, for the tables.
+
+    Raises:
+        PeerUnavailable: by `build`, where it cannot run; the figure then carries the reason.
+    """
+
+    case: str
+    build: Callable[[Any], Callable[[], np.ndarray]]
+    target: str | None = None
+    note: str = ""
+
+
+PEERS: dict[str, Peer] = {}
+"""Further programs to compare with, by the name of their figure; empty unless the caller adds some."""
+
+
 def ratio(
     name: str,
     above: np.ndarray,
@@ -67,9 +95,11 @@ def ratio(
     tolerance: float | None = None,
     note: str = "",
     target: str | None = None,
+    less_is_better: bool = False,
 ) -> Figure:
     """A ratio of seconds, taken within rounds, times a constant."""
-    return Figure(name, spread(factor * above / below), unit, difference, note, target, errors, tolerance)
+    value = spread(factor * above / below)
+    return Figure(name, value, unit, difference, note, target, errors, tolerance, less_is_better)
 
 
 def absent(name: str, error: BaseException, target: str | None = None) -> Figure:

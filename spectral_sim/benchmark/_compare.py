@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ._result import CaseResult, Figure, Results
-from ._targets import TARGETS
 from ._timing import Spread
 
 __all__ = ["Change", "Comparison", "compare"]
@@ -116,8 +115,7 @@ def _entries(case: CaseResult) -> Iterator[tuple[str, Entry]]:
 
 
 def _more_is_better(figure: Figure) -> bool:
-    target = TARGETS.get(figure.target or "")
-    return target.at_least if target is not None else figure.unit not in ("s", "count", "B")
+    return not figure.less_is_better and figure.unit not in ("s", "count", "B")
 
 
 def _once(value: float) -> Spread:

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._simulate import simulate
-from .._times import log_times
-from ..dynamics import PoolMoments, SelfGenerated, SGDMoments, ShellTransport, log_shells, step_times
+from .._times import log_steps, log_times
+from ..dynamics import PoolMoments, SelfGenerated, SGDMoments, ShellTransport, log_shells
 from ..problems import power_law, torus
-from ..schedules import TableSchedule, chain, clip, lag, power_tilt, proportional, softmax, water_filling
+from ..schedules import AbstractStage, TableSchedule, chain, clip, lag, power_tilt, proportional, softmax, water_filling
 from ._case import Case, Settings
 from ._program import uncached
 from ._result import CaseResult, Figure
@@ -45,12 +45,11 @@ def _entries() -> dict[str, tuple[Callable[[Any], Any], Any]]:
     modal, data, pool = power_law(2.0, 2.0, max_mode=1e8), torus(2.0, 2.0, 256), torus(2.0, 2.0, 64)
     shells = log_shells(np.geomspace(1, 1e-3, 256), 1.0, 1e-6)
     times, few = log_times(1e-1, 1e6, 257), log_times(0.5, 3000.0, 41)
-    steps = step_times(1e-2, np.unique(np.rint(log_times(1, 1e6, 129))))
-    pool_steps = step_times(1e-2, 20 * np.arange(17))
+    steps, pool_steps = log_steps(1, 1e6, 129), 20 * np.arange(17)
 
     def on(problem, times, build, start, dynamics=None):
         run = lambda h: simulate(problem, build(h), times, dynamics=dynamics, throw=False).loss
-        return run, start if isinstance(start, TableSchedule) else jnp.asarray(start, problem.dtype)
+        return run, start if isinstance(start, AbstractStage) else jnp.asarray(start, problem.dtype)
 
     same = lambda schedule: schedule
     return {

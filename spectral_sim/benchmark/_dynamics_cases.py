@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._simulate import simulate
-from .._times import log_times
+from .._times import log_steps, log_times
 from .._types import Array
-from ..dynamics import ModalFlow, PoolMoments, PoolTraining, SGDMoments, ShellTransport, log_shells, step_times
+from ..dynamics import ModalFlow, PoolMoments, PoolTraining, SGDMoments, ShellTransport, log_shells
 from ..problems import ModalProblem, OperatorProblem, power_law, torus
 from ..schedules import power_tilt, static_weights
 from ._case import Case, Settings, apart, ratio
@@ -43,7 +43,7 @@ def _losses(problem: Any, times: np.ndarray, dynamics: Any) -> Callable[[Any, An
 def _counts(steps: int, intervals: int) -> np.ndarray:
     """Numbers of steps at which to refresh, as even in the logarithm as whole numbers can be."""
     points = intervals
-    while len(counts := np.unique(np.rint(log_times(1, steps, points)))) <= intervals:
+    while len(counts := log_steps(1, steps, points)) <= intervals:
         points += 1
     return np.delete(counts, np.arange(1, len(counts) - intervals))
 
@@ -104,7 +104,7 @@ def _sgd(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
     counts, exponents = _counts(steps, sizes["intervals"]), jnp.linspace(0, 0.5, sizes["schedules"])
     few = exponents[:: max(1, len(exponents) // _COMPARED)]
     build = partial(Compiled, dtype=np.float64)
-    at_once = lambda counts: _losses(problem, step_times(rate, counts), SGDMoments(rate, _BATCH, _NOISE))
+    at_once = lambda counts: _losses(problem, counts, SGDMoments(rate, _BATCH, _NOISE))
     ours = build("SGD moments", at_once(counts), problem, exponents)
     timed = min(steps, _TIMED_STEPS)
     scan = build("every step", partial(_scanned, rate, np.array([0, timed])), problem, exponents)
@@ -142,18 +142,15 @@ def _pool(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None
     problem = OperatorProblem(whole.features[:, :features], whole.targets)
     rate = float(0.5 / problem.trace)
     weights = jax.nn.softmax(jnp.asarray(np.random.default_rng(0).standard_normal(examples))) * examples
-    times = rate * np.array([0.0, steps])
-    options = {"noise_variance": _NOISE, "max_steps": steps}
+    grid, options = np.array([0, steps]), {"noise_variance": _NOISE, "max_steps": steps}
 
     def losses(problem, weights):
         dynamics = PoolMoments(rate, _BATCH, **options)
-        return simulate(problem, static_weights(weights), times, dynamics=dynamics, throw=False).loss
+        return simulate(problem, static_weights(weights), grid, dynamics=dynamics, throw=False).loss
 
     def trained(problem, weights, keys):
         dynamics = PoolTraining(rate, int(_BATCH), **options)
-        run = lambda key: (
-            simulate(problem, static_weights(weights), times, dynamics=dynamics, key=key, throw=False).loss
-        )
+        run = lambda key: simulate(problem, static_weights(weights), grid, dynamics=dynamics, key=key, throw=False).loss
         return jax.vmap(run)(keys)
 
     ours = Compiled("pool moments", losses, problem, weights, dtype=np.float64)
@@ -209,6 +206,7 @@ def _transport(settings: Settings, sizes: dict[str, int], result: CaseResult) ->
                 note=f"drift {drift:g} lam^{_EXPONENT:g}: {steps.mean():.1f} steps an interval, {steps.max():.0f} in "
                 "the longest; power tilts; the difference is that without drift",
                 target="transport" if name == "transport" else None,
+                less_is_better=True,
             )
         )
 

@@ -38,7 +38,13 @@ def _over_forward(
     result.programs += [forward.measured(seconds["forward"]), gradient.measured(seconds["gradient"])]
     note = "value and gradient over the value alone, anytime log loss"
     result.figures.append(
-        ratio("gradient over forward", seconds["gradient"], seconds["forward"], note=note, target=target)
+        ratio(
+            "gradient over forward",
+            *(seconds["gradient"], seconds["forward"]),
+            note=note,
+            target=target,
+            less_is_better=True,
+        )
     )
 
 
@@ -70,7 +76,15 @@ def _capped(settings: Settings, sizes: dict[str, int], result: CaseResult) -> No
     seconds = interleaved({"plain": plain, "capped": capped}, settings.rounds)
     result.programs += [plain.measured(seconds["plain"]), capped.measured(seconds["capped"])]
     note = "chain(proportional, clip(0.1, 100)) over proportional alone"
-    result.figures.append(ratio("capped over plain", seconds["capped"], seconds["plain"], note=note, target="capped"))
+    result.figures.append(
+        ratio(
+            "capped over plain",
+            *(seconds["capped"], seconds["plain"]),
+            note=note,
+            target="capped",
+            less_is_better=True,
+        )
+    )
 
 
 def _modal_bytes(sizes: dict[str, int]) -> int:

@@ -13,7 +13,6 @@ import jax
 
 from .._extras import require
 from .._version import __version__
-from ._native import find_compiler
 
 __all__ = ["DeviceError", "commit", "device_of", "free_bytes", "machine", "peak_bytes", "slug", "versions"]
 
@@ -77,10 +76,6 @@ def versions() -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    compiler = find_compiler()
-    if compiler is not None:
-        done = subprocess.run([compiler, "-dumpfullversion"], capture_output=True, text=True, check=False)
-        found[Path(compiler).name] = done.stdout.strip() or "unknown"
     return found
 
 

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._case import Case, Settings, absent, apart, ratio
+from ._case import PEERS, Case, PeerUnavailable, Settings, absent, apart, ratio
 from ._limits import exp_pass
 from ._modal_task import ModalTask, bare_losses, diffrax_losses, numpy_loop, numpy_losses, our_losses, torch_losses
-from ._native import NativeUnavailable, modal_loop
 from ._program import Body, Compiled
 from ._result import CaseResult
 from ._timing import interleaved
@@ -42,21 +41,22 @@ def _forward(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
     )
     calls["bare"] = bare
     peers: dict[str, tuple[str, str | None, Callable[[], Any]]] = {
-        "c": ("share of the loop in C", "modal/c", partial(_native, task)),
         "numpy": ("times NumPy", "modal/numpy", partial(_vectorised, task, None)),
         "numpy-blocked": ("times NumPy, by blocks that stay in the cache", None, partial(_vectorised, task, _CACHED)),
         "torch": ("times PyTorch", None, partial(torch_losses, task)),
         "euler": ("times diffrax, told the closed form", None, partial(_diffrax, task, "Euler", None)),
     }
+    others = {name: peer for name, peer in PEERS.items() if peer.case == "modal"}
+    peers |= {name: (name, peer.target, partial(peer.build, task)) for name, peer in others.items()}
     missing, results = {}, {}
     for key, (_, _, build) in peers.items():
-        if key == "c" and settings.platform != "cpu":
-            missing[key] = NativeUnavailable("a loop on the CPU is no peer of an accelerator")
+        if key in others and settings.platform != "cpu":
+            missing[key] = PeerUnavailable("a program on the CPU is no peer of an accelerator")
             continue
         try:
             calls[key] = build()
             results[key] = calls[key]()
-        except (ImportError, NativeUnavailable) as error:
+        except (ImportError, PeerUnavailable) as error:
             missing[key] = error
     seconds = interleaved(calls, settings.rounds)
     compiled = {name: call for name, call in calls.items() if isinstance(call, Compiled)}
@@ -74,16 +74,17 @@ def _forward(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
             result.figures.append(absent(name, missing[key], target))
             continue
         on_cpu = key in ("numpy", "numpy-blocked", "torch") and settings.platform != "cpu"
+        note = others[key].note if key in others else "the peer runs on the CPU" if on_cpu else ""
         result.figures.append(
             ratio(
                 name,
                 seconds[key],
                 seconds["ours"],
-                unit="share" if key == "c" else "times",
+                unit="share" if key in others else "times",
                 difference=apart(results[key], ours.result),
                 errors=(error, apart(results[key], exact)),
                 tolerance=_ACCURACY,
-                note="the peer runs on the CPU" if on_cpu else "",
+                note=note,
                 target=target,
             )
         )
@@ -135,10 +136,6 @@ def _vectorised(task: ModalTask, cached: int | None) -> Callable[[], np.ndarray]
     rates = np.asarray(task.rates)
     rows = None if cached is None else max(1, cached // (rates.itemsize * rates.shape[1]))
     return partial(numpy_loop, task.coefficient, rates, task.times, rows)
-
-
-def _native(task: ModalTask) -> Callable[[], np.ndarray]:
-    return modal_loop(task.coefficient, np.asarray(task.rates), task.times)
 
 
 def _diffrax(task: ModalTask, solver: str, tolerance: float | None) -> Compiled:

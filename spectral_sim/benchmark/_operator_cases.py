@@ -102,6 +102,7 @@ def _advance(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
             tolerance=TOLERANCE,
             note=note,
             target="operator/auto",
+            less_is_better=True,
         )
     )
 

@@ -29,6 +29,7 @@ class Figure:
         target: key of the target that it is judged by, if any.
         errors: ours and the peer's, against a reference; None where that was not looked at.
         tolerance: the accuracy that the case asks for, for ratios to a peer.
+        less_is_better: whether a smaller ratio is an improvement.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Figure:
     target: str | None = None
     errors: tuple[float, float] | None = None
     tolerance: float | None = None
+    less_is_better: bool = False
 
 
 @dataclass(frozen=True)

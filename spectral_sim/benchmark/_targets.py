@@ -1,11 +1,13 @@
 """What the kernels are held to: a bound on a measured figure, and where one is missed, what stands in the way."""
 
 import math
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 from ._result import CaseResult, Figure, Results
 
-__all__ = ["LESS_ACCURATE", "TARGETS", "Standing", "Target", "incomparable", "standings", "verdict"]
+__all__ = ["LESS_ACCURATE", "TARGETS", "Standing", "Target", "incomparable", "load_targets", "standings", "verdict"]
 
 LESS_ACCURATE = 10.0
 """How much larger a peer's error may be than ours for a ratio of times to count, unless both are below the tolerance of
@@ -42,6 +44,37 @@ class Target:
         return (platform == "cpu") == (self.platform == "cpu")
 
 
+TARGETS: dict[str, Target] = {}
+"""The targets that results are judged by. Figures name them by key; empty unless the caller adds some."""
+
+
+def load_targets(path: Path) -> dict[str, Target]:
+    """Read targets from a TOML file with one table for each, under its key.
+
+    Arguments:
+        path: the file. A table has `case`, `text`, either `at_least` or `at_most`, and perhaps `platform`, `reason`.
+
+    Returns:
+        Targets by key, for `TARGETS.update`.
+
+    Raises:
+        ValueError: the file is no TOML, or a table lacks one of these or has others.
+        OSError: the file cannot be read.
+    """
+    found = {}
+    for key, table in tomllib.loads(path.read_text(encoding="utf-8")).items():
+        try:
+            bounds = [(name, table.pop(name)) for name in ("at_least", "at_most") if name in table]
+            ((name, bound),) = bounds
+            found[key] = Target(bound=float(bound), at_least=name == "at_least", **table)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{path}: the target {key!r} needs case, text and either at_least or at_most, and takes platform and "
+                f"reason besides ({error})."
+            ) from error
+    return found
+
+
 @dataclass(frozen=True)
 class Standing:
     """A target beside what a run has to say about it; `missing` says why there is no figure."""
@@ -73,11 +106,11 @@ def verdict(figure: Figure, quick: bool, platform: str) -> str:
     """What a figure means for its target.
 
     "met"; "not met" with the reason; "not comparable"; "not judged" on the small sizes of a quick run; "not judged
-    here" on another platform; "not measured"; or "" without a target.
+    here" on another platform; "not measured"; or "" where `TARGETS` does not hold the target that the figure names.
     """
-    if figure.target is None:
+    target = TARGETS.get(figure.target or "")
+    if target is None:
         return ""
-    target = TARGETS[figure.target]
     if not target.judged_on(platform):
         return "not judged here"
     if figure.value is None:
@@ -115,76 +148,3 @@ def _missing(case: CaseResult | None) -> str:
 
 
 _PLATFORMS = {"cpu": "a CPU", "accelerator": "an accelerator"}
-
-TARGETS = {
-    "modal/limit": Target(
-        "modal",
-        "modal forward, share of one fused pass of the same exps and row sums",
-        0.70,
-        reason="each exponential is also multiplied by its energy before it is summed, in a loop of many small passes",
-    ),
-    "modal/c": Target(
-        "modal",
-        "modal forward, share of the loop in C",
-        0.6,
-        reason="the C compiler keeps a block of modes in registers; the compiled pass goes through the cache",
-    ),
-    "modal/numpy": Target(
-        "modal",
-        "modal forward, times NumPy",
-        5,
-        reason="both spend their time in vectorised exponentials: NumPy on one core, this library on all there are",
-    ),
-    "modal/diffrax": Target("modal-adaptive", "modal forward, times diffrax at equal accuracy, 16 schedules", 5),
-    "operator/gemm": Target(
-        "operator",
-        "operator, share of the GEMM peak",
-        0.80,
-        reason="between its two products every term is scaled by the weights and added up, which a product is spared",
-    ),
-    "operator/eigh-1e2": Target("operator", "operator, times eigenvectors at hR = 100", 8),
-    "operator/eigh-1e4": Target("operator", "operator, times eigenvectors at hR = 1e4", 1.5),
-    "operator/auto": Target("operator", "operator, chosen route over eigenvectors, worst of all hR", 1.05, False),
-    "operator/diffrax": Target(
-        "operator-run",
-        "operator run, times diffrax Kvaerno5 at equal accuracy, 1 schedule",
-        20,
-        reason="the peer is given M_w of every interval and spared what it takes to apply the features",
-    ),
-    "sgd/scan": Target("sgd", "SGD moments, times the scan that takes every step, 1e6 steps", 20),
-    "transport": Target("transport", "spectral transport over gradient flow, the same shells", 20, False),
-    "gradient/modal": Target(
-        "gradient-modal",
-        "gradient over forward, modal, 512 schedules x 512 modes x 256 times",
-        3.2,
-        False,
-        reason="a segment is run again for its states and every step once more for its derivative, which bounds "
-        "the memory; the forward run, two fused passes and a product, has nothing that could be kept instead",
-    ),
-    "gradient/operator": Target(
-        "gradient-operator", "gradient over forward, operator, 1 schedule x 256 examples x 40 times", 3, False
-    ),
-    "capped": Target("capped", "capped projection over the loop without it, 256 schedules x 512 x 256", 5, False),
-    "compile/forward": Target("compile", "trace and compile any public entry, forward", 3, False),
-    "compile/gradient": Target(
-        "compile",
-        "trace and compile any public entry, gradient",
-        5,
-        False,
-        reason="products and eigenvectors on data, and loops within an interval, are each traced several times",
-    ),
-    "compile/retraces": Target("compile", "retraces on new hyperparameters", 0, False),
-    "accelerator/million": Target(
-        "million", "a million schedules x 256 modes x 256 times", 2, False, platform="accelerator"
-    ),
-    "accelerator/modal": Target(
-        "modal", "modal forward on an accelerator, share of the limiting roof", 0.5, platform="accelerator"
-    ),
-    "accelerator/operator": Target(
-        "operator-float32",
-        "operator on an accelerator, share of the float32 GEMM peak",
-        0.70,
-        platform="accelerator",
-    ),
-}
-"""Every target by its key."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_ndim, check_non_negative, check_positive, is_concrete
 from .._types import Array, ArrayLike, Float
 from ..numerics import capped_water_level, log_or_minus_inf, water_level
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem, doubled_rule, modal_view
+from ..problems import AbstractProblem, ModalProblem, modal_view
 
 
 class IdealOracle(eqx.Module):
@@ -21,7 +21,7 @@ class IdealOracle(eqx.Module):
         frontier: number of modes being learnt at each time, shape (times,).
         log_weights: log of the mean weight on each mode from time 0 on, log(u_k / (lam_k t)), shape (times, modes).
         quadrature_error: relative change of the loss on a rule with twice the nodes, shape (times,); 0 for plain modes.
-        floor: the part of a data problem's training loss that no parameters remove, included in `loss`; 0 for modes.
+        floor: the part of the loss that no training removes, included in `loss`.
         is_bound: whether no schedule of the problem can do better. True for modal problems. False for data problems:
             weights on examples align the operator with the residual, and may beat the per-mode ideal early on.
     """
@@ -52,6 +52,7 @@ def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: Any = None) ->
 
     Raises:
         ValueError: a cap below 1, which admits no weights of mean one; negative times.
+        TypeError: a problem that has neither modes nor features.
 
     Source:
         Boyd and Vandenberghe, Convex Optimization (2004), example 5.2, with log energies for noise levels.
@@ -62,17 +63,22 @@ def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: Any = None) ->
         check_positive("cap", cap)
         if is_concrete(cap) and cap < 1:
             raise ValueError(f"cap is {float(cap):.6g}: weights of mean one need a cap of at least 1.")
-    floor = jnp.zeros((), problem.dtype)
-    modal: Any = problem
-    if isinstance(problem, OperatorProblem):
-        modal, floor = modal_view(problem)
+    modal, data = problem.as_modal(), problem.as_operator()
+    is_bound, floor = modal is not None, None
+    if data is not None:
+        modal, floor = modal_view(data)
+    if modal is None:
+        raise TypeError(
+            f"ideal_oracle needs modes, and {type(problem).__name__} has none: define as_modal() or as_operator()."
+        )
+    floor = modal.floor if floor is None else floor
     times = jnp.asarray(times, problem.dtype)
     loss, frontier, log_weights = _water_fill(modal, times, cap)
     error = jnp.zeros_like(loss)
-    finer = doubled_rule(modal)
+    finer = modal.refined()
     if finer is not None:
-        error = jnp.abs(_water_fill(finer, times, cap)[0] / loss - 1)
-    return IdealOracle(times, loss + floor, frontier, log_weights, error, floor, isinstance(problem, ModalProblem))
+        error = jnp.abs(_water_fill(finer, times, cap)[0] - loss) / (loss + floor)
+    return IdealOracle(times, loss + floor, frontier, log_weights, error, floor, is_bound)
 
 
 @eqx.filter_jit

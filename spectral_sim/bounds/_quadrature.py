@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from .._simulate import simulate
 from .._types import Array, ArrayLike, Float
-from ..problems import AbstractProblem, ModalProblem, doubled_rule
+from ..problems import AbstractProblem
 from ..schedules import AbstractStage
 
 
@@ -31,9 +31,9 @@ def quadrature_error(
         ValueError: a modal problem whose multiplicities did not come from `power_law`, so that no finer rule is known.
     """
     coarse = simulate(problem, schedule, times, **options).loss
-    finer = doubled_rule(problem) if isinstance(problem, ModalProblem) else None
+    finer, modal = problem.refined(), problem.as_modal()
     if finer is None:
-        if isinstance(problem, ModalProblem) and problem.law is None and bool(jnp.any(problem.multiplicity != 1)):
+        if modal is not None and modal.law is None and bool(jnp.any(modal.multiplicity != 1)):
             raise ValueError("problem.law is None with multiplicities other than 1: build the problem by power_law().")
         return jnp.zeros_like(coarse)
     return jnp.abs(simulate(finer, schedule, times, **options).loss / coarse - 1)

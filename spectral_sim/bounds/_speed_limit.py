@@ -7,7 +7,7 @@ import numpy as np
 
 from .._checks import check_ndim, check_non_negative, is_concrete
 from .._types import Array, ArrayLike, Float, cast_inexact
-from ..problems import OperatorProblem
+from ..problems import AbstractProblem, OperatorProblem
 
 _RIDGES = 10.0 ** np.arange(-12, 3)  # penalties of the reference solutions, in units of the largest eigenvalue
 
@@ -28,7 +28,7 @@ class SpeedLimit(eqx.Module):
     vacuous_from: Float[Array, ""]
 
 
-def speed_limit(problem: OperatorProblem, times: ArrayLike) -> SpeedLimit:
+def speed_limit(problem: AbstractProblem, times: ArrayLike) -> SpeedLimit:
     """Bound the loss from below for any weights on examples (or groups), static or dynamic. Rigorous, and loose.
 
     Let theta* be any parameters, a = theta* - theta, and eps_i = y_i - phi_i theta* what they miss. From
@@ -48,11 +48,12 @@ def speed_limit(problem: OperatorProblem, times: ArrayLike) -> SpeedLimit:
     Raises:
         TypeError: a problem that is not a data problem.
     """
-    if not isinstance(problem, OperatorProblem):
+    data = problem.as_operator()
+    if data is None:
         raise TypeError(f"speed_limit is for data problems, not a {type(problem).__name__}: use ideal_oracle there.")
     check_ndim("times", times, 1, "times")
     check_non_negative("times", times)
-    loss, floor = _in_float64(problem, times)
+    loss, floor = _in_float64(data, times)
     times = jnp.asarray(times, problem.dtype)
     bites = loss > floor * (1 + 64 * jnp.finfo(problem.dtype).eps)
     # the bound falls with time, so it bites on an initial stretch of the grid

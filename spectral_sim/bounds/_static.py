@@ -8,7 +8,7 @@ import numpy as np
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
 from .._types import Array, ArrayLike, Float
 from ..numerics import log_or_minus_inf
-from ..problems import ModalProblem, OperatorProblem
+from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
 __all__ = ["Sandwich", "SpectralBounds", "spectral_bounds", "static_sandwich", "uniform_loss"]
 
@@ -46,13 +46,13 @@ class SpectralBounds(NamedTuple):
 
 
 def uniform_loss(problem: ModalProblem, times: ArrayLike) -> Float[Array, "..."]:
-    """L_uniform(t) = 1/2 sum_k m_k E_k(0) exp(-2 lam_k t), at any times and in their shape."""
+    """L_uniform(t) = floor + 1/2 sum_k m_k E_k(0) exp(-2 lam_k t), at any times and in their shape."""
     times = jnp.asarray(times, problem.dtype)
     log_energy = log_or_minus_inf(problem.energies) - 2 * times[..., None] * problem.eigenvalues
-    return 0.5 * jnp.sum(problem.multiplicity * jnp.exp(log_energy), axis=-1)
+    return problem.floor + 0.5 * jnp.sum(problem.multiplicity * jnp.exp(log_energy), axis=-1)
 
 
-def static_sandwich(problem: ModalProblem, times: ArrayLike, low: float, high: float) -> Sandwich:
+def static_sandwich(problem: AbstractProblem, times: ArrayLike, low: float, high: float) -> Sandwich:
     """Bounds on the loss of *any* weights, static or dynamic, between two density ratios. Modal problems only.
 
     A schedule bounded by `high` is at most a `high`-fold speed-up, for ever; one bounded below by `low` is at worst a
@@ -71,7 +71,8 @@ def static_sandwich(problem: ModalProblem, times: ArrayLike, low: float, high: f
         TypeError: a problem that is not modal.
         ValueError: bounds that admit no weights of mean one.
     """
-    if not isinstance(problem, ModalProblem):
+    modal = problem.as_modal()
+    if modal is None:
         raise TypeError(f"static_sandwich holds for modal problems, not for {type(problem).__name__}: try speed_limit.")
     check_non_negative("low", low)
     check_positive("high", high)
@@ -79,11 +80,11 @@ def static_sandwich(problem: ModalProblem, times: ArrayLike, low: float, high: f
         raise ValueError(f"low={low:.6g} and high={high:.6g} admit no weights of mean one: choose low <= 1 <= high.")
     check_non_negative("times", times)
     times = jnp.asarray(times, problem.dtype)
-    return Sandwich(times, uniform_loss(problem, high * times), uniform_loss(problem, low * times))
+    return Sandwich(times, uniform_loss(modal, high * times), uniform_loss(modal, low * times))
 
 
 def spectral_bounds(
-    problem: ModalProblem | OperatorProblem, weights: ArrayLike, window: tuple[int, int] | None = None
+    problem: AbstractProblem, weights: ArrayLike, window: tuple[int, int] | None = None
 ) -> SpectralBounds:
     """Measure what weights do to the spectrum of the operator that drives learning.
 
@@ -97,6 +98,7 @@ def spectral_bounds(
         `SpectralBounds`.
 
     Raises:
+        TypeError: a problem that has neither modes nor features.
         ValueError: weights of another length, negative or all zero, or a window outside the spectrum.
     """
     check_ndim("weights", weights, 1, "weights")
@@ -107,7 +109,13 @@ def spectral_bounds(
     if mean <= 0:
         raise ValueError("weights are zero wherever the problem has mass: give at least one positive weight.")
     ratio = np.asarray(weights, np.float64) / mean
-    index, eigenvalues, weighted = _spectra(problem, ratio)
+    modal, data = problem.as_modal(), problem.as_operator()
+    if modal is not None:
+        index, eigenvalues, weighted = _modal_spectra(modal, ratio)
+    elif data is not None:
+        index, eigenvalues, weighted = _data_spectra(data, ratio)
+    else:
+        raise TypeError(f"spectral_bounds needs modes or features, and {type(problem).__name__} has neither.")
     solid = eigenvalues > eigenvalues[0] * len(index) * np.finfo(problem.dtype).eps
     if window is None:
         depth = np.log(index[solid][-1])
@@ -135,21 +143,23 @@ def spectral_bounds(
     )
 
 
-def _spectra(problem: ModalProblem | OperatorProblem, ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _modal_spectra(problem: ModalProblem, ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mode numbers, and both spectra in descending order at those numbers."""
-    if isinstance(problem, ModalProblem):
-        index, eigenvalues, multiplicity = (
-            np.asarray(x, np.float64) for x in (problem.index, problem.eigenvalues, problem.multiplicity)
-        )
-        order = np.argsort(-eigenvalues * ratio, kind="stable")
-        weighted, multiplicity = (eigenvalues * ratio)[order], multiplicity[order]
-        if multiplicity.max() == 1:
-            return index, eigenvalues, weighted
-        moved = (
-            np.cumsum(multiplicity) - (multiplicity - 1) / 2
-        )  # sorting moved the shells; read off at the same numbers
-        floor = np.log(np.maximum(weighted, np.finfo(np.float64).tiny))
-        return index, eigenvalues, np.exp(np.interp(np.log(index), np.log(moved), floor))
+    index, eigenvalues, multiplicity = (
+        np.asarray(x, np.float64) for x in (problem.index, problem.eigenvalues, problem.multiplicity)
+    )
+    order = np.argsort(-eigenvalues * ratio, kind="stable")
+    weighted, multiplicity = (eigenvalues * ratio)[order], multiplicity[order]
+    if multiplicity.max() == 1:
+        return index, eigenvalues, weighted
+    # sorting moved the shells; read off at the same numbers
+    moved = np.cumsum(multiplicity) - (multiplicity - 1) / 2
+    floor = np.log(np.maximum(weighted, np.finfo(np.float64).tiny))
+    return index, eigenvalues, np.exp(np.interp(np.log(index), np.log(moved), floor))
+
+
+def _data_spectra(problem: OperatorProblem, ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mode numbers, and both spectra in descending order."""
     per_example = np.asarray(problem.per_example(jnp.asarray(ratio)), np.float64)
     scaled = np.asarray(problem.features, np.float64) * np.sqrt(np.asarray(problem.example_mass, np.float64))[:, None]
     eigenvalues = np.linalg.svd(scaled, compute_uv=False) ** 2

@@ -1,12 +1,17 @@
 """The command line, `spectral-sim`."""
 
 import sys
+from typing import Any
 
 __all__ = ["main"]
 
 
-def main() -> None:
-    """Run `spectral-sim`: demo, assess, simulate, sweep, report or bench.
+def main(defaults: dict[str, Any] | None = None, command: str | None = None) -> None:
+    """Run `spectral-sim` on the arguments of this process.
+
+    Arguments:
+        defaults: other defaults of options, by command and option; those of the commands if None.
+        command: the command to run, for a script that is one of them; the first argument if None.
 
     Raises:
         SystemExit: always, with the exit code: 0, 1 (something is not installed), 2 (bad input) or 130 (interrupted).
@@ -21,4 +26,5 @@ def main() -> None:
         raise SystemExit(1) from error
     from ._app import app
 
-    app()
+    words = sys.argv[1:] if command is None else [command, *sys.argv[1:]]
+    app(words, default_map=defaults)

@@ -33,8 +33,12 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, few rounds: two or three minutes.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu, gpu, tpu, ...; what JAX prefers.")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder for the results; benchmarks/results/MACHINE.", show_default=False)
+        Path | None,
+        typer.Option(help="Folder for the results; the machine's in --results.", show_default=False),
     ] = None,
+    results: Annotated[Path, typer.Option(help="Folder of results, with a folder for each machine.")] = Path(
+        "bench-output"
+    ),
     only: Annotated[
         list[str] | None, typer.Option(help=f"A case to run, of {', '.join(CASES)}; repeat it.", show_default=False)
     ] = None,
@@ -56,14 +60,14 @@ def bench(
         with explained(""):
             cases = chosen_cases(only or ())
             found = machine(device_of(device))
-        folder = output or Path("benchmarks/results") / (slug(found) + ("-quick" if quick else ""))
+        folder = output or results / (slug(found) + ("-quick" if quick else ""))
         path = folder / "results.json"
         with explained(f"--output {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             path.with_suffix(".tmp").touch()
         try:
             with steps(progress, "bench") as shown_steps:
-                results = run_suite(
+                measured = run_suite(
                     path,
                     quick=quick,
                     device=device,
@@ -78,9 +82,9 @@ def bench(
                 _write(load_results(path), folder)
             raise
         with explained(f"--output {folder}"):
-            _write(results, folder)
-        chosen = [case for case in results.cases if case.name in {case.name for case in cases}]
-        _print(chosen, results)
+            _write(measured, folder)
+        chosen = [case for case in measured.cases if case.name in {case.name for case in cases}]
+        _print(chosen, measured)
         progress.print(f"wrote {folder}: results.json, results.md and plots", highlight=False, markup=False)
         if any(case.status == "failed" or case.later.startswith("failed") for case in chosen):
             raise typer.Exit(1)

@@ -19,7 +19,7 @@ from ..problems import (
     power_law,
     torus,
 )
-from ..report import Entry, default_times, step_charge, with_groups
+from ..report import Entry, default_times, step_charge
 from ._config import (
     Config,
     DataProblem,
@@ -197,9 +197,9 @@ def _charge(config: Config, problem: AbstractProblem, task: LearningTask | None)
         return config.cost
     if task is not None:
         return task.charge
-    if isinstance(problem, OperatorProblem):
-        return float(step_charge(len(problem.features), problem.trace, config.batch_size))
-    return 0.0
+    if problem.num_examples is None:
+        return 0.0
+    return float(step_charge(problem.num_examples, problem.trace, config.batch_size))
 
 
 def _grouped(
@@ -208,6 +208,7 @@ def _grouped(
     """The problem with weights per group, for a schedule that asks for it."""
     if not schedule.by_group:
         return None
-    if task is None or task.groups is None or not isinstance(problem, OperatorProblem):
+    data = problem.as_operator()
+    if task is None or task.groups is None or data is None:
         raise UserError(f"{where}.by_group = true needs groups: give problem.group the column that holds them.")
-    return None if problem.groups is not None else with_groups(problem, task.groups)
+    return None if data.groups is not None else data.with_groups(task.groups)

@@ -160,6 +160,7 @@ class LearnConfig(_Model):
     spread: Positive = 0.3
     learning_rate: Positive | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
+    compare: bool = True
     searched_on: Literal["training", "validation"] = "training"
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
 

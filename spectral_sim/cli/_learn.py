@@ -17,18 +17,19 @@ from ..learning import (
     CeilingAndDeployable,
     Learned,
     SearchError,
+    SearchProgress,
     anytime_log_loss,
     cap_of,
     ceiling_and_deployable,
+    compare_by_hand,
     learn,
     load_schedule,
     penalised,
     soft_time_to_target,
     terminal_log_loss,
 )
-from ..problems import ModalProblem, OperatorProblem
 from ..report import Entry, Search, search_of_data, search_of_modes
-from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, water_filling
+from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, uniform, water_filling
 from ._config import LearnConfig, ScheduleConfig
 from ._errors import UserError, explained
 from ._job import Part
@@ -87,9 +88,9 @@ def learn_part(
         "checkpoint": folder / CHECKPOINT,
         "report_every": max(1, settings.steps // _REPORTS),
     }
-    data = problem if isinstance(problem, OperatorProblem) and problem.eval_features is not None else None
+    data = problem.as_operator()
     with _searching(part.name, where, progress) as step:
-        if data is not None:
+        if data is not None and data.has_evaluation:
             found: Learned | CeilingAndDeployable = ceiling_and_deployable(
                 data,
                 schedule,
@@ -97,30 +98,33 @@ def learn_part(
                 searched_on=settings.searched_on,
                 validation_fraction=settings.validation_fraction,
                 seed=part.seed,
-                ceiling_optimizer=options["optimizer"] if isinstance(schedule, TableSchedule) else None,
-                report=lambda which, done, best, gap: _tell(step, which, done, settings.steps, best, gap),
+                ceiling_optimizer=options["optimizer"] if _is_table(schedule) else None,
+                by_hand=None if settings.compare else {"uniform": uniform()},
+                report=lambda progress: _tell(step, progress),
                 **options,
             )
         else:
-            report = lambda done, best, gap: _tell(step, "learned", done, settings.steps, best, gap)
-            found = learn(problem, schedule, part.times, report=report, **options)
+            found = learn(problem, schedule, part.times, report=lambda progress: _tell(step, progress), **options)
     with explained(f"--output {folder}"):
         _write(found, problem, folder, progress)
     words = _in_words(settings)
+    compared = None
+    if settings.compare and isinstance(found, Learned):
+        compared = compare_by_hand(problem, objective, part.times, cap=cap_of(found.schedule))
     if isinstance(found, CeilingAndDeployable):
         names = "learned (deployable)", _CEILING
         entries = [
             Entry(names[0], found.deployable.schedule),
             Entry(names[1], found.ceiling.schedule, is_ceiling=True),
         ]
-        search: Search = search_of_data(found, names, objective, words)
-    elif isinstance(problem, ModalProblem):
+        search: Search = search_of_data(found, names, objective, words, compared)
+    elif problem.as_modal() is not None:
         name, ideal = "learned", _ideal(schedule)
         entries = [Entry(name, found.schedule), ideal]
-        search = search_of_modes(found, name, ideal.name, objective, words)
+        search = search_of_modes(found, name, ideal.name, objective, words, compared)
     else:
         entries = [Entry("learned", found.schedule)]
-        search = search_of_data(found, ("learned",), objective, words)
+        search = search_of_data(found, ("learned",), objective, words, compared)
     kept = [entry for entry in part.entries if entry.name not in {entry.name for entry in entries}]
     all_settings = {**part.settings, "learn": settings.model_dump(exclude_none=True)}
     return dataclasses.replace(part, entries=[*kept, *entries], search=search, settings=all_settings)
@@ -154,7 +158,8 @@ def _objective(settings: LearnConfig) -> AbstractObjective:
 def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> AbstractStage:
     """Where the search begins."""
     problem = part.problem
-    held_out = isinstance(problem, OperatorProblem) and problem.eval_features is not None
+    data = problem.as_operator()
+    held_out = data is not None and data.has_evaluation
     if not held_out and {"searched_on", "validation_fraction"} & settings.model_fields_set:
         raise ValueError("searched_on and validation_fraction are for data with a held-out set: leave them out.")
     if settings.start is not None:
@@ -166,11 +171,15 @@ def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> Abstrac
         size = {"width": settings.width or _WIDTH, "depth": settings.depth or _DEPTH}
         return PolicySchedule.create(jax.random.key(part.seed), cap=cap, **size)
     columns = settings.columns
-    if columns is None and isinstance(problem, OperatorProblem) and problem.groups is None:
+    if columns is None and data is not None and data.groups is None:
         # a column for each example could not be carried over to examples that the search does not see
         overfits = held_out and settings.searched_on == "validation"
         columns = min(_QUANTILES, len(problem.mass) // 4) if overfits else None
     return TableSchedule.create(problem, part.times, num_basis=columns, cap=cap, min_spacing=settings.min_spacing)
+
+
+def _is_table(schedule: AbstractStage) -> bool:
+    return any(stage.num_columns is not None for stage in stages_of(schedule))
 
 
 def _rate(settings: LearnConfig) -> float:
@@ -196,7 +205,7 @@ def _write(found: Learned | CeilingAndDeployable, problem: Any, folder: Path, pr
     else:
         found.save(folder / "learned.json")
         sampler = found.sampler_weights()
-    if isinstance(problem, OperatorProblem):
+    if problem.num_examples is not None:
         sampler.save(folder / "sampler.npz")
         try:
             sampler.save(folder / "sampler.parquet")
@@ -204,9 +213,10 @@ def _write(found: Learned | CeilingAndDeployable, problem: Any, folder: Path, pr
             progress.print(f"warning: {error}", style="yellow", highlight=False, markup=False)
 
 
-def _tell(step: Steps, which: str, done: int, total: int, best: float, gap: float) -> None:
-    above = f", {gap:.3g} above the bound" if np.isfinite(gap) else ""
-    step.start(done - 1, total, f"{which}, objective {best:.4g}{above}")
+def _tell(step: Steps, progress: SearchProgress) -> None:
+    above = f", {progress.gap:.3g} above the bound" if np.isfinite(progress.gap) else ""
+    which = progress.name or "learned"
+    step.start(progress.step - 1, progress.steps, f"{which}, objective {progress.best:.4g}{above}")
 
 
 def _in_words(settings: LearnConfig) -> str:

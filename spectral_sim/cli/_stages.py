@@ -9,14 +9,12 @@ import jax
 from .._checks import nearest
 from ..dynamics import SelfGenerated
 from ..problems import AbstractProblem
-from ..schedules import STAGES, AbstractStage, chain, complement, teacher
+from ..schedules import STAGES, AbstractStage, chain
 from ._config import ScheduleConfig
 from ._errors import UserError, check_type, explained
 from ._second import SecondModel, second_on_modes
 
 __all__ = ["build_dynamics", "build_schedule", "check_suits"]
-
-_SECOND_MODELS = (teacher, complement)
 
 
 def build_schedule(config: ScheduleConfig, where: str, second: SecondModel = second_on_modes) -> AbstractStage:
@@ -56,7 +54,7 @@ def _stage(options: dict[str, Any], where: str, second: SecondModel) -> Abstract
         raise UserError(f"{where}.stage = {name!r} is not known.{nearest(str(name), STAGES)}")
     fields = {field.name: field for field in dataclasses.fields(STAGES[name]) if field.init}
     given: dict[str, Any] = {}
-    if STAGES[name] in _SECOND_MODELS:
+    if "features" in fields:
         features = second(options, where)
         given |= {} if features is None else {"features": features}
     for option, value in options.items():

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .._checks import check_times, nearest
 from .._times import log_times
 from ..dynamics import AbstractDynamics
-from ..problems import AbstractProblem, ModalProblem
+from ..problems import AbstractProblem
 from ..report import THEORIES
 from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_search, sobol
 from ._build import data_task, spectral_problem
@@ -179,7 +179,7 @@ def _metrics(config: SweepConfig, problem: AbstractProblem, name: str) -> dict[s
     prices: dict[str, Any] = {"batch_size": config.batch_size}
     if cost is not None:  # for scoring everything once, whatever that takes
         prices |= {"cost_per_refresh": cost}
-        prices |= {} if isinstance(problem, ModalProblem) else {"cost_per_example": 0.0}
+        prices |= {} if problem.num_examples is None else {"cost_per_example": 0.0}
     return metrics | {"speedup_net": prices | metrics["speedup_net"]}
 
 

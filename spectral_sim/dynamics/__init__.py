@@ -1,13 +1,13 @@
 """How a learner moves between refreshes."""
 
-from ._base import AbstractDynamics, Verdict
+from .._registry import register
+from ._base import AbstractDynamics, Verdict, verdict
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
 from ._pool_moments import PoolMoments, PoolState
 from ._pool_training import PoolTraining, TrainingState
 from ._self_generated import SelfGenerated, SelfGeneratedState
 from ._sgd_moments import SGDMoments, SGDState, largest_stable_rate
-from ._sgd_settings import step_rates, step_times
 from ._shell_grid import log_shells
 from ._shell_transport import ShellTransport, TransportState
 
@@ -29,6 +29,8 @@ __all__ = [
     "Verdict",
     "largest_stable_rate",
     "log_shells",
-    "step_rates",
-    "step_times",
+    "verdict",
 ]
+
+for _class in (ModalFlow, OperatorFlow, PoolMoments, PoolTraining, SelfGenerated, SGDMoments, ShellTransport):
+    register(_class)

@@ -1,24 +1,17 @@
 """What the loop asks of a dynamics."""
 
 import abc
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from .._observation import Observation
-from .._types import Array, Float, Int, PRNGKeyArray, PyTree
-
-
-class Verdict(eqx.Module):
-    """Whether an interval can be run.
-
-    Arguments:
-        code: a `Status` code, scalar.
-        limit: what could have been run instead, scalar: the largest stable learning rate, for one; NaN if unknown.
-    """
-
-    code: Int[Array, ""]
-    limit: Float[Array, ""]
+from .._registry import family
+from .._status import FIRST_FAULT, Status
+from .._types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from ..numerics import without_derivative
 
 
 class AbstractDynamics(eqx.Module):
@@ -27,12 +20,19 @@ class AbstractDynamics(eqx.Module):
     Class attributes to override:
         adjoint: what reverse mode keeps by default; see `simulate`.
         needs_key: whether the dynamics draws random numbers.
-        jumps: whether weights held over many intervals may be held in one `advance` from time 0, at no more cost.
+        jumps: whether weights held over many intervals may be held in one `advance` from the start, at no more cost.
+        clock: "time", or "steps" for dynamics that take steps: their refresh grid counts them.
+        faults: what may be wrong during a run, one string for each entry that `check` returns: a few words, a colon and
+            a sentence, in which "{limit}" stands for the number that `check` gives.
+        ranges: by field (low, high), each a number or None, between which a search keeps it.
     """
 
     adjoint: ClassVar[str] = "checkpointed"
     needs_key: ClassVar[bool] = False
     jumps: ClassVar[bool] = False
+    clock: ClassVar[str] = "time"
+    faults: ClassVar[tuple[str, ...]] = ()
+    ranges: ClassVar[Mapping[str, tuple[float | None, float | None]]] = {}
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:
@@ -44,24 +44,83 @@ class AbstractDynamics(eqx.Module):
         problem: Any,
         state: PyTree,
         weights: Float[Array, "weights"],
-        duration: Float[Array, ""],
+        duration: Array,
         key: PRNGKeyArray | None,
     ) -> PyTree:
-        """State after `duration` under constant `weights` of mean one."""
+        """State after `duration` under constant `weights` of mean one.
+
+        The duration is a time where `clock` is "time", a whole number of steps (an integer array) where it is "steps".
+        """
 
     @abc.abstractmethod
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
-        """Energies, loss and time of a state; the loop fills in the rest."""
+        """Energies, loss and time of a state, which it hands on as it is; the loop fills in the rest."""
 
     def validate(self, problem: Any) -> None:
         """Raise for a problem that no run could use, before anything is compiled; values may be looked at."""
         return None
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Float[Array, ""]
-    ) -> Verdict | None:
-        """Whether `advance` can run the interval; None where it always can, and nothing is compiled for it."""
+    def own_labels(self, durations: Float[Array, "intervals"]) -> Float[Array, "intervals"] | None:
+        """What part of the samples of each interval the learner labels itself; None for real data throughout."""
         return None
+
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
+    ) -> Sequence[tuple[Array, Any]]:
+        """Whether `advance` can run the interval.
+
+        Returns:
+            For each of `faults`, in their order, whether it is at hand (a boolean scalar), and the number that its
+            message shows (a scalar, or None). The first at hand is reported. Empty where nothing can go wrong.
+        """
+        return ()
+
+    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
+        """The dynamics as they run on a grid of steps, asked once before a run where `clock` is "steps".
+
+        Arguments:
+            steps: number of steps at each refresh, whole numbers of shape (times,); a NumPy array unless it is traced.
+
+        Returns:
+            The dynamics, hyperparameters that follow the step being given for each interval by a `PerRefresh` table;
+            and the intrinsic time of each interval, shape (intervals,): one unit a step unless overridden.
+        """
+        return self, jnp.diff(jnp.asarray(steps)).astype(jnp.result_type(float))
+
+    def reference(self, problem: Any) -> "AbstractDynamics":
+        """The dynamics of the same learner on real data alone: under uniform weights the yardstick of speed-ups."""
+        return self
+
+
+class Verdict(eqx.Module):
+    """Whether an interval can be run.
+
+    Arguments:
+        code: a status code, scalar.
+        limit: the number that its message shows, scalar; NaN if there is none.
+    """
+
+    code: Int[Array, ""]
+    limit: Float[Array, ""]
+
+
+def verdict(dynamics: AbstractDynamics, found: Sequence[tuple[Bool[Array, ""], Any]], dtype: Any) -> Verdict | None:
+    """The first fault at hand among those that `check` has looked for; None where it looks for none."""
+    if len(found) != len(dynamics.faults):
+        raise ValueError(
+            f"{type(dynamics).__name__}.check returns {len(found)} entries, but the class names "
+            f"{len(dynamics.faults)} faults: return one pair (at hand, limit) for each of them."
+        )
+    if not found:
+        return None
+    code, limit = jnp.asarray(Status.OK, jnp.int32), jnp.asarray(jnp.nan, dtype)
+    for number, (at_hand, bound) in reversed(list(enumerate(found))):
+        code = jnp.where(at_hand, FIRST_FAULT + number, code)
+        limit = jnp.where(at_hand, jnp.nan if bound is None else jnp.asarray(bound, dtype), limit)
+    return Verdict(code, without_derivative(limit))
+
+
+family("dynamics", AbstractDynamics)
 
 
 def require(problem: Any, kind: type, dynamics: AbstractDynamics) -> None:

@@ -32,6 +32,7 @@ class ModalFlow(AbstractDynamics):
             time=time,
             energy=problem.energies * decay,
             log_energy=log_or_minus_inf(problem.energies) + state,
-            loss=0.5 * ((problem.multiplicity * problem.energies) @ decay),  # the form that compiles to one pass
+            # the form that compiles to one pass
+            loss=problem.floor + 0.5 * ((problem.multiplicity * problem.energies) @ decay),
             state=state,
         )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_positive
 from .._observation import Observation
 from .._types import Array, Float
-from ..numerics import ROUTES, log_or_minus_inf, weighted_phi1
+from ..numerics import ROUTES, log_or_minus_inf, row_product, sum_rows, weighted_phi1
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
 
@@ -54,8 +54,7 @@ class OperatorFlow(AbstractDynamics):
 
     def advance(self, problem, state, weights, duration, key):
         scale = duration * problem.example_mass * problem.per_example(weights)
-        # not features.T @ ..., which reverse mode would keep: a second copy of the features
-        drive = jnp.einsum("ik,ic->kc", problem.features, scale[:, None] * state.residual)
+        drive = sum_rows(row_product, problem.features, scale[:, None] * state.residual)
         step = weighted_phi1(problem.features, scale, drive, self.method, self._tolerance(problem))
         return _state(problem, state.parameters + step)
 

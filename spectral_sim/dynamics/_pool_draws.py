@@ -7,13 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_choice
-from .._status import Status
 from .._types import Array, Float, Int
 from ..problems import OperatorProblem
-from ._base import Verdict
-from ._sgd_settings import settings_code, whole_steps
 
-__all__ = ["DrawTable", "check_draw", "draw_law", "draw_table", "steps_verdict"]
+__all__ = ["DrawTable", "check_draw", "draw_law", "draw_table"]
 
 _LAWS = {
     "sampled": lambda mass, weights: (mass * weights, jnp.ones_like(weights)),
@@ -79,14 +76,3 @@ def _first_above(edges: Array, start: Array, length: int, share: Array) -> Int[A
         return jnp.where(above, low, middle + 1), jnp.where(above, middle, high)
 
     return jax.lax.fori_loop(0, length.bit_length(), halve, (start, start + length - 1))[0]
-
-
-def steps_verdict(
-    duration: Array, learning_rate: Array, batch_size: Array, noise_variance: Array, max_steps: int
-) -> Verdict:
-    """Whether settings are sound and the interval is a whole number of steps, no more than allowed."""
-    steps, partial = whole_steps(duration, learning_rate)
-    code = settings_code(learning_rate, batch_size, noise_variance, partial)
-    too_many = (code == Status.OK) & (steps > max_steps)
-    limit = jnp.where(too_many, max_steps * learning_rate, partial)
-    return Verdict(jnp.where(too_many, Status.TOO_MANY_STEPS, code), limit)

@@ -9,13 +9,25 @@ import jax.numpy as jnp
 
 from .._checks import check_whole
 from .._observation import Observation
-from .._status import Status
 from .._types import Array, Float, Int
 from ..numerics import batch_max, log_or_minus_inf, repeat, without_derivative
 from ..problems import OperatorProblem
-from ._base import AbstractDynamics, Verdict, require
-from ._pool_draws import check_draw, draw_law, steps_verdict
-from ._sgd_settings import Setting, as_setting, check_settings, in_force, later, no_steps, whole_steps
+from ._base import AbstractDynamics, require
+from ._pool_draws import check_draw, draw_law
+from ._sgd_settings import (
+    SETTING_FAULTS,
+    SETTING_RANGES,
+    TOO_MANY,
+    UNSTABLE,
+    Setting,
+    as_setting,
+    check_settings,
+    in_force,
+    no_steps,
+    noise_per_step,
+    over_intervals,
+    setting_faults,
+)
 
 _POWER_STEPS = 64
 
@@ -54,31 +66,38 @@ class PoolMoments(AbstractDynamics):
     Weights that depend on what is observed see expected energies here, those of their own run there; a teacher's
     distance is taken from the mean parameters.
 
-    Every interval is a whole number of steps, as in `SGDMoments`. A rate of at most 2 / max_i mu_i |phi_i|^2 is stable.
+    The refresh grid counts steps, as in `SGDMoments`. A rate of at most 2 / max_i mu_i |phi_i|^2 is stable.
     A larger one is called unstable once a Rayleigh quotient of the step, in the course of 64 power iterations, is above
     one: it then is, for certain. `Trajectory.limit` is the rate at which that quotient is one: the largest stable rate
     where the iterations have converged, and never below it; growth that is slow beside 64 steps may pass unnoticed.
 
     Arguments:
-        learning_rate: eta, in units of time: a number, a `PerRefresh` table, or a function of the step.
-        batch_size: B, likewise, at least 1.
+        learning_rate: eta, in units of time: a number, a `PerRefresh` table, an array with one number for each step, or
+            a function of the step; see `SGDMoments`.
+        batch_size: B, likewise, at least 1; infinity is full gradients.
         noise_variance: sigma^2 of fresh noise on the label of every draw and output.
         draw: "sampled", "weighted" or "corrected".
         max_steps: the most steps that an interval may take.
+        noise_strength: sigma^2 / B, in place of the variance.
 
     Raises:
-        ValueError: an unknown law, a learning rate that is not positive, a batch below 1, or a negative variance.
+        ValueError: an unknown law, a negative learning rate, a batch below 1, negative noise, or noise given in both
+            ways.
     """
 
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
+    clock: ClassVar[str] = "steps"
+    faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, TOO_MANY, UNSTABLE)
+    ranges: ClassVar = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: Setting = eqx.field(converter=as_setting, default=1.0)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
     draw: str = eqx.field(static=True, default="sampled")
     max_steps: int = eqx.field(static=True, default=1023)
+    noise_strength: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
 
     def __check_init__(self):
-        check_settings(self.learning_rate, self.batch_size, self.noise_variance)
+        check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
         check_draw(self.draw)
         check_whole("max_steps", self.max_steps, "allow at least one step in an interval")
 
@@ -93,17 +112,20 @@ class PoolMoments(AbstractDynamics):
             no_steps(),
         )
 
+    def on_steps(self, steps):
+        return over_intervals(self, steps)
+
     def advance(self, problem, state, weights, duration, key):
-        rate, batch = in_force(self, state.steps, problem.dtype)
-        steps, _ = whole_steps(duration, rate)
+        rate, inverse_batch = in_force(self, problem.dtype)
+        noise = noise_per_step(self, inverse_batch)
         law, factor = draw_law(self.draw, problem, weights)
         features = problem.features
-        drawn, terms = _drawn(features, law, factor), _covariance_terms(features, law, factor, batch)
+        drawn, terms = _drawn(features, law, factor), _covariance_terms(features, law, factor, inverse_batch)
 
         def fluctuate(covariance, residual, drift):
             """The covariance of one output after a step, of which `drift` is the mean."""
-            linear, quadratic = terms(covariance, residual**2 + self.noise_variance)
-            return covariance - rate * linear + rate**2 * (quadratic - jnp.outer(drift, drift) / batch)
+            linear, quadratic = terms(covariance, inverse_batch * residual**2 + noise)
+            return covariance - rate * linear + rate**2 * (quadratic - inverse_batch * jnp.outer(drift, drift))
 
         def one_step(carry):
             parameters, covariance = carry
@@ -111,10 +133,10 @@ class PoolMoments(AbstractDynamics):
             drift = drawn.T @ residual
             return parameters + rate * drift, jax.vmap(fluctuate, (0, 1, 1))(covariance, residual, drift)
 
-        count = jnp.minimum(steps, self.max_steps).astype(jnp.int32)
+        count = jnp.minimum(duration, self.max_steps).astype(jnp.int32)
         parameters, covariance = repeat(one_step, (state.parameters, state.covariance), count, int(self.max_steps))
         residual = problem.targets - features @ parameters
-        return PoolState(parameters, covariance, residual, later(state.steps, steps))
+        return PoolState(parameters, covariance, residual, state.steps + duration)
 
     def observe(self, problem, state, time):
         energy = problem.per_weight(_expected_squares(problem.features, state.residual, state.covariance))
@@ -126,19 +148,20 @@ class PoolMoments(AbstractDynamics):
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
     def check(self, problem, state, weights, duration):
-        rate, batch = in_force(self, state.steps, problem.dtype)
-        verdict = steps_verdict(duration, rate, batch, self.noise_variance, self.max_steps)
+        rate, inverse_batch = in_force(self, problem.dtype)
         law, factor = draw_law(self.draw, problem, weights)
         # below this rate every draw by itself is a contraction, and there is nothing to find out
         longest = jnp.max(jnp.where(law > 0, factor * jnp.sum(problem.features**2, axis=1), 0))
         largest = jax.lax.cond(
             batch_max(rate * longest > 2),
-            lambda: _rate_bound(problem.features, law, factor, rate, batch),
+            lambda: _rate_bound(problem.features, law, factor, rate, inverse_batch),
             lambda: jnp.full_like(rate, jnp.inf),
         )
-        unstable = (verdict.code == Status.OK) & (rate > largest * (1 + 64 * jnp.finfo(rate.dtype).eps))
-        code = jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, verdict.code)
-        return Verdict(code, jnp.where(unstable, largest, verdict.limit))
+        return (
+            *setting_faults(rate, inverse_batch, noise_per_step(self, inverse_batch)),
+            (duration > self.max_steps, self.max_steps),
+            (rate > largest * (1 + 64 * jnp.finfo(rate.dtype).eps), largest),
+        )
 
 
 def _quadratic(features: Array, covariance: Array) -> Float[Array, "examples"]:
@@ -154,17 +177,17 @@ def _drawn(features: Array, law: Array, factor: Array) -> Float[Array, "examples
     return (law * factor)[:, None] * features
 
 
-def _covariance_terms(features: Array, law: Array, factor: Array, batch: Array) -> Callable[[Array, Any], Any]:
-    """(covariance, energy that does not come of it) -> what a step moves it by: eta x the first, eta^2 x the second.
+def _covariance_terms(features: Array, law: Array, factor: Array, inverse_batch: Array) -> Callable[[Array, Any], Any]:
+    """(covariance, noise that does not come of it) -> what a step moves it by: eta x the first, eta^2 x the second.
 
     Both are exactly symmetric: the antisymmetric part of rounding would grow from step to step.
     """
     operator, noisy = features.T @ _drawn(features, law, factor), _drawn(features, law, factor**2)
 
-    def terms(covariance, energy):
+    def terms(covariance, noise):
         moved = operator @ covariance
-        energy = energy + _quadratic(features, covariance)
-        spread = noisy.T @ (energy[:, None] * features) / batch + (1 - 1 / batch) * (moved @ operator)
+        noise = noise + inverse_batch * _quadratic(features, covariance)
+        spread = noisy.T @ (noise[:, None] * features) + (1 - inverse_batch) * (moved @ operator)
         return moved + moved.T, (spread + spread.T) / 2
 
     return terms
@@ -176,7 +199,7 @@ def _expected_squares(features: Array, residual: Array, covariance: Array) -> Fl
     return jnp.sum(residual**2, axis=1) + jnp.sum(variance, axis=0)
 
 
-def _rate_bound(features: Array, law: Array, factor: Array, rate: Array, batch: Array) -> Array:
+def _rate_bound(features: Array, law: Array, factor: Array, rate: Array, inverse_batch: Array) -> Array:
     """The largest stable rate, from above: what is returned is never below it.
 
     The step of the covariance, T(C) = C - eta (M C + C M) + eta^2 Q(C), is self-adjoint and keeps C positive, so
@@ -184,8 +207,10 @@ def _rate_bound(features: Array, law: Array, factor: Array, rate: Array, batch: 
     above one. C is made the leading one by power iteration, at the least rate found so far. It begins as the noise of
     the gradients, in which rare outliers count.
     """
-    features, law, factor, rate, batch = (without_derivative(x) for x in (features, law, factor, rate, batch))
-    terms = _covariance_terms(features, law, factor, batch)
+    features, law, factor, rate, inverse_batch = (
+        without_derivative(x) for x in (features, law, factor, rate, inverse_batch)
+    )
+    terms = _covariance_terms(features, law, factor, inverse_batch)
 
     def power(_, carry):
         covariance, rate = carry
@@ -195,7 +220,7 @@ def _rate_bound(features: Array, law: Array, factor: Array, rate: Array, batch: 
         moved = covariance - rate * linear + rate**2 * quadratic
         return moved / jnp.maximum(jnp.trace(moved), jnp.finfo(moved.dtype).tiny), rate
 
-    noise = _drawn(features, law, factor**2).T @ (jnp.sum(features**2, axis=1)[:, None] * features) / batch
+    noise = inverse_batch * _drawn(features, law, factor**2).T @ (jnp.sum(features**2, axis=1)[:, None] * features)
     start = features.T @ _drawn(features, law, factor) + noise
     start = start / jnp.maximum(jnp.trace(start), jnp.finfo(start.dtype).tiny)
     return jax.lax.fori_loop(0, _POWER_STEPS, power, (start, rate))[1]

@@ -6,14 +6,26 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_scalar, check_whole
+from .._checks import check_whole
 from .._observation import Observation
 from .._types import Array, Float, Int
 from ..numerics import log_or_minus_inf, repeat
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
-from ._pool_draws import check_draw, draw_law, draw_table, steps_verdict
-from ._sgd_settings import Setting, as_setting, check_settings, later, no_steps, setting_at, whole_steps
+from ._pool_draws import check_draw, draw_law, draw_table
+from ._sgd_settings import (
+    SETTING_FAULTS,
+    SETTING_RANGES,
+    TOO_MANY,
+    Setting,
+    as_setting,
+    check_settings,
+    in_force,
+    no_steps,
+    noise_per_step,
+    over_intervals,
+    setting_faults,
+)
 
 
 class TrainingState(eqx.Module):
@@ -36,11 +48,13 @@ class PoolTraining(AbstractDynamics):
     rate, not the chance of being drawn. Differentiate `PoolMoments` for that.
 
     Arguments:
-        learning_rate: eta, in units of time: a number, a `PerRefresh` table, or a function of the step.
+        learning_rate: eta, in units of time: a number, a `PerRefresh` table, an array with one number for each step, or
+            a function of the step; see `SGDMoments`.
         batch_size: B, a whole number, which shapes the arrays.
         noise_variance: sigma^2 of fresh noise on the label of every draw and output.
         draw: "sampled", "weighted" or "corrected"; see `PoolMoments`.
         max_steps: the most steps that an interval may take.
+        noise_strength: sigma^2 / B, in place of the variance.
 
     Raises:
         ValueError: as for `PoolMoments`, or a batch that is not a whole number.
@@ -48,15 +62,19 @@ class PoolTraining(AbstractDynamics):
 
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
     needs_key: ClassVar[bool] = True
+    clock: ClassVar[str] = "steps"
+    faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, TOO_MANY)
+    ranges: ClassVar = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: int = eqx.field(static=True, default=1)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
     draw: str = eqx.field(static=True, default="sampled")
     max_steps: int = eqx.field(static=True, default=1023)
+    noise_strength: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
 
     def __check_init__(self):
         check_whole("batch_size", self.batch_size, "it shapes the arrays; PoolMoments takes tables and schedules of it")
-        check_settings(self.learning_rate, self.batch_size, self.noise_variance)
+        check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
         check_draw(self.draw)
         check_whole("max_steps", self.max_steps, "allow at least one step in an interval")
 
@@ -65,16 +83,18 @@ class PoolTraining(AbstractDynamics):
         parameters = problem.initial_parameters
         return TrainingState(parameters, problem.targets - problem.features @ parameters, no_steps())
 
+    def on_steps(self, steps):
+        return over_intervals(self, steps, batch=False)
+
     def advance(self, problem, state, weights, duration, key):
         if key is None:
             raise ValueError("PoolTraining draws random numbers: pass a key.")
-        rate = setting_at("learning_rate", self.learning_rate, state.steps, problem.dtype)
-        steps, _ = whole_steps(duration, rate)
+        rate, inverse_batch = in_force(self, problem.dtype)
         law, factor = draw_law(self.draw, problem, weights)
-        check_scalar("noise_variance", self.noise_variance)
         table = draw_table(jax.lax.stop_gradient(law))
-        noisy = self.noise_variance > 0
-        spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, self.noise_variance, 1)), 0)  # finite slope at zero
+        variance = noise_per_step(self, inverse_batch) * int(self.batch_size)
+        noisy = variance > 0
+        spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, variance, 1)), 0)  # finite slope at zero
         shape = (int(self.batch_size), problem.targets.shape[1])
         typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
         bits = jax.random.key_data(key) if typed else key  # a branch of a loop cannot keep a key for its derivative
@@ -90,10 +110,10 @@ class PoolTraining(AbstractDynamics):
             move = features.T @ (factor[drawn][:, None] * residual)
             return parameters + (rate / shape[0]) * move, index + 1
 
-        count = jnp.minimum(steps, self.max_steps).astype(jnp.int32)
+        count = jnp.minimum(duration, self.max_steps).astype(jnp.int32)
         start = state.parameters, jnp.zeros((), jnp.int32)
         parameters, _ = repeat(one_step, start, count, int(self.max_steps))
-        return TrainingState(parameters, problem.targets - problem.features @ parameters, later(state.steps, steps))
+        return TrainingState(parameters, problem.targets - problem.features @ parameters, state.steps + duration)
 
     def observe(self, problem, state, time):
         energy = problem.per_weight(jnp.sum(state.residual**2, axis=1))
@@ -101,6 +121,6 @@ class PoolTraining(AbstractDynamics):
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
     def check(self, problem, state, weights, duration):
-        rate = setting_at("learning_rate", self.learning_rate, state.steps, problem.dtype)
-        batch: Array = jnp.asarray(self.batch_size, rate.dtype)
-        return steps_verdict(duration, rate, batch, self.noise_variance, self.max_steps)
+        rate, inverse_batch = in_force(self, problem.dtype)
+        settings = setting_faults(rate, inverse_batch, noise_per_step(self, inverse_batch))
+        return *settings, (duration > self.max_steps, self.max_steps)

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_scalar, concrete, is_concrete
-from .._status import Status
-from .._types import Array, Float, PyTree, as_inexact
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem
-from ._base import AbstractDynamics, Verdict
+from .._types import Array, Float, PyTree, as_inexact, by_refresh
+from ..problems import AbstractProblem
+from ._base import AbstractDynamics
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
 
@@ -23,11 +22,15 @@ class SelfGeneratedState(eqx.Module):
         learner: state of the flow on real data alone.
         snapshot: log decay of the energies on modes, shape (modes,); the residual on data, shape (examples, outputs).
         taken_at: time of the snapshot.
+        time: time of the learner.
+        lost: what rounding has taken from the time, to be given back.
     """
 
     learner: PyTree
     snapshot: Array
     taken_at: Float[Array, ""]
+    time: Float[Array, ""]
+    lost: Float[Array, ""]
 
     @property
     def residual(self) -> Array:
@@ -65,11 +68,16 @@ class SelfGenerated(AbstractDynamics):
 
     Raises:
         ValueError: a fraction outside [0, 1), a negative period or a ratio below 1; where these are traced, the run
-            stops with `Status.BAD_SETTING`.
+            stops with a fault that names the setting.
         TypeError: a flow that is not one of gradient flow.
     """
 
     adjoint: ClassVar[str] = "stored"
+    faults: ClassVar[tuple[str, ...]] = (
+        "bad fraction: fraction is {limit}; give a fraction of own labels in [0, 1)",
+        "bad period: period is {limit}; give a time of 0 or above, or inf",
+        "bad ratio: ratio is {limit}; time only grows, give a factor of 1 or above",
+    )
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     period: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.0)
     ratio: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
@@ -96,32 +104,43 @@ class SelfGenerated(AbstractDynamics):
         for name in ("fraction", "period", "ratio"):
             check_scalar(name, getattr(self, name))
         learner = self._flow(problem).init(problem)
-        return SelfGeneratedState(learner, _labels(learner), jnp.zeros((), problem.dtype))
+        zero = jnp.zeros((), problem.dtype)
+        return SelfGeneratedState(learner, _labels(learner), zero, zero, zero)
 
     def advance(self, problem, state, weights, duration, key):
-        flow = self._flow(problem)
+        flow, now, learner = self._flow(problem), state.time, state.learner
+        slack = 1 - 64 * jnp.finfo(now.dtype).eps  # times are rounded; snapshots that fit a grid must not slip
+        due = (now - state.taken_at >= self.period * slack) & (now >= state.taken_at * self.ratio * slack)
+        snapshot = jnp.where(due, _labels(learner), state.snapshot)
         slowed = jnp.where(self._fresh, (1 - self.fraction) * duration, duration)
-        if isinstance(problem, ModalProblem):
-            learner = flow.advance(problem, state.learner, weights, slowed, key)
-            mixed = _mixed_decay(state.learner, state.snapshot, learner - state.learner, self.fraction)
-            return eqx.tree_at(lambda s: s.learner, state, jnp.where(self._fresh, learner, mixed))
-        # training on targets (1 - g) y + g f_s is training on y with the residual r - g r_s for a drive
-        stale = jnp.where(self._fresh, 0, self.fraction)
-        drive = OperatorState(state.learner.parameters, state.learner.residual - stale * state.snapshot)
-        return eqx.tree_at(lambda s: s.learner, state, flow.advance(problem, drive, weights, slowed, key))
+        if isinstance(flow, ModalFlow):
+            real = flow.advance(problem, learner, weights, slowed, key)
+            mixed = _mixed_decay(learner, snapshot, real - learner, self.fraction)
+            moved = jnp.where(self._fresh, real, mixed)
+        else:
+            # training on targets (1 - g) y + g f_s is training on y with the residual r - g r_s for a drive
+            stale = jnp.where(self._fresh, 0, self.fraction)
+            drive = OperatorState(learner.parameters, learner.residual - stale * snapshot)
+            moved = flow.advance(problem, drive, weights, slowed, key)
+        step = duration - state.lost  # Kahan's sum: times of many intervals are as precise as one
+        later = now + step
+        return SelfGeneratedState(moved, snapshot, jnp.where(due, now, state.taken_at), later, (later - now) - step)
 
     def observe(self, problem, state, time):
-        """The learner itself; it is looked at once per refresh, so this is where a snapshot is taken."""
-        seen = self._flow(problem).observe(problem, state.learner, time)
-        slack = 1 - 64 * jnp.finfo(time.dtype).eps  # times are rounded; snapshots that fit a grid must not slip
-        due = (time - state.taken_at >= self.period * slack) & (time >= state.taken_at * self.ratio * slack)
-        labels = jnp.where(due, _labels(state.learner), state.snapshot)
-        taken_at = jnp.where(due, time, state.taken_at)
-        return seen.replace(state=SelfGeneratedState(state.learner, labels, taken_at))
+        return self._flow(problem).observe(problem, state.learner, time).replace(state=state)
 
     def check(self, problem, state, weights, duration):
-        good = (self.fraction >= 0) & (self.fraction < 1) & (self.period >= 0) & (self.ratio >= 1)
-        return Verdict(jnp.where(good, Status.OK, Status.BAD_SETTING), jnp.full_like(duration, jnp.nan))
+        return (
+            (~((self.fraction >= 0) & (self.fraction < 1)), self.fraction),
+            (~(self.period >= 0), self.period),
+            (~(self.ratio >= 1), self.ratio),
+        )
+
+    def reference(self, problem):
+        return self._flow(problem)
+
+    def own_labels(self, durations):
+        return by_refresh(self.fraction, durations)
 
     @property
     def _fresh(self) -> Array:
@@ -131,9 +150,10 @@ class SelfGenerated(AbstractDynamics):
     def _flow(self, problem: AbstractProblem) -> Any:
         if self.flow is not None:
             return self.flow
-        if not isinstance(problem, ModalProblem | OperatorProblem):
-            raise TypeError(f"SelfGenerated advances modes or data, not a {type(problem).__name__}.")
-        return ModalFlow() if isinstance(problem, ModalProblem) else OperatorFlow()
+        flow = problem.default_dynamics()
+        if not isinstance(flow, ModalFlow | OperatorFlow):
+            raise TypeError(f"SelfGenerated advances modes or data, not a {type(problem).__name__}: give flow=.")
+        return flow
 
 
 def _labels(learner: Any) -> Array:

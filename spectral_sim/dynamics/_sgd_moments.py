@@ -6,9 +6,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_finite, check_positive, check_scalar
 from .._observation import Observation
-from .._status import Status
-from .._types import Array, Float, Int
+from .._types import Array, Float, Int, PerRefresh, as_inexact
 from ..numerics import (
     SHORTEST_POWER,
     batch_max,
@@ -18,8 +18,20 @@ from ..numerics import (
     without_derivative,
 )
 from ..problems import ModalProblem
-from ._base import AbstractDynamics, Verdict, require
-from ._sgd_settings import Setting, as_setting, check_settings, in_force, later, no_steps, settings_code, whole_steps
+from ._base import AbstractDynamics, require
+from ._sgd_settings import (
+    SETTING_FAULTS,
+    SETTING_RANGES,
+    UNSTABLE,
+    Setting,
+    as_setting,
+    check_settings,
+    in_force,
+    no_steps,
+    noise_per_step,
+    over_intervals,
+    setting_faults,
+)
 
 _NEWTON_STEPS = 8
 # Many steps at once are precise relative to what there was before, so an interval is cut where the loss falls far.
@@ -43,27 +55,39 @@ class SGDMoments(AbstractDynamics):
         E_k <- (1 - 2 eta lam~_k + (1 + 1/B) eta^2 lam~_k^2) E_k
                + (eta^2 / B) lam_k lam~_k (sum_j m_j w_j E_j + sigma^2) .
 
-    Time is the running sum of eta; small steps give `ModalFlow`. The n steps of an interval are applied at once, by a
-    contour integral of the resolvent, in parts over which the loss falls by no more than e^4: whatever n, results are
-    precise to about 1e-10 in float64 and 1e-5 in float32 (1e-3 after 1e8 steps). Fewer than 8 are taken one by one.
+    The refresh grid counts steps; time is the running sum of eta, and small steps give `ModalFlow`. The n steps of an
+    interval are applied at once, by a contour integral of the resolvent, in parts over which the loss falls by no more
+    than e^4: whatever n, results are precise to about 1e-10 in float64 and 1e-5 in float32 (1e-3 after 1e8 steps).
+    Fewer than 8 are taken one by one.
 
     Learning rate and batch size are held from refresh to refresh, as weights are. Each is a number, a `PerRefresh`
-    table, or a function of the number of steps taken, such as any optax schedule; one whose own numbers are traced must
-    be a pytree (an equinox module, or `jax.tree_util.Partial`). Every interval must be a whole number of steps within a
-    thousandth of one (in float32 within what rounding leaves of h / eta): build the grid with `step_times`. Derivatives
-    are taken at that number of steps. A sweep over learning rates has one grid of times, which all of them must divide.
+    table, an array with one number for each step, or a function of the number of steps taken, such as any optax
+    schedule. Of the last two an interval has the mean over its steps (of a batch the harmonic one): time is the sum of
+    the rates themselves, and what holding them changes is of second order in how much they change in an interval. A
+    function is averaged over 4,096 steps, evenly spread, where an interval has more. One whose own numbers are traced
+    must be a pytree (an equinox module, or `jax.tree_util.Partial`), unless it is made where they are traced. A rate of
+    zero does nothing.
 
-    A run whose learning rate is above the limit of stability under the weights in force stops with
-    `Status.UNSTABLE_LEARNING_RATE`, the limit standing in `Trajectory.limit`. Whatever the weights, a learning rate
-    below 2 / ((1 + 2/B) kappa), kappa the trace, is stable.
+    The noise of the labels is given by its variance, or by its strength sigma^2 / B, all that runs with one batch size
+    can tell of both. B also sets the noise that a batch has of itself, the other terms in 1 / B; a batch of infinity
+    leaves those out, and is gradient descent. With a noise exponent delta the strength is multiplied by
+    (eta / eta_peak)^delta.
+
+    A run whose learning rate is above the limit of stability under the weights in force stops with a fault, the limit
+    standing in `Trajectory.limit`. Whatever the weights, a learning rate below 2 / ((1 + 2/B) kappa), kappa the trace,
+    is stable.
 
     Arguments:
-        learning_rate: eta, in units of time, positive.
+        learning_rate: eta, in units of time, not negative.
         batch_size: B, at least 1; need not be a whole number.
         noise_variance: sigma^2, the variance of the label noise, non-negative.
+        noise_strength: sigma^2 / B, in place of the variance.
+        noise_exponent: delta, scalar; 0 for noise that is the same at every learning rate.
+        reference_rate: eta_peak, positive; the largest rate of the run's intervals if None.
 
     Raises:
-        ValueError: a learning rate that is not positive, a batch below 1, or a negative variance.
+        ValueError: a negative learning rate, a batch below 1, negative noise, or noise given in both ways; in a run, a
+            function of the step with such values, or an array of fewer numbers than steps.
 
     Source:
         The fourth moment of a Gaussian, E[x x^T M x x^T] = 2 L M L + L tr(L M) for L its covariance; the recursion of
@@ -72,27 +96,44 @@ class SGDMoments(AbstractDynamics):
     """
 
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
+    clock: ClassVar[str] = "steps"
+    faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, UNSTABLE)
+    ranges: ClassVar = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: Setting = eqx.field(converter=as_setting, default=1.0)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
+    noise_strength: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
+    noise_exponent: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.0)
+    reference_rate: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
 
     def __check_init__(self):
-        check_settings(self.learning_rate, self.batch_size, self.noise_variance)
+        check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
+        check_finite("noise_exponent", self.noise_exponent, "give 0 for noise that is the same at every rate")
+        if self.reference_rate is not None:
+            check_positive("reference_rate", self.reference_rate, "give the rate at which the noise is as stated")
 
     def init(self, problem):
         require(problem, ModalProblem, self)
         return SGDState(problem.energies, no_steps())
 
+    def on_steps(self, steps):
+        cut, durations = over_intervals(self, steps)
+        if self.reference_rate is None:
+            rates = cut.learning_rate
+            peak = jnp.max(rates.over(len(steps) - 1)) if isinstance(rates, PerRefresh) else rates
+            cut = eqx.tree_at(lambda d: d.reference_rate, cut, peak, is_leaf=lambda x: x is None)
+        return cut, durations
+
     def advance(self, problem, state, weights, duration, key):
-        rate, batch = in_force(self, state.steps, problem.dtype)
-        steps, _ = whole_steps(duration, rate)
+        rate, inverse_batch = in_force(self, problem.dtype)
+        noise = self._noise(rate, inverse_batch)
         sampled = problem.eigenvalues * weights
-        decrement = _decrement(rate, batch, sampled)
-        left = (rate**2 / batch) * problem.eigenvalues * sampled
-        right = problem.multiplicity * weights
+        decrement = _decrement(rate, inverse_batch, sampled)
+        left = rate**2 * problem.eigenvalues * sampled
+        right = inverse_batch * problem.multiplicity * weights
 
         def one_step(energy):
-            return (1 - decrement) * energy + left * (jnp.sum(right * energy) + self.noise_variance)
+            return (1 - decrement) * energy + left * (jnp.sum(right * energy) + noise)
 
         def few_steps(energy, number):
             def one(energy, index):
@@ -101,12 +142,12 @@ class SGDMoments(AbstractDynamics):
             return jax.lax.scan(one, energy, jnp.arange(SHORTEST_POWER, dtype=number.dtype))[0]
 
         def many_steps(energy, number):
-            log_diagonal = _log_one_minus(decrement, rate * sampled, batch)
-            return rank_one_power(energy, decrement, left, right, self.noise_variance, log_diagonal, number)
+            log_diagonal = _log_one_minus(decrement, rate * sampled, inverse_batch)
+            return rank_one_power(energy, decrement, left, right, noise, log_diagonal, number.astype(energy.dtype))
 
         def source(energy):
             """What the noise that a step adds is proportional to; errors of many steps at once are, to what it was."""
-            return without_derivative(jnp.sum(right * energy) + self.noise_variance)
+            return without_derivative(jnp.sum(right * energy) + noise)
 
         def some_steps(carry):
             energy, remaining, number = carry
@@ -120,14 +161,14 @@ class SGDMoments(AbstractDynamics):
             kept = ~(fall > _FALL)  # also where it is not a number: what has diverged is not to hold up its batch
             taken = jnp.where(many, jnp.where(kept, number, 0), few)
             energy = jnp.where(many, jnp.where(kept, at_once, energy), by_one)
-            proposal = number * jnp.minimum(0.8 * _FALL / jnp.maximum(fall, 0.1 * _FALL), _GROWTH)
-            proposal = jnp.where(many, jnp.floor(proposal), SHORTEST_POWER)
             remaining = remaining - taken
-            return energy, remaining, jnp.minimum(proposal, remaining)
+            proposal = number * jnp.minimum(0.8 * _FALL / jnp.maximum(fall, 0.1 * _FALL), _GROWTH)
+            proposal = jnp.where(many, jnp.minimum(proposal, jnp.iinfo(number.dtype).max // 2), SHORTEST_POWER)
+            return energy, remaining, jnp.minimum(proposal.astype(number.dtype), remaining)
 
-        start = state.energy, steps, steps
+        start = state.energy, duration, duration
         energy, *_ = repeat_while(lambda carry: carry[1] >= 1, some_steps, start, _MOST)
-        return SGDState(energy, later(state.steps, steps))
+        return SGDState(energy, state.steps + duration)
 
     def observe(self, problem, state, time):
         return Observation(
@@ -139,12 +180,17 @@ class SGDMoments(AbstractDynamics):
         )
 
     def check(self, problem, state, weights, duration):
-        rate, batch = in_force(self, state.steps, problem.dtype)
-        _, partial = whole_steps(duration, rate)
-        code = settings_code(rate, batch, self.noise_variance, partial)
-        largest = largest_stable_rate(problem, weights, batch)
-        unstable = (code == Status.OK) & ~(rate < largest)
-        return Verdict(jnp.where(unstable, Status.UNSTABLE_LEARNING_RATE, code), jnp.where(unstable, largest, partial))
+        rate, inverse_batch = in_force(self, problem.dtype)
+        largest = largest_stable_rate(problem, weights, 1 / inverse_batch)
+        settings = setting_faults(rate, inverse_batch, self._noise(rate, inverse_batch))
+        return *settings, (~(rate < largest), largest)
+
+    def _noise(self, rate: Array, inverse_batch: Array) -> Array:
+        """The noise of the labels in a step of this rate."""
+        check_scalar("noise_exponent", self.noise_exponent)
+        reference = rate if self.reference_rate is None else self.reference_rate
+        relative = jnp.where(rate > 0, rate, 1) / jnp.where(rate > 0, reference, 1)  # without a step there is no noise
+        return noise_per_step(self, inverse_batch) * jnp.exp(self.noise_exponent * jnp.log(relative))
 
 
 def _fall(before: Array, after: Array) -> Array:
@@ -161,7 +207,7 @@ def largest_stable_rate(
     Arguments:
         problem: modal.
         weights: density ratios of mean one, shape (modes,).
-        batch_size: B, scalar, at least 1.
+        batch_size: B, scalar, at least 1; may be infinite.
 
     Returns:
         eta, scalar, in units of time.
@@ -172,7 +218,10 @@ def largest_stable_rate(
     the root of the largest single term without passing it. It runs in 2 x - max b, which large batches make small.
     """
     sampled = problem.eigenvalues * weights
-    a, b = problem.multiplicity * sampled / batch_size, (1 + 1 / batch_size) * sampled
+    finite = jnp.isfinite(batch_size)
+    inverse = 1 / jnp.asarray(batch_size, sampled.dtype)
+    b = (1 + inverse) * sampled
+    a = problem.multiplicity * sampled * jnp.where(finite, inverse, 1)
     largest = jnp.max(b)
     gap = largest - b
 
@@ -181,17 +230,19 @@ def largest_stable_rate(
         total, slope = jnp.sum(a * term), jnp.sum(a * term**2)
         return y + total * (total - 1) / slope
 
-    return 2 / (largest + jax.lax.fori_loop(0, _NEWTON_STEPS, newton, jnp.max(a - gap)))
+    # full gradients add no noise, and leave the largest diagonal entry alone
+    root = jax.lax.fori_loop(0, _NEWTON_STEPS, newton, jnp.max(a - gap))
+    return 2 / (largest + jnp.where(finite, root, 0))
 
 
-def _decrement(rate: Array, batch: Array, sampled: Array) -> Array:
+def _decrement(rate: Array, inverse_batch: Array, sampled: Array) -> Array:
     """1 minus the factor by which a mode's energy shrinks in a step, without cancellation."""
     move = rate * sampled
-    return move * (2 - (1 + 1 / batch) * move)
+    return move * (2 - (1 + inverse_batch) * move)
 
 
-def _log_one_minus(decrement: Array, move: Array, batch: Array) -> Array:
+def _log_one_minus(decrement: Array, move: Array, inverse_batch: Array) -> Array:
     """log((1 - eta lam~)^2 + (eta lam~)^2 / B), precise at both ends."""
     small = decrement < 0.5
-    factor = jnp.maximum((1 - move) ** 2 + move**2 / batch, jnp.finfo(move.dtype).tiny)
+    factor = jnp.maximum((1 - move) ** 2 + move**2 * inverse_batch, jnp.finfo(move.dtype).tiny)
     return jnp.where(small, jnp.log1p(-jnp.where(small, decrement, 0)), jnp.log(factor))

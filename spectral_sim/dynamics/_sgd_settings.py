@@ -1,236 +1,194 @@
-"""Learning rate and batch size, as numbers, tables or schedules of the step; the steps that fill an interval."""
+"""Learning rate, batch size and noise of dynamics with steps: numbers, tables, or functions of the step."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_finite, check_non_negative, check_positive, check_scalar, concrete, first_index, is_concrete
-from .._status import Status
-from .._types import Array, ArrayLike, Float, Int, PerRefresh, as_inexact
+from .._checks import check_non_negative, check_scalar, concrete, first_index, is_concrete
+from .._types import Array, Float, Int, PerRefresh, as_inexact
 
 __all__ = [
+    "SETTING_FAULTS",
+    "SETTING_RANGES",
+    "TOO_MANY",
+    "UNSTABLE",
+    "Setting",
     "as_setting",
     "check_settings",
     "in_force",
-    "later",
     "no_steps",
-    "setting_at",
-    "settings_code",
-    "step_rates",
-    "step_times",
-    "whole_steps",
+    "noise_per_step",
+    "over_intervals",
+    "setting_faults",
 ]
 
-Setting = Any  # a scalar, a PerRefresh table of scalars, or a callable of the number of steps taken, as optax's are
-_TOLERANCE = 1e-3  # of a step
-_SAME_SUM = 0.01
-_AVERAGED = 4096
+Setting = Any  # a scalar, a PerRefresh table of scalars, an array of one number a step, or a function of the step
+_SAMPLED = 4096
+
+SETTING_RANGES = {
+    "learning_rate": (0.0, None),
+    "batch_size": (1.0, None),
+    "noise_variance": (0.0, None),
+    "noise_strength": (0.0, None),
+}
+
+SETTING_FAULTS = (
+    "bad learning rate: learning_rate is {limit}; give a finite rate of zero or above",
+    "batch below one: batch_size is {limit}; a batch has at least one example",
+    "bad noise: noise_variance / batch_size + noise_strength is {limit}; give variances of zero or above",
+)
+UNSTABLE = (
+    "unstable learning rate: the learning rate is above the limit of stability; the largest stable value is {limit}"
+)
+TOO_MANY = (
+    "too many steps: the interval takes more steps than the dynamics allows; the longest that it can run is {limit} "
+    "steps: refresh more often, or allow more by max_steps"
+)
 
 
 def as_setting(value: Any) -> Setting:
-    """A schedule of the step passes; anything else becomes an inexact array."""
+    """A function of the step passes; anything else becomes an inexact array."""
     return value if callable(value) else as_inexact(value)
 
 
-def check_settings(learning_rate: Setting, batch_size: Setting, noise_variance: Setting) -> None:
-    """Raise on the first value that no run could use; schedules of the step are checked as they are evaluated."""
+def check_settings(learning_rate: Setting, batch_size: Setting, noise_variance: Setting, noise_strength: Any) -> None:
+    """Raise on the first value that no run could use; functions of the step are checked as they are evaluated."""
     for name, value, fix in (
         ("learning_rate", learning_rate, "give a step in units of time, a table, or a function of the step"),
-        ("batch_size", batch_size, "give a number of examples; ModalFlow and OperatorFlow follow full gradients"),
+        ("batch_size", batch_size, "give a number of examples, inf for full gradients"),
         ("noise_variance", noise_variance, "give sigma^2, 0 for labels without noise"),
+        ("noise_strength", noise_strength, "give sigma^2 / B, 0 for labels without noise"),
     ):
         if value is None:
             raise ValueError(f"{name} is None: {fix}.")
-    if callable(noise_variance):
-        raise ValueError("noise_variance is a function: give sigma^2 as a number or a PerRefresh table.")
+        if name.startswith("noise") and callable(value):
+            raise ValueError(f"{name} is a function: give a number or a PerRefresh table.")
     if not callable(learning_rate):
-        check_positive("learning_rate", learning_rate, "give a step in units of time")
-    if not callable(batch_size):
-        check_finite("batch_size", batch_size, "give a number of examples; ModalFlow is the limit of small steps")
-        if is_concrete(batch_size) and (concrete(batch_size) < 1).any():
-            bad = concrete(batch_size) < 1
-            raise ValueError(
-                f"batch_size{first_index(bad)} is {concrete(batch_size)[bad][0]:.6g}: a batch has at least one "
-                "example; give 1 or more."
-            )
+        check_non_negative("learning_rate", learning_rate, "give a step in units of time")
+    if not callable(batch_size) and is_concrete(batch_size) and not (concrete(batch_size) >= 1).all():
+        bad = ~(concrete(batch_size) >= 1)
+        raise ValueError(
+            f"batch_size{first_index(bad)} is {concrete(batch_size)[bad][0]:.6g}: a batch has at least one example; "
+            "give 1 or more."
+        )
     check_non_negative("noise_variance", noise_variance, "give sigma^2, the variance of the label noise")
-
-
-def setting_at(name: str, setting: Setting, steps: Int[Array, ""], dtype: Any) -> Float[Array, ""]:
-    """The value in force after `steps` steps; tables have been sliced by the loop."""
-    value = setting(steps.astype(jnp.result_type(float))) if callable(setting) else setting
-    check_scalar(name, value)
-    return jnp.asarray(value, dtype)
+    check_non_negative("noise_strength", noise_strength, "give sigma^2 / B, the strength of the label noise")
+    if (
+        is_concrete(noise_variance, noise_strength)
+        and concrete(noise_variance).any()
+        and concrete(noise_strength).any()
+    ):
+        raise ValueError(
+            f"noise_variance is {np.max(concrete(noise_variance)):.6g} and noise_strength "
+            f"{np.max(concrete(noise_strength)):.6g}: give one; the strength is the variance divided by batch_size."
+        )
 
 
 def no_steps() -> Int[Array, ""]:
-    """The number of steps taken at the start, to be counted on by `later`."""
+    """The number of steps taken at the start."""
     return jnp.zeros((), jnp.result_type(int))
 
 
-def in_force(dynamics: Any, steps: Int[Array, ""], dtype: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Learning rate and batch size of a dynamics after `steps` steps; raises unless each setting is one number."""
-    check_scalar("noise_variance", dynamics.noise_variance)
-    rate = setting_at("learning_rate", dynamics.learning_rate, steps, dtype)
-    return rate, setting_at("batch_size", dynamics.batch_size, steps, dtype)
+def over_intervals(dynamics: Any, steps: Any, *, batch: bool = True) -> tuple[Any, Float[Array, "intervals"]]:
+    """The dynamics with one rate (and one batch) for each interval of a grid of steps, and the time of each interval.
 
-
-def later(taken: Int[Array, ""], steps: Float[Array, ""]) -> Int[Array, ""]:
-    """The number of steps taken after some more; counted in whole numbers, of which float32 has too few.
-
-    Without double precision it stays at the largest there is, 2^31 - 1.
+    Over an interval a rate is its mean over the steps. A batch is its harmonic mean, since the noise of a step goes
+    with 1 / B.
     """
-    largest = jnp.iinfo(taken.dtype).max
-    return jnp.where(steps > (largest - taken).astype(steps.dtype), largest, taken + steps.astype(taken.dtype))
+    number, counts = len(steps) - 1, jnp.diff(jnp.asarray(steps))
+    rate = _by_interval("learning_rate", dynamics.learning_rate, steps, 0, lambda x: x)
+    dynamics = eqx.tree_at(lambda d: d.learning_rate, dynamics, rate)
+    if batch:
+        size = _by_interval("batch_size", dynamics.batch_size, steps, 1, lambda x: 1 / x)
+        dynamics = eqx.tree_at(lambda d: d.batch_size, dynamics, size)
+    rates = rate.over(number) if isinstance(rate, PerRefresh) else rate
+    return dynamics, jnp.broadcast_to(rates, (number,)) * counts
 
 
-def whole_steps(duration: Float[Array, ""], learning_rate: Float[Array, ""]) -> tuple[Array, Array]:
-    """n = rint(h / eta), and h / eta itself where n is off by more than a thousandth of a step, else NaN.
-
-    The difference is also allowed what rounding makes of it: in float32 a million steps are known to a tenth.
-    """
-    ratio = duration / jnp.where(learning_rate > 0, learning_rate, 1)
-    steps = jnp.rint(ratio)
-    allowed = jnp.maximum(_TOLERANCE, 8 * jnp.finfo(ratio.dtype).eps * ratio)
-    exact = (jnp.abs(ratio - steps) <= allowed) & (steps >= 1)
-    return steps, jnp.where(exact, jnp.nan, ratio)
-
-
-def settings_code(
-    learning_rate: Float[Array, ""], batch_size: Float[Array, ""], noise_variance: Float[Array, ""], partial: Array
-) -> Array:
-    """The status of settings and steps alone."""
-    good = (learning_rate > 0) & jnp.isfinite(learning_rate) & (batch_size >= 1) & (noise_variance >= 0)
-    code = jnp.where(jnp.isnan(partial), Status.OK, Status.PARTIAL_STEPS)
-    return jnp.where(good, code, Status.BAD_SETTING)
-
-
-def step_times(learning_rate: ArrayLike | PerRefresh | Callable, steps: ArrayLike) -> np.ndarray:
-    """The refresh grid of a run that is refreshed after given numbers of steps: time is the running sum of eta.
-
-    The learning rate is held from refresh to refresh, as weights are. Of a schedule of the step that is the rate at the
-    start of each interval; where it changes much within intervals, use `step_rates`, and pass what it returns both
-    here and to the dynamics.
+def _by_interval(name: str, setting: Setting, steps: Any, least: float, scale: Callable[[Array], Array]) -> Setting:
+    """A number or a table as it is; of a function of the step, or of one number a step, the mean over each interval.
 
     Arguments:
-        learning_rate: eta, a number, a `PerRefresh` table, or a schedule of the step such as optax's.
-        steps: numbers of steps at which to refresh, shape (times,), starting at 0; rounded to whole numbers, repeats
-            dropped. `log_times(1, 1e6, 201)` spaces them evenly in the logarithm.
-
-    Returns:
-        Shape (times,), float64, for `simulate`: every interval is a whole number of steps.
-
-    Raises:
-        ValueError: steps that do not start at 0 or decrease, or a learning rate that is not positive at a refresh.
-
-    Warns:
-        UserWarning: a schedule whose own sum over the steps differs from the last time by more than 1%.
+        name: what the setting is called.
+        setting: any `Setting`.
+        steps: the grid, shape (times,).
+        least: the least value that a run can use.
+        scale: the mean is taken of `scale(value)`; its own inverse.
     """
-    if isinstance(learning_rate, PerRefresh):
-        counts = _counts(steps)
-        rates = np.asarray(learning_rate.by_refresh(), np.float64)
-        if rates.shape not in ((counts.size - 1,), (counts.size,)):
-            raise ValueError(
-                f"the table has {rates.shape[0]} learning rates and steps has {np.size(steps)} entries, of which "
-                f"{counts.size} differ when rounded: give one rate for each of as many different counts."
-            )
-        rates = rates[: counts.size - 1]
+    if isinstance(setting, PerRefresh):
+        check_scalar(name, setting.values[0])
+        return setting
+    if not callable(setting) and np.ndim(setting) != 1:
+        check_scalar(name, setting)
+        return setting
+    if not is_concrete(steps):
+        raise ValueError(
+            f"{name} is given for every step, and the refresh grid is traced: close over the grid, a constant of the "
+            "run, or give a number or a PerRefresh table."
+        )
+    lengths = np.diff(steps)
+    if callable(setting):
+        values, sampled = _sample(name, setting, steps, least)
+    elif setting.shape[0] < steps[-1]:
+        raise ValueError(
+            f"{name} has shape {setting.shape}, one number a step, but the grid ends at step {steps[-1]}: give as "
+            "many, a PerRefresh table with one for each refresh, or vmap over several values."
+        )
     else:
-        counts = _counts(steps)
-        rates = _rates_at(learning_rate, counts[:-1])
-    stuck = ~(rates > 0)
-    if stuck.any():
-        n = int(np.argmax(stuck))
-        raise ValueError(
-            f"the learning rate is {rates[n]:.6g} at refresh {n} (step {counts[n]:.0f}), so time would stand still: "
-            "start a warm-up, and end a decay, above zero, or take the means of intervals with step_rates."
-        )
-    times = np.concatenate([[0.0], np.cumsum(rates * np.diff(counts))])
-    if callable(learning_rate):
-        own = float(np.sum(_means(learning_rate, counts) * np.diff(counts)))
-        if abs(times[-1] / own - 1) > _SAME_SUM:
-            warnings.warn(
-                f"held from refresh to refresh the learning rate sums to {times[-1]:.4g}, by itself to {own:.4g}: "
-                "refresh more often where it changes, or use rates = step_rates(schedule, steps), "
-                "step_times(rates, steps) and the same rates in the dynamics.",
-                stacklevel=2,
+        values, sampled = setting[: steps[-1]], lengths
+    scaled = scale(values)
+    first = scaled[np.cumsum(sampled) - sampled]  # means are taken relative to it: that of a constant is exact
+    owner = np.repeat(np.arange(lengths.size), sampled)
+    change = jax.ops.segment_sum(scaled - first[owner], owner, lengths.size, indices_are_sorted=True)
+    return PerRefresh(scale(first + change / jnp.asarray(sampled, scaled.dtype)))
+
+
+def _sample(name: str, setting: Callable, steps: np.ndarray, least: float) -> tuple[Array, np.ndarray]:
+    """A function at every step, or at 4,096 evenly spread in a longer interval; how many there are in each."""
+    lengths = np.diff(steps)
+    sampled = np.minimum(lengths, _SAMPLED)
+    place = np.arange(sampled.sum()) - np.repeat(np.cumsum(sampled) - sampled, sampled)
+    spread = np.floor((place + 0.5) * np.repeat(lengths / sampled, sampled)).astype(np.int64)
+    points = np.repeat(steps[:-1], sampled) + np.where(np.repeat(lengths, sampled) > _SAMPLED, spread, place)
+
+    def value(step):
+        found = setting(step)
+        check_scalar(name, found)
+        return jnp.asarray(found, jnp.result_type(float))
+
+    with jax.ensure_compile_time_eval():  # or a compiler would fold as many constants
+        values = jax.vmap(value)(jnp.asarray(points, jnp.result_type(int)))
+    if is_concrete(values):
+        bad = ~(np.asarray(values) >= least)
+        if bad.any():
+            n = int(np.argmax(bad))
+            raise ValueError(
+                f"{name} is {float(values[n]):.6g} at step {points[n]}: give a function that is {least:g} or above "
+                "throughout the run."
             )
-    return times
+    return values, sampled
 
 
-def step_rates(learning_rate: Callable, steps: ArrayLike) -> PerRefresh:
-    """The mean of a schedule of the step over each interval between refreshes: for `step_times` and for the dynamics.
-
-    With it time is the schedule's own running sum, and what holding the rate over an interval changes is of second
-    order in how much the rate changes there. A warm-up may start at zero.
-
-    Arguments:
-        learning_rate: steps taken -> eta, such as an optax schedule.
-        steps: numbers of steps at which to refresh, as in `step_times`; give both the same.
-
-    Returns:
-        A table with one rate for each interval, float64 where that is enabled. Intervals of more than 4,096 steps are
-        averaged over as many of them, evenly spread.
-
-    Raises:
-        ValueError: steps as in `step_times`, an interval over which the mean is not positive, or a learning rate that
-            is no function.
-    """
-    if not callable(learning_rate):
-        raise ValueError(
-            f"learning_rate is a {type(learning_rate).__name__}: give a function of the step; numbers and tables go to "
-            "step_times as they are."
-        )
-    counts = _counts(steps)
-    rates = _means(learning_rate, counts)
-    stuck = ~(rates > 0)
-    if stuck.any():
-        n = int(np.argmax(stuck))
-        raise ValueError(
-            f"the mean learning rate is {rates[n]:.6g} over steps {counts[n]:.0f} to {counts[n + 1]:.0f}, so time "
-            f"would stand still: drop {counts[n + 1]:.0f} from steps, or start a warm-up, and end a decay, above zero."
-        )
-    return PerRefresh(jnp.asarray(rates, jnp.result_type(float)))
+def in_force(dynamics: Any, dtype: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Learning rate and 1 / batch size of the interval at hand; raises unless each setting is one number."""
+    for name in ("learning_rate", "batch_size", "noise_variance", "noise_strength"):
+        check_scalar(name, getattr(dynamics, name))
+    return jnp.asarray(dynamics.learning_rate, dtype), 1 / jnp.asarray(dynamics.batch_size, dtype)
 
 
-def _counts(steps: ArrayLike) -> np.ndarray:
-    """Whole numbers of steps without repeats."""
-    counts = np.rint(np.asarray(steps, np.float64))
-    if counts.ndim != 1 or counts.size < 2 or counts[0] != 0 or (np.diff(counts) < 0).any():
-        raise ValueError(
-            f"steps has shape {counts.shape} and starts with {counts.ravel()[:2]}: give two or more numbers of steps, "
-            "starting at 0 and increasing."
-        )
-    if counts[-1] > np.iinfo(np.int32).max:
-        raise ValueError(f"steps ends at {counts[-1]:.6g}: schedules of the step count to 2147483647; give fewer.")
-    return np.unique(counts)
+def noise_per_step(dynamics: Any, inverse_batch: Float[Array, ""]) -> Float[Array, ""]:
+    """sigma^2 / B, from whichever of its two forms is given."""
+    return dynamics.noise_variance * inverse_batch + dynamics.noise_strength
 
 
-def _rates_at(learning_rate: Any, counts: np.ndarray) -> np.ndarray:
-    """The learning rate after each of `counts` steps."""
-    if not callable(learning_rate):
-        check_scalar("learning_rate", learning_rate)
-        return np.full(counts.size, float(learning_rate))
-    at = lambda count: setting_at("learning_rate", learning_rate, count, jnp.result_type(float))
-    with jax.ensure_compile_time_eval():  # a grid is made of numbers, also where a run is being traced
-        rates = jax.vmap(at)(jnp.asarray(counts, jnp.int32))
-    if not is_concrete(rates):
-        raise ValueError("learning_rate depends on numbers that are traced, and times are constants: give its numbers.")
-    return np.asarray(rates, np.float64)
-
-
-def _means(learning_rate: Callable, counts: np.ndarray) -> np.ndarray:
-    """The mean learning rate over each interval, in float64."""
-    points = [
-        first + np.arange(length)
-        if length <= _AVERAGED
-        else np.floor(first + (np.arange(_AVERAGED) + 0.5) * length / _AVERAGED)
-        for first, length in zip(counts[:-1], np.diff(counts).astype(int), strict=True)
-    ]
-    rates = _rates_at(learning_rate, np.concatenate(points))
-    ends = np.cumsum([len(part) for part in points])[:-1]
-    return np.array([part.mean() for part in np.split(rates, ends)])
+def setting_faults(rate: Array, inverse_batch: Array, noise: Array) -> tuple[tuple[Array, Array], ...]:
+    """Of values that were traced when they were given: what `check` says of each of `SETTING_FAULTS`."""
+    return (
+        (~((rate >= 0) & jnp.isfinite(rate)), rate),
+        (~((inverse_batch >= 0) & (inverse_batch <= 1)), 1 / inverse_batch),
+        (~((noise >= 0) & jnp.isfinite(noise)), noise),
+    )

@@ -9,11 +9,10 @@ import numpy as np
 
 from .._checks import check_finite, check_non_negative, check_scalar, check_whole
 from .._observation import Observation
-from .._status import Status
 from .._types import Array, ArrayLike, Float, PerRefresh, as_inexact
 from ..numerics import integral_decay, limited_slope, log_or_minus_inf, phi1, repeat
 from ..problems import ModalProblem
-from ._base import AbstractDynamics, Verdict, require
+from ._base import AbstractDynamics, require
 from ._sgd_settings import Setting, as_setting
 from ._shell_grid import Edges, check_shells, shell_edges, swept_log_distance
 
@@ -51,7 +50,7 @@ class ShellTransport(AbstractDynamics):
             looked at 33 times in an interval for its largest value: refresh often enough that it has no spikes between.
         gamma: rate of dissipation in units of lam w; 2 for energies, 1 for amplitudes.
         source: energy that enters each shell per unit of time, shape (modes,) or scalar, non-negative.
-        max_substeps: the most steps that an interval may take; above it a run stops with `Status.TOO_MANY_STEPS`, and
+        max_substeps: the most steps that an interval may take; above it a run stops with a fault, and
             `Trajectory.limit` is the longest interval that would do.
 
     Raises:
@@ -63,6 +62,14 @@ class ShellTransport(AbstractDynamics):
     """
 
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
+    faults: ClassVar[tuple[str, ...]] = (
+        "bad gamma: gamma is {limit}; give a finite rate of dissipation, 2 for energies",
+        "bad source: source is as low as {limit}; energy enters a shell, give finite values of zero or above",
+        "equal eigenvalues: a shell has the width {limit} in log lam; give eigenvalues that differ",
+        "bad drift: the drift is not finite in the interval; give a finite drift and a finite drift_exponent",
+        "too many steps: the interval takes more steps than the dynamics allows; the longest that it can run is "
+        "{limit}: refresh more often, or allow more by max_substeps",
+    )
     drift_exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
     drift: Setting = eqx.field(converter=as_setting)
     gamma: Float[Array, ""] = eqx.field(converter=as_inexact, default=2.0)
@@ -127,19 +134,22 @@ class ShellTransport(AbstractDynamics):
             time=time,
             energy=energy,
             log_energy=log_or_minus_inf(energy),
-            loss=0.5 * jnp.sum(state.content),
+            loss=problem.floor + 0.5 * jnp.sum(state.content),
             state=state,
         )
 
     def check(self, problem, state, weights, duration):
         edges = shell_edges(problem)
         steps = self._steps(edges, state.time, duration)
-        good = jnp.isfinite(steps) & (self.gamma >= 0)
-        good &= jnp.all(edges.width > 0)  # equal eigenvalues, where they are traced
-        if self.source is not None:
-            good &= jnp.min(self.source) >= 0
-        code = jnp.where(steps > self.max_substeps, Status.TOO_MANY_STEPS, Status.OK)
-        return Verdict(jnp.where(good, code, Status.BAD_SETTING), duration * self.max_substeps / steps)
+        source = jnp.zeros((), problem.dtype) if self.source is None else jnp.asarray(self.source)
+        thinnest = jnp.min(edges.width)
+        return (
+            (~((self.gamma >= 0) & jnp.isfinite(self.gamma)), self.gamma),
+            (~jnp.all((source >= 0) & jnp.isfinite(source)), jnp.min(source)),
+            (~(thinnest > 0), thinnest),
+            (~jnp.isfinite(steps), None),
+            (steps > self.max_substeps, duration * self.max_substeps / steps),
+        )
 
     def steps_of(self, problem: ModalProblem, times: ArrayLike) -> Float[Array, "intervals"]:
         """How many steps each interval of a refresh grid asks for, also where that is more than allowed.

@@ -1,96 +1,137 @@
 """The state of a search on disk."""
 
-import hashlib
-import os
-import re
 from pathlib import Path
 from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-_VERSION = 1
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of this process: the same search has others in the next
+from .._identity import identity
+from .._schema import Malformed, Schema, array, choice, explained, integer, record, text
+from .._types import Array, Bool, Float, Int, PyTree
+from ._files import SavedFileError, read_arrays, scalar, write_arrays
+
+__all__ = ["Checkpoint", "SearchState", "Snapshot"]
+
+_VERSION = 2
+_FIX = "Delete it to begin anew, or give another path."
+
+
+class SearchState(eqx.Module):
+    """Where every start of a search stands; each leaf has a leading axis `starts`.
+
+    Arguments:
+        params: free numbers, from which the next gradient is taken.
+        opt_state: state of the optimiser.
+        best: the least objective so far.
+        best_params: free numbers that reached it.
+        failed_at: step at which the gradient became non-finite, -1 before that.
+        count: how many steps have been done.
+    """
+
+    params: PyTree
+    opt_state: PyTree
+    best: Float[Array, "starts"]
+    best_params: PyTree
+    failed_at: Int[Array, "starts"]
+    count: Int[Array, "starts"]
+
+    @property
+    def failed(self) -> Bool[np.ndarray, "starts"]:
+        """Which starts have stopped for good."""
+        return np.asarray(self.failed_at) >= 0
+
+
+class Snapshot(eqx.Module):
+    """A search between two steps.
+
+    Arguments:
+        state: where every start stands.
+        history: the objective of every start before each step so far, shape (steps, starts).
+    """
+
+    state: SearchState
+    history: Float[np.ndarray, "steps starts"]
+
+    @property
+    def done(self) -> int:
+        """How many steps have been done."""
+        return len(self.history)
 
 
 class Checkpoint:
-    """A file with every array of the search; written to the side and moved into place, so that it is always whole."""
+    """A file with the snapshot of one search; without a path it does nothing.
 
-    def __init__(self, path: Path | None, fingerprint: str):
-        self._path = path
-        self._fingerprint = fingerprint
+    Arguments:
+        path: where the file is, or None.
+        search: everything that the search computes with.
+        steps: how many steps it has in all.
 
-    @classmethod
-    def open(cls, path: Any, carry: Any, what: Any) -> "Checkpoint":
-        """A checkpoint for the search that `what` describes; does nothing if `path` is None.
+    Raises:
+        ValueError: a path in a folder that does not exist.
+        TypeError: a search with a part whose behaviour cannot be told from that of another.
+    """
 
-        Raises:
-            ValueError: a path in a folder that does not exist.
-        """
-        if path is not None and not Path(path).parent.is_dir():
-            raise ValueError(f"checkpoint={str(path)!r} lies in a folder that does not exist: make it first.")
-        return cls(None if path is None else Path(path), "" if path is None else _fingerprint((carry, what)))
-
-    def restore(self, carry: Any) -> tuple[Any, np.ndarray, int]:
-        """The carry, the history and the number of steps done: from the file if there is one, else fresh.
-
-        Raises:
-            ValueError: the file belongs to another search, version or is damaged.
-        """
-        leaves, structure = jax.tree.flatten(carry)
-        if self._path is None or not self._path.exists():
-            return carry, np.zeros((0, leaves[0].shape[0])), 0
-        try:
-            with np.load(self._path, allow_pickle=False) as file:
-                stored = {name: file[name] for name in file.files}
-        except Exception as error:
-            raise ValueError(
-                f"checkpoint={str(self._path)!r} cannot be read ({error}): delete it to begin anew."
-            ) from error
-        for name, expected in (("version", _VERSION), ("fingerprint", self._fingerprint)):
-            if str(stored.get(name)) != str(expected):
-                raise ValueError(
-                    f"checkpoint={str(self._path)!r} has {name} {stored.get(name)}, this search has {expected}: it was "
-                    "written by another search; give another path, or delete it."
-                )
-        restored = [jax.numpy.asarray(stored[f"leaf_{i}"], x.dtype) for i, x in enumerate(leaves)]
-        return jax.tree.unflatten(structure, restored), stored["history"], int(stored["done"])
-
-    def write(self, carry: Any, history: np.ndarray, done: int) -> None:
-        """Replace the file by the present state."""
+    def __init__(self, path: Any, search: Any, steps: int):
+        self._path, self._steps, self._identity = None if path is None else Path(path), steps, ""
         if self._path is None:
             return
-        leaves: dict[str, Any] = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(carry))}
-        aside = self._path.with_name(self._path.name + ".part")
-        with aside.open("wb") as file:
-            np.savez(file, version=_VERSION, fingerprint=self._fingerprint, history=history, done=done, **leaves)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(self._path)
+        if not self._path.parent.is_dir():
+            raise ValueError(f"checkpoint={str(path)!r} lies in a folder that does not exist: make it first.")
+        self._identity = identity(search)
+
+    def restore(self, begin: SearchState) -> Snapshot:
+        """The snapshot in the file, if there is one; else that of a search which begins.
+
+        Raises:
+            SavedFileError: the file belongs to another search or version, or is damaged.
+        """
+        starts = begin.best.shape[0]
+        if self._path is None or not self._path.exists():
+            return Snapshot(begin, np.zeros((0, starts), np.asarray(begin.best).dtype))
+        leaves, structure = jax.tree.flatten(begin)
+        names = [f"leaf_{n}" for n in range(len(leaves))]
+        own = {"version": scalar(choice(_VERSION)), "fingerprint": scalar(self._own)}
+        found = read_arrays(self._path, record(None, lambda value, field: value, **own), _FIX)
+        schema = record(
+            **own,
+            done=scalar(integer(low=0, high=self._steps)),
+            history=_like(np.asarray(begin.best), (None, starts)),
+            **{name: _like(leaf, leaf.shape) for name, leaf in zip(names, leaves, strict=True)},
+        )
+        found = explained(repr(str(self._path)), _FIX, SavedFileError, lambda: schema(found, ""))
+        state = jax.tree.unflatten(structure, [jnp.asarray(found[name]) for name in names])
+        counts = {len(found["history"]), *np.asarray(state.count).tolist()}
+        if counts != {found["done"]}:
+            raise SavedFileError(
+                f"{str(self._path)!r}: done is {found['done']}, but history and starts have {sorted(counts)} steps. "
+                f"{_FIX}"
+            )
+        return Snapshot(state, found["history"])
+
+    def _own(self, value: Any, field: str) -> str:
+        if text()(value, field) != self._identity:
+            raise Malformed(field, f"is {value[:32]!r}, not {self._identity}: it was written by another search")
+        return value
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Replace the file by the present snapshot."""
+        if self._path is None:
+            return
+        leaves = {f"leaf_{n}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(snapshot.state))}
+        about = {"version": _VERSION, "fingerprint": self._identity, "done": snapshot.done}
+        write_arrays(self._path, {**about, "history": snapshot.history, **leaves}, compressed=False)
 
 
-def _fingerprint(tree: Any) -> str:
-    """A hash of the structure and the bytes of a pytree."""
-    arrays, rest = eqx.partition(tree, eqx.is_array_like)
-    named = [_name(leaf) for leaf in jax.tree.leaves(rest)]
-    text = f"{jax.tree.structure(tree)} {named}"
-    digest = hashlib.sha256(_ADDRESS.sub("", text).encode())
-    for leaf in jax.tree.leaves(arrays):
-        array = np.asarray(leaf)
-        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()[:16]
+def _like(leaf: Any, shape: tuple[int | None, ...]) -> Schema:
+    """An array of the type of a leaf."""
 
+    def check(value: Any, field: str) -> np.ndarray:
+        found = array(np.dtype(leaf.dtype).kind, shape=shape)(value, field)
+        if found.dtype != leaf.dtype:
+            raise Malformed(field, f"holds {found.dtype}, not {leaf.dtype}")
+        return found
 
-def _name(leaf: Any) -> str:
-    """A leaf that is no array, by what it is: functions by their name."""
-    if callable(leaf):
-        return f"{getattr(leaf, '__module__', '')}.{getattr(leaf, '__qualname__', type(leaf).__qualname__)}"
-    return repr(leaf)
-
-
-def describe_optimizer(optimizer: Any, params: Any) -> str:
-    """The program of an optimiser's update: its hyperparameters are closed over, and no two have the same program."""
-    state = optimizer.init(params)
-    program = jax.make_jaxpr(optimizer.update)(params, state, params)
-    return _ADDRESS.sub("", f"{program} {program.consts}")
+    return check

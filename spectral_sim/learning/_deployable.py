@@ -1,8 +1,9 @@
 """On data: what the best conceivable curation would reach, beside what can be had without looking at the answer."""
 
+import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from .._simulate import simulate
 from .._types import ArrayLike, PRNGKeyArray
 from ..problems import OperatorProblem
 from ..schedules import AbstractStage, TableSchedule, stages_of
-from ._gap import cap_of, hand_written, plain_objective, reachable_floor
-from ._learn import Learned, learn
+from ._by_hand import ByHand, compare_by_hand, hand_written
+from ._gap import cap_of
+from ._learn import learn
+from ._learned import Learned
 from ._objectives import AbstractObjective
 from ._sampler import SamplerWeights, per_example, sampler_of
+from ._search import SearchProgress
 
 __all__ = ["CeilingAndDeployable", "ceiling_and_deployable", "search_problem"]
 
@@ -40,8 +44,8 @@ class CeilingAndDeployable(eqx.Module):
         uniform: objective of no curation.
         ceiling_value: objective of the ceiling.
         deployable_value: objective of the deployable schedule, on data that its search never saw.
-        by_hand: the hand-written schedule that does best on what the deployable search saw.
-        by_hand_value: its objective on the evaluation set.
+        compared: hand-written schedules on what the deployable search saw.
+        by_hand_value: objective of the best of them, on the evaluation set.
         sampler: weights of the deployable schedule for all training examples.
         measures: what the objectives are logarithms of, "loss" or "time".
     """
@@ -52,10 +56,15 @@ class CeilingAndDeployable(eqx.Module):
     uniform: float
     ceiling_value: float
     deployable_value: float
-    by_hand: str
+    compared: ByHand
     by_hand_value: float
     sampler: SamplerWeights
     measures: str = "loss"
+
+    @property
+    def by_hand(self) -> str:
+        """Name of the hand-written schedule that does best on what the deployable search saw."""
+        return self.compared.best
 
     def verdict(self) -> str:
         """In plain words how much there is to gain and how much of it can be had."""
@@ -84,7 +93,8 @@ def ceiling_and_deployable(
     seed: int = 0,
     key: PRNGKeyArray | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    report: Callable[[str, int, float, float], None] | None = None,
+    by_hand: Mapping[str, AbstractStage] | None = None,
+    report: Callable[[SearchProgress], None] | None = None,
     **options: Any,
 ) -> CeilingAndDeployable:
     """Learn a schedule twice: once seeing the evaluation loss, once without.
@@ -104,7 +114,9 @@ def ceiling_and_deployable(
         seed: seed of that split.
         key: PRNG key of the starts and of random stages.
         checkpoint: path of the state of the searches; "-ceiling" and "-deployable" are added to its stem.
-        report: as for `learn`, called with "ceiling" or "deployable" first.
+        by_hand: schedules that need no search, by name, of which the best on what the deployable search saw is
+            compared; `hand_written` for the problem, under the same cap, if None.
+        report: as for `search`; the name of the progress is "ceiling" or "deployable".
         **options: passed on to `learn`.
 
     Raises:
@@ -112,19 +124,19 @@ def ceiling_and_deployable(
             aside, or as for `learn`.
         TypeError: a problem that is not a data problem.
     """
-    if not isinstance(problem, OperatorProblem):
+    data = problem.as_operator()
+    if data is None:
         raise TypeError(f"problem is a {type(problem).__name__}: on modes there is no data to overfit; use learn().")
-    if problem.eval_features is None:
+    if not data.has_evaluation:
         raise ValueError("problem has no evaluation set: give eval_features and eval_targets, data no search may see.")
     check_choice("searched_on", searched_on, SEARCHED_ON)
     check_times(times)
     grid = np.asarray(times, np.float64)
     inner = search_problem(problem, searched_on, validation_fraction, seed)
     for own in (inner, problem):  # both, before the first of two long searches
-        objective.check(grid, reachable_floor(own))
-    tables = [stage for stage in stages_of(schedule) if isinstance(stage, TableSchedule)]
-    for table in tables if searched_on == "validation" and problem.groups is None else ():
-        columns = table.log_weights.values.shape[-1]
+        objective.check(grid, float(own.floor))
+    columns_of = [stage.num_columns for stage in stages_of(schedule)]
+    for columns in columns_of if searched_on == "validation" and problem.groups is None else ():
         if columns in (len(problem.mass), len(inner.mass)):
             raise ValueError(
                 f"the table has {columns} columns, one for each example, but some examples are set aside for "
@@ -135,27 +147,26 @@ def ceiling_and_deployable(
 
     def search(which: str, where: OperatorProblem, start: AbstractStage, **own: Any) -> Learned:
         path = None if checkpoint is None else Path(checkpoint).with_stem(f"{Path(checkpoint).stem}-{which}")
-        tell = None if report is None else functools.partial(report, which)
+        tell = None if report is None else functools.partial(_tell, report, which)
         return learn(where, start, grid, objective=objective, key=key, checkpoint=path, report=tell, **own)
 
     deployable = search("deployable", inner, schedule, **options)
     ceiling = search("ceiling", problem, ceiling_schedule, **{**options, "optimizer": ceiling_optimizer})
 
-    run_options = {name: options[name] for name in ("dynamics", "adjoint") if name in options}
-    run_key = key if deployable.schedule.needs_key else None
-    run = simulate(problem, deployable.schedule, grid, save=per_example, key=run_key, **run_options)
-    picked = deployable.gap[0].best_by_hand
-    rule = hand_written(problem, cap_of(deployable.schedule))[picked]
-    by_hand = plain_objective(objective)(simulate(problem, rule, grid, throw=False, **run_options))
+    run_options = {"dynamics": deployable.dynamics, "key": key}
+    rules = hand_written(problem, cap_of(deployable.schedule)) if by_hand is None else by_hand
+    compared = compare_by_hand(inner, objective, grid, schedules=rules, **run_options)
+    run = simulate(problem, deployable.schedule, grid, save=per_example, **run_options)
+    by_hand_run = simulate(problem, rules[compared.best], grid, throw=False, **run_options)
     return CeilingAndDeployable(
         ceiling=ceiling,
         deployable=deployable,
         searched_on=searched_on,
         uniform=ceiling.gap[0].uniform,
         ceiling_value=ceiling.gap[0].value,
-        deployable_value=float(plain_objective(objective)(run)),
-        by_hand=picked,
-        by_hand_value=float(by_hand),
+        deployable_value=float(objective.plain(run)),
+        compared=compared,
+        by_hand_value=float(objective.plain(by_hand_run)),
         sampler=sampler_of(problem, run, grid),
         measures=objective.measures,
     )
@@ -209,6 +220,10 @@ def _subset(problem: OperatorProblem, kept: np.ndarray, aside: np.ndarray | None
         initial_parameters=problem.initial_parameters,
         **held_out,
     )
+
+
+def _tell(report: Callable[[SearchProgress], None], name: str, progress: SearchProgress) -> None:
+    report(dataclasses.replace(progress, name=name))
 
 
 def _change(part: float, said: str) -> str:

@@ -3,132 +3,97 @@
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._simulate import simulate
 from .._trajectory import Trajectory
-from ..bounds import ideal_oracle, speed_limit
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem
-from ..schedules import (
-    AbstractStage,
-    PolicySchedule,
-    TableSchedule,
-    chain,
-    clip,
-    frontier,
-    hard_pruning,
-    leverage_sampling,
-    mix,
-    proportional,
-    softmax,
-    stages_of,
-    top_fraction,
-    uniform,
-)
-from ._objectives import AbstractObjective, Penalised
+from .._types import ArrayLike
+from ..dynamics import AbstractDynamics
+from ..problems import AbstractProblem, Bound
+from ..schedules import AbstractStage, stages_of, uniform
+from ._objectives import AbstractObjective
+
+__all__ = ["Gap", "bound_on", "cap_of", "evaluate", "measure_gap"]
 
 
 class Gap(eqx.Module):
-    """The objective of a learned schedule beside what bounds it and what it has to beat.
+    """The objective of a schedule between that of no curation and what no schedule can beat.
 
     Arguments:
         value: the objective reached, without penalties.
-        optimum: no schedule has a smaller objective.
-        kind: how that is known: "water-filling" (attained by a schedule), "capped envelope" (attained at one horizon),
-            or "speed limit" (a certificate, loose).
-        valid_until: time up to which the bound says anything; infinite for the first two.
-        by_hand: objectives of schedules written by hand, by name; "uniform" is no curation.
+        uniform: the objective of no curation, under the same dynamics.
+        optimum: no schedule has a smaller objective; None where nothing of the kind is known.
+        kind: how that is known, as the problem names it: "water-filling" (attained by a schedule), "capped envelope"
+            (attained at one horizon), "speed limit" (a certificate, loose); None without a bound.
+        valid_until: time up to which the bound says anything; infinite if it always does.
     """
 
     value: float
-    optimum: float
-    kind: str
-    valid_until: float
-    by_hand: dict[str, float]
+    uniform: float
+    optimum: float | None
+    kind: str | None
+    valid_until: float = float("inf")
 
     @property
-    def uniform(self) -> float:
-        """The objective of no curation."""
-        return self.by_hand["uniform"]
-
-    @property
-    def best_by_hand(self) -> str:
-        """Name of the best schedule written by hand, of those that finished."""
-        return min(self.by_hand, key=lambda name: self.by_hand[name] if np.isfinite(self.by_hand[name]) else np.inf)
-
-    @property
-    def best_by_hand_value(self) -> float:
-        """Its objective."""
-        return self.by_hand[self.best_by_hand]
-
-    @property
-    def gap(self) -> float:
-        """value - optimum, in units of the objective (e-folds of loss for log losses)."""
-        return self.value - self.optimum
-
-
-def lower_bound(
-    problem: AbstractProblem,
-    schedule: AbstractStage,
-    objective: AbstractObjective,
-    times: np.ndarray,
-    *,
-    fixed: bool = False,
-) -> tuple[float, str, float]:
-    """The least objective that any schedule (with the same cap, on modes) can have; how it is known; until when.
-
-    `fixed` leaves out caps that a search may move; see `cap_of`.
-    """
-    if isinstance(problem, OperatorProblem):
-        bound = speed_limit(problem, times)
-        return _evaluate(objective, times, bound.loss), "speed limit", float(bound.vacuous_from)
-    bounds = cap_of(schedule, fixed=fixed)
-    cap = None if bounds is None else bounds[1]
-    curve = ideal_oracle(problem, times, cap=cap)
-    return _evaluate(objective, times, curve.loss), "water-filling" if cap is None else "capped envelope", float("inf")
-
-
-def reachable_floor(problem: AbstractProblem) -> float:
-    """The least loss of any parameters that training can reach."""
-    return float(speed_limit(problem, np.zeros(1)).floor) if isinstance(problem, OperatorProblem) else 0.0
+    def gap(self) -> float | None:
+        """value - optimum, in units of the objective (e-folds of loss for log losses); None without a bound."""
+        return None if self.optimum is None else self.value - self.optimum
 
 
 def measure_gap(
-    problem: AbstractProblem, schedule: AbstractStage, objective: AbstractObjective, times: np.ndarray, **options: Any
+    problem: AbstractProblem, schedule: AbstractStage, objective: AbstractObjective, times: ArrayLike, **options: Any
 ) -> Gap:
-    """Compare a schedule with its bound, with no curation and with the best hand-written schedule."""
-    optimum, kind, valid_until = lower_bound(problem, schedule, objective, times)
-    plain = plain_objective(objective)
-    options = {**options, "adjoint": "direct"}  # nothing is differentiated here, so nothing is to be kept for it
+    """Compare a schedule with no curation, and with what the problem says that no schedule can beat.
 
-    def value(candidate):
-        return float(plain(simulate(problem, candidate, times, throw=False, **options)))
+    Arguments:
+        problem: what it runs on; its `lower_bound` is the bound, under the cap of the schedule if it has one.
+        schedule: any schedule.
+        objective: what is compared, without penalties.
+        times: refresh grid, shape (times,).
+        **options: passed on to `simulate` (`dynamics`, `key`).
+    """
+    plain = objective.plain
+    options = {**options, "adjoint": "direct", "throw": False}  # nothing is differentiated: nothing is kept for it
+    value, reference = (float(plain(simulate(problem, each, times, **options))) for each in (schedule, uniform()))
+    bound = bound_on(problem, times, cap_of(schedule), options.get("dynamics"))
+    optimum = None if bound is None else evaluate(objective, times, bound)
+    if bound is None or optimum is None:
+        return Gap(value, reference, None, None)
+    return Gap(value, reference, optimum, bound.name, float(bound.valid_until))
 
-    cap = cap_of(schedule)
-    by_hand = {name: value(candidate) for name, candidate in hand_written(problem, cap).items()}
-    return Gap(value(schedule), optimum, kind, valid_until, by_hand)
+
+def bound_on(
+    problem: AbstractProblem,
+    times: ArrayLike,
+    cap: tuple[float, float] | None,
+    dynamics: AbstractDynamics | None = None,
+) -> Bound | None:
+    """What no schedule with such a cap can beat; None where the problem does not say, or for a dynamics not its own.
+
+    A bound is proven for the dynamics that the problem takes by default: steps of SGD may be faster than gradient flow.
+    """
+    if dynamics is not None and not _is_own(problem, dynamics):
+        return None
+    grid = np.asarray(times, np.float64)
+    return problem.lower_bound(grid) if cap is None else problem.capped_bound(grid, cap[1])
 
 
-def hand_written(problem: AbstractProblem, cap: tuple[float, float] | None = None) -> dict[str, AbstractStage]:
-    """Practical schedules that need no search, under the same cap; the ideal oracle is not among them."""
-    rules: dict[str, AbstractStage] = {
-        "loss-proportional": proportional(1.0),
-        "root of loss": proportional(0.5),
-        "top half by loss": top_fraction(0.5),
-        "softmax of loss": softmax(1.0),
-        "loss-proportional, quarter uniform": chain(proportional(1.0), mix(0.25)),
-        "keep the hard half": hard_pruning(0.5),
-        "keep the easy half": hard_pruning(0.5, keep="easy"),
-    }
-    if isinstance(problem, ModalProblem):
-        rules["frontier, one e-fold"] = frontier(1.0)
-    else:
-        rules["leverage"] = leverage_sampling()
-    if cap is not None:
-        rules = {name: chain(*_rules_of(rule), clip(*cap)) for name, rule in rules.items()}
-    return {"uniform": uniform(), **rules}
+def _is_own(problem: AbstractProblem, dynamics: AbstractDynamics) -> bool:
+    try:
+        return type(dynamics) is type(problem.default_dynamics())
+    except TypeError:  # no default: what the problem says, it says of the dynamics that it is given
+        return True
+
+
+def evaluate(objective: AbstractObjective, times: ArrayLike, bound: Bound) -> float | None:
+    """The objective of a curve that is a bound; None for an objective that needs the weights of a run."""
+    plain = objective.plain
+    if plain.needs_weights:
+        return None
+    zero = jnp.zeros((), jnp.int32)
+    loss = jnp.asarray(bound.loss)
+    return float(plain(Trajectory(jnp.asarray(times, loss.dtype), loss, None, zero, zero - 1)))
 
 
 def cap_of(schedule: AbstractStage, *, fixed: bool = False) -> tuple[float, float] | None:
@@ -138,23 +103,6 @@ def cap_of(schedule: AbstractStage, *, fixed: bool = False) -> tuple[float, floa
         schedule: any schedule.
         fixed: only those that a search leaves alone; the bounds of a `clip` are hyperparameters, and it moves them.
     """
-    caps = [
-        stage.cap for stage in stages_of(schedule) if isinstance(stage, TableSchedule | PolicySchedule) and stage.cap
-    ]
-    if not fixed:
-        caps += [(float(stage.low), float(stage.high)) for stage in stages_of(schedule) if isinstance(stage, clip)]
+    bounds = [stage.weight_bounds(fixed=fixed) for stage in stages_of(schedule)]
+    caps = [cap for cap in bounds if cap is not None]
     return (max(low for low, _ in caps), min(high for _, high in caps)) if caps else None
-
-
-def _rules_of(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
-    """A schedule without its constraints."""
-    return tuple(stage for stage in stages_of(schedule) if stage.kind != "constrain")
-
-
-def plain_objective(objective: AbstractObjective) -> AbstractObjective:
-    return objective.objective if isinstance(objective, Penalised) else objective
-
-
-def _evaluate(objective: AbstractObjective, times: np.ndarray, loss: jax.Array) -> float:
-    zero = jnp.zeros((), jnp.int32)
-    return float(plain_objective(objective)(Trajectory(jnp.asarray(times, loss.dtype), loss, None, zero, zero - 1)))

@@ -15,9 +15,11 @@ from .._types import Array, Float, as_inexact
 
 
 class AbstractObjective(eqx.Module):
-    """A number to be made small.
+    """A number to be made small, which does not fall where a loss of the run rises.
 
-    Class attributes to override:
+    Times are those of the refresh grid; for dynamics with steps they are numbers of steps.
+
+    Required: `__call__`. Class attributes that may be overridden:
         needs_weights: whether the value depends on `save_costs` records, not on the loss curve alone.
         measures: what it is the logarithm of, "loss" or "time".
     """
@@ -25,9 +27,14 @@ class AbstractObjective(eqx.Module):
     needs_weights: ClassVar[bool] = False
     measures: ClassVar[str] = "loss"
 
-    @abc.abstractmethod
     def check(self, times: np.ndarray, floor: float) -> None:
         """Raise before a long search if it cannot be evaluated on `times`, or never met above the reachable `floor`."""
+        return None
+
+    @property
+    def plain(self) -> "AbstractObjective":
+        """The objective without penalties, by which schedules are compared with each other and with a bound."""
+        return self
 
     @abc.abstractmethod
     def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
@@ -36,9 +43,6 @@ class AbstractObjective(eqx.Module):
 
 class TerminalLogLoss(AbstractObjective):
     """Log loss at the end of the run: one horizon."""
-
-    def check(self, times, floor):
-        return None
 
     def __call__(self, trajectory):
         return jnp.log(trajectory.loss[-1])
@@ -66,7 +70,7 @@ class AnytimeLogLoss(AbstractObjective):
             raise ValueError(f"window={self.window} holds fewer than two refreshes: widen it, or use a denser grid.")
 
     def __call__(self, trajectory):
-        weight = log_time_weights(trajectory.times, self.window)
+        weight = log_time_weights(clock_of(trajectory), self.window)
         # a loss that has underflowed outside the window must not spoil what is inside it
         counted = jnp.where(weight > 0, trajectory.loss, 1)
         return jnp.sum(weight * jnp.log(counted))
@@ -98,7 +102,7 @@ class SoftTimeToTarget(AbstractObjective):
             )
 
     def __call__(self, trajectory):
-        log_time = jnp.log(trajectory.times[1:])
+        log_time = jnp.log(clock_of(trajectory)[1:])
         above = jax.nn.sigmoid((jnp.log(trajectory.loss[1:]) - jnp.log(self.target)) / self.softness)
         return log_time[0] + jnp.sum((above[1:] + above[:-1]) / 2 * jnp.diff(log_time))
 
@@ -125,6 +129,10 @@ class Penalised(AbstractObjective):
     def measures(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.objective.measures
 
+    @property
+    def plain(self):
+        return self.objective.plain
+
     def check(self, times, floor):
         for name in ("divergence", "smoothness", "sample_size", "scoring"):
             if getattr(self, name) < 0:
@@ -147,6 +155,11 @@ class Penalised(AbstractObjective):
 def save_costs(observation: Observation, weights: Float[Array, "weights"]) -> Any:
     """What `Penalised` needs of a run: weights, shape (times, weights), and the measure they have mean one under."""
     return {"weights": weights, "mass": observation.mass}
+
+
+def clock_of(trajectory: Trajectory) -> Float[Array, "times"]:
+    """The grid of a run as it was given: times, or steps, which do not move where learning rates are learned."""
+    return trajectory.times if trajectory.steps is None else trajectory.steps.astype(trajectory.times.dtype)
 
 
 def log_time_weights(times: Float[Array, "times"], window: tuple[float, float] | None) -> Float[Array, "times"]:

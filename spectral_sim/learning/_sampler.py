@@ -10,17 +10,27 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_choice, check_finite, check_ndim
+from .._schema import Malformed, array, choice, explained, items, number, read_json, record
 from .._simulate import simulate
 from .._trajectory import Trajectory
 from .._types import Array, ArrayLike, Float
-from ..problems import AbstractProblem, OperatorProblem
+from ..problems import AbstractProblem
 from ..schedules import AbstractStage
+from ._files import SavedFileError, read_arrays, scalar
 
 __all__ = ["SamplerWeights", "load_sampler_weights", "per_example", "sampler_of", "sampler_weights"]
 
 _VERSION = 1
 _KEY = "spectral_sim.sampler_weights"
 _SUFFIXES = (".npz", ".parquet")
+_FIX = "Write it anew with save()."
+_ARRAYS = record(
+    version=scalar(choice(_VERSION)),
+    times=array("f", shape=(None,), finite=True),
+    weights=array("f", shape=(None, None), finite=True),
+    mass=array("f", shape=(None,), finite=True),
+    last=scalar(number()),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +73,11 @@ class SamplerWeights:
         return SamplerWeights(asked, self.weights[row], self.mass, self.last)
 
     def probabilities(self) -> Float[np.ndarray, "times examples"]:
-        """Probability of drawing each example: base mass times weight, summing to one at each time."""
-        drawn = self.mass * self.weights
+        """Probability of drawing each example: base mass times weight, float64, summing to one at each time.
+
+        NumPy's `Generator.choice(p=...)` takes a row as it is.
+        """
+        drawn = np.asarray(self.mass, np.float64) * np.asarray(self.weights, np.float64)
         return drawn / drawn.sum(axis=1, keepdims=True)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -92,7 +105,7 @@ class SamplerWeights:
             columns |= {f"weight_{n}": row for n, row in enumerate(self.weights)}
             about = {"version": _VERSION, "times": self.times.tolist(), "last": self.last}
             table = pyarrow.table(columns).replace_schema_metadata({_KEY: json.dumps(about)})
-            parquet.write_table(table, aside)
+            parquet.write_table(table, aside, write_page_checksum=True)
         os.replace(aside, target)
 
 
@@ -115,10 +128,9 @@ def sampler_weights(
 
 def sampler_of(problem: AbstractProblem, run: Trajectory, times: ArrayLike) -> SamplerWeights:
     """The same from a run that has kept `per_example`."""
-    mass = problem.example_mass if isinstance(problem, OperatorProblem) else problem.mass
     grid = np.asarray(times, np.float64)
     # the last time begins no interval
-    return SamplerWeights(grid[:-1], np.asarray(run.saved)[:-1], np.asarray(mass), float(grid[-1]))
+    return SamplerWeights(grid[:-1], np.asarray(run.saved)[:-1], np.asarray(problem.example_mass), float(grid[-1]))
 
 
 def load_sampler_weights(path: str | os.PathLike[str]) -> SamplerWeights:
@@ -129,47 +141,55 @@ def load_sampler_weights(path: str | os.PathLike[str]) -> SamplerWeights:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another suffix, another version, or a file that holds something else.
+        ValueError: another suffix.
+        SavedFileError: another version, a damaged file, or one that holds something else.
         ImportError: no pyarrow, for .parquet.
     """
     source = Path(path)
     check_choice("suffix of path", source.suffix, _SUFFIXES)
     if not source.is_file():
         raise FileNotFoundError(f"path={str(source)!r} is not a file: check the name.")
-    try:
-        about, loaded = _read_npz(source) if source.suffix == ".npz" else _read_parquet(source)
-    except ImportError:
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"path={str(source)!r} holds no sampler weights ({type(error).__name__}: {error}): write it with save()."
-        ) from error
-    if about != _VERSION:
-        raise ValueError(
-            f"path={str(source)!r} has version {about}, this library reads version {_VERSION}: write it anew."
+    found = read_arrays(source, _ARRAYS, _FIX) if source.suffix == ".npz" else _read_parquet(source)
+    shape = len(found["times"]), len(found["mass"])
+    if found["weights"].shape != shape or not _is_consistent(**found):
+        raise SavedFileError(
+            f"{str(source)!r}: weights of shape {found['weights'].shape} do not fit times and mass of {shape}, or are "
+            f"no weights of mean one at increasing times. {_FIX}"
         )
-    return loaded
+    return SamplerWeights(found["times"], found["weights"], found["mass"], found["last"])
 
 
-def _read_npz(path: Path) -> tuple[int, SamplerWeights]:
-    with np.load(path, allow_pickle=False) as file:
-        found = SamplerWeights(file["times"], file["weights"], file["mass"], float(file["last"]))
-        return int(file["version"]), found
+def _is_consistent(times: np.ndarray, weights: np.ndarray, mass: np.ndarray, last: float, version: int) -> bool:
+    """Whether arrays of the right shapes can be sampler weights."""
+    rounding = 1e-3 if weights.dtype == np.float32 else 1e-6
+    increasing = bool((np.diff(np.append(times, last)) > 0).all())
+    good = bool((weights >= 0).all() and (mass >= 0).all())
+    return increasing and good and bool(np.allclose(weights @ mass, 1, atol=rounding))
 
 
-def _read_parquet(path: Path) -> tuple[int, SamplerWeights]:
+def _read_parquet(path: Path) -> dict[str, Any]:
     _, parquet = _pyarrow()
-    table = parquet.read_table(path)
-    about = json.loads(table.schema.metadata[_KEY.encode()])
-    weights = np.stack([table[f"weight_{n}"].to_numpy() for n in range(len(about["times"]))])
-    times = np.asarray(about["times"], np.float64)
-    return about["version"], SamplerWeights(times, weights, table["mass"].to_numpy(), float(about["last"]))
+
+    def read() -> dict[str, Any]:
+        try:
+            table = parquet.read_table(path, page_checksum_verification=True)
+            about = (table.schema.metadata or {})[_KEY.encode()]
+            columns = {name: table[name].to_numpy() for name in table.column_names}
+        except Exception as error:  # pyarrow has many ways to say that a file is damaged
+            raise Malformed("", f"cannot be read as a table ({str(error) or type(error).__name__})") from error
+        told = read_json(about, record(version=choice(_VERSION), times=items(number(), least=1), last=number()))
+        rows = {f"weight_{n}": array("f", shape=(None,), finite=True) for n in range(len(told["times"]))}
+        given = {"mass": array("f", shape=(None,), finite=True), "example": array("i", shape=(None,)), **rows}
+        held = record(**given)(columns, "")
+        weights = np.stack([held[name] for name in rows])
+        return {**told, "times": np.asarray(told["times"], np.float64), "weights": weights, "mass": held["mass"]}
+
+    return explained(repr(str(path)), _FIX, SavedFileError, read)
 
 
 def per_example(observation: Any, weights: Array) -> Array:
     """A `save` function: weights, those on groups given to their examples."""
-    problem = observation.problem
-    return problem.per_example(weights) if isinstance(problem, OperatorProblem) else jnp.asarray(weights)
+    return jnp.asarray(observation.problem.per_example(weights))
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +15,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._registry import registered, registered_name
+from .._schema import (
+    Malformed,
+    Schema,
+    array,
+    choice,
+    either,
+    explained,
+    items,
+    mapping,
+    nothing,
+    number,
+    plain,
+    record,
+    text,
+)
 from .._types import PerRefresh
-from ..schedules import STAGES, AbstractStage, PolicySchedule, TableSchedule, chain, stage_name, stages_of
+from ..dynamics import AbstractDynamics
+from ..schedules import AbstractStage, chain, stages_of
+from ._files import SavedFileError, read_arrays, read_facts, used, write_arrays
 
-__all__ = ["Folder", "load_schedule", "save_schedule"]
+__all__ = ["SavedSchedule", "load_schedule", "real", "save_schedule"]
 
-VERSION = 1
+_VERSION = 2
 _LIBRARY = "spectral_sim"
-_CLASSES: dict[str, type[AbstractStage]] = {
-    **STAGES,
-    "policy_schedule": PolicySchedule,
-    "table_schedule": TableSchedule,
-}
 
 
 def save_schedule(schedule: AbstractStage, path: str | os.PathLike[str]) -> None:
     """Write a schedule to `path` (JSON: its stages and options) and its arrays to the `.npz` file beside it.
 
     Arguments:
-        schedule: a shipped stage, table or policy, or a chain of them.
+        schedule: a shipped stage, table or policy, a stage of your own that is registered, or a chain of them.
         path: file ending in .json.
 
     Raises:
-        ValueError: another suffix, or a stage that is not shipped.
+        ValueError: another suffix, a stage that is not registered, or one with a field that is no array, number or
+            text.
     """
-    Folder(path, "schedule").write({}, schedule, {})
+    SavedSchedule(path, "schedule").write({}, schedule, {})
 
 
 def load_schedule(path: str | os.PathLike[str]) -> AbstractStage:
@@ -49,93 +64,166 @@ def load_schedule(path: str | os.PathLike[str]) -> AbstractStage:
 
     Raises:
         FileNotFoundError: either file is missing.
-        ValueError: files of another version, or files that do not belong together.
+        SavedFileError: files of another version, damaged files, files that do not belong together, or a stage that is
+            not registered.
     """
-    return Folder(path, None).read()[1]
+    return SavedSchedule(path, None).read()[1]
 
 
-class Folder:
-    """A JSON file of version `VERSION` and the arrays beside it.
+def real(value: Any, field: str) -> float:
+    """A number, also an infinite one or NaN, for which JSON has no sign: they stand there as words."""
+    if isinstance(value, str) and value in ("inf", "-inf", "nan"):
+        return float(value)
+    return float(number(low=-(2**1000), high=2**1000)(value, field))
+
+
+class SavedSchedule:
+    """A JSON file with a schedule and other facts, and an .npz file of the same name with its arrays.
+
+    A hash over the facts and the arrays says that both files are those that were written together.
 
     Arguments:
         path: the .json file.
         kind: what it holds, "schedule" or "learned"; None for either.
+        facts: schema of each fact beside the schedule.
     """
 
-    def __init__(self, path: str | os.PathLike[str], kind: str | None):
+    fix = "Save it anew, or copy both files again."
+
+    def __init__(self, path: str | os.PathLike[str], kind: str | None, facts: dict[str, Schema] | None = None):
         self._json = Path(path)
         self._npz = self._json.with_suffix(".npz")
-        self._kind = kind
+        self._kind, self._facts = kind, facts
         if self._json.suffix != ".json":
             raise ValueError(f"path={str(path)!r} does not end in .json: the arrays go to the .npz file beside it.")
 
-    def write(self, facts: dict[str, Any], schedule: AbstractStage, arrays: dict[str, np.ndarray]) -> None:
-        """Write both files, each replaced at once, the JSON file last: it names the hash of the arrays."""
+    def write(
+        self,
+        facts: dict[str, Any],
+        schedule: AbstractStage,
+        arrays: dict[str, np.ndarray],
+        dynamics: AbstractDynamics | None = None,
+    ) -> None:
+        """Write both files, each replaced at once, the JSON file last."""
         leaves: dict[str, np.ndarray] = dict(arrays)
-        stages = [_describe(stage, f"stage{n}", leaves) for n, stage in enumerate(stages_of(schedule))]
-        digest = _digest(leaves)
-        aside = self._npz.with_name(f".{self._npz.name}.part.npz")
-        np.savez_compressed(aside, **leaves)  # pyright: ignore[reportArgumentType]
-        text = json.dumps(
-            {
-                "format": f"{_LIBRARY}.{self._kind}",
-                "version": VERSION,
-                "arrays": self._npz.name,
-                "digest": digest,
-                **_plain(facts),
-                "stages": stages,
-            },
-            indent=2,
-        )
+        stages = [_describe(stage, "stage", f"stage{n}", leaves) for n, stage in enumerate(stages_of(schedule))]
+        told = {
+            "format": f"{_LIBRARY}.{self._kind}",
+            "version": _VERSION,
+            "arrays": self._npz.name,
+            **_plain(facts),
+            "stages": stages,
+            "dynamics": None if dynamics is None else _describe(dynamics, "dynamics", "dynamics", leaves),
+        }
+        write_arrays(self._npz, leaves, compressed=True)
         part = self._json.with_name(f".{self._json.name}.part")
-        part.write_text(text + "\n", encoding="utf-8")
-        os.replace(aside, self._npz)
+        part.write_text(json.dumps({**told, "digest": _digest(told, leaves)}, indent=2) + "\n", encoding="utf-8")
         os.replace(part, self._json)
 
-    def read(self) -> tuple[dict[str, Any], AbstractStage, dict[str, np.ndarray]]:
-        """The facts, the schedule and the other arrays."""
-        where = f"path={str(self._json)!r}"
+    def read(self) -> tuple[dict[str, Any], AbstractStage, dict[str, np.ndarray], AbstractDynamics | None]:
+        """The facts, the schedule, all arrays and the dynamics."""
         for file in (self._json, self._npz):
             if not file.is_file():
-                raise FileNotFoundError(f"{where}: {file.name} is missing: a .json file and its .npz go together.")
-        try:
-            facts = json.loads(self._json.read_text(encoding="utf-8"))
-            kind, version = facts["format"], facts["version"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{where} is no file of this library ({error}): write it with save().") from error
-        wanted = [f"{_LIBRARY}.{self._kind}"] if self._kind else [f"{_LIBRARY}.schedule", f"{_LIBRARY}.learned"]
-        if kind not in wanted:
-            raise ValueError(f"{where} holds {kind!r}, not {' or '.join(wanted)}: name another file.")
-        if version != VERSION:
-            raise ValueError(
-                f"{where} has version {version}, this library reads version {VERSION}: learn it anew, or use the "
-                "version of the library that wrote it."
+                raise FileNotFoundError(
+                    f"path={str(self._json)!r}: {file.name} is missing: a .json file and its .npz go together."
+                )
+        told = read_facts(self._json, plain(), self.fix)
+        kinds = [f"{_LIBRARY}.{kind}" for kind in ([self._kind] if self._kind else ["schedule", "learned"])]
+        head = {"format": choice(*kinds), "version": _version}
+        known = {**head, "arrays": text(), "digest": text(), "stages": items(_part("stage"), least=1)}
+        schema = record({"dynamics": either(nothing(), _part("dynamics"))}, **known, **(self._facts or {}))
+        if self._facts is None:  # whatever else stands beside the schedule is not looked at
+            schema = record({"dynamics": either(nothing(), _part("dynamics"))}, plain(), **known)
+        self.checked(lambda: record(None, plain(), **head)(told, ""))
+        facts = self.checked(lambda: schema(told, ""))
+        leaves = read_arrays(self._npz, mapping(array("biuf")), self.fix)
+        if _digest({name: value for name, value in told.items() if name != "digest"}, leaves) != facts["digest"]:
+            raise SavedFileError(
+                f"{str(self._json)!r}: digest does not fit: this file or {self._npz.name} holds other values than were "
+                f"saved together. {self.fix}"
             )
-        with np.load(self._npz, allow_pickle=False) as file:
-            leaves = {name: file[name] for name in file.files}
-        if _digest(leaves) != facts["digest"]:
-            raise ValueError(f"{where}: {self._npz.name} holds other arrays than were saved with it: copy both files.")
-        if not jax.config.jax_enable_x64 and any(x.dtype == np.float64 for x in leaves.values()):  # pyright: ignore[reportAttributeAccessIssue]
-            warnings.warn(f"{where} holds float64 arrays, rounded to float32: enable jax_enable_x64.", stacklevel=3)
-        stages = [_rebuild(stage, f"stage{n}", leaves, where) for n, stage in enumerate(facts["stages"])]
-        return facts, chain(*stages), leaves
+        stages = [self._rebuild(spec, "stage", f"stage{n}", leaves) for n, spec in enumerate(facts["stages"])]
+        schedule = used(self._json, "stages", self.fix, lambda: chain(*stages))
+        told_dynamics = facts.get("dynamics")
+        dynamics = None if told_dynamics is None else self._rebuild(told_dynamics, "dynamics", "dynamics", leaves)
+        self._warn_of_rounding(leaves)
+        return facts, schedule, leaves, dynamics
+
+    def checked(self, check: Callable[[], Any]) -> Any:
+        """What `check()` returns; what it finds malformed is an error of this file."""
+        return explained(repr(str(self._json)), self.fix, SavedFileError, check)
+
+    def _rebuild(self, spec: dict[str, Any], kind: str, path: str, leaves: dict[str, np.ndarray]) -> Any:
+        try:
+            cls = registered(kind, spec[kind])
+        except LookupError as error:
+            module = spec.get("module")
+            where = f"import {module}, which defined it, first" if module else str(error)
+            raise SavedFileError(
+                f"{str(self._json)!r}: {path}.{kind} is {spec[kind]!r}, which is not registered: {where}."
+            ) from error
+
+        def make() -> Any:
+            options = {name: value for name, value in spec.items() if name not in (kind, "module")}
+            if hasattr(cls, "from_saved"):
+                own = [name for name in leaves if name.startswith(f"{path}.")]
+                return cls.from_saved(options, {name.removeprefix(f"{path}."): leaves[name] for name in own})
+            return cls(**{name: self._field(value, leaves, f"{path}.{name}") for name, value in options.items()})
+
+        return used(self._json, f"{path} ({spec[kind]})", self.fix, make)
+
+    def _field(self, value: Any, leaves: dict[str, np.ndarray], path: str) -> Any:
+        if isinstance(value, dict) and "per_refresh" in value:
+            rows = leaves.get(f"{path}.rows")
+            return PerRefresh(jnp.asarray(leaves[f"{path}.values"]), None if rows is None else jnp.asarray(rows))
+        if isinstance(value, dict) and "array" in value:
+            return jnp.asarray(leaves[path])
+        for kind in ("stage", "dynamics"):
+            if isinstance(value, dict) and isinstance(value.get(kind), str):
+                return self._rebuild(value, kind, path, leaves)
+        return tuple(value) if isinstance(value, list) else value
+
+    def _warn_of_rounding(self, leaves: dict[str, np.ndarray]) -> None:
+        """Warn where arrays of a schedule or dynamics are rounded; others stay as they are, in NumPy."""
+        parts = [leaf for name, leaf in leaves.items() if name.startswith(("stage", "dynamics"))]
+        if not jax.config.jax_enable_x64 and any(leaf.dtype == np.float64 for leaf in parts):  # pyright: ignore[reportAttributeAccessIssue]
+            warnings.warn(
+                f"{str(self._json)!r} holds float64 arrays, rounded to float32: enable jax_enable_x64.", stacklevel=4
+            )
 
 
-def _describe(stage: AbstractStage, path: str, leaves: dict[str, np.ndarray]) -> dict[str, Any]:
-    """A stage as plain values; its arrays are put into `leaves` under the path of their field."""
-    name = stage_name(stage)
-    if _CLASSES.get(name) is not type(stage):
+def _version(value: Any, field: str) -> int:
+    if type(value) is not int or value != _VERSION:
+        raise Malformed(field, f"is {str(value)[:20]}, this library reads {_VERSION}: use the version that wrote it")
+    return value
+
+
+def _part(kind: str) -> Schema:
+    return record({"module": text()}, plain(), **{kind: text()})
+
+
+def _describe(part: Any, kind: str, path: str, leaves: dict[str, np.ndarray]) -> dict[str, Any]:
+    """A stage or dynamics as plain values; its arrays are put into `leaves` under the path of their field.
+
+    A class whose fields are not plain says by `saved()` what is to be kept, options and arrays, and is made from them
+    by its class method `from_saved(options, arrays)`.
+    """
+    cls = type(part)
+    name = registered_name(cls)
+    if name is None:
         raise ValueError(
-            f"{type(stage).__name__} is no shipped stage and cannot be saved: save its parameters yourself."
+            f"{cls.__name__} is not registered, so that a file could not name it: decorate the class with "
+            "@spectral_sim.register, then save it again."
         )
-    if isinstance(stage, PolicySchedule):
-        network = stage.network
-        for n, leaf in enumerate(jax.tree.leaves(eqx.filter(network, eqx.is_array))):
-            leaves[f"{path}.network.{n}"] = np.asarray(leaf)
-        cap = None if stage.cap is None else list(stage.cap)
-        return {"stage": name, "network": {"width": network.width_size, "depth": network.depth}, "cap": cap}
-    fields = {field.name: getattr(stage, field.name) for field in dataclasses.fields(stage)}
-    return {"stage": name, **{key: _field(value, f"{path}.{key}", leaves) for key, value in fields.items()}}
+    told: dict[str, Any] = {kind: name}
+    if cls.__module__.split(".")[0] != _LIBRARY:
+        told["module"] = cls.__module__
+    if hasattr(part, "saved"):
+        options, arrays = part.saved()
+        leaves.update({f"{path}.{key}": np.asarray(leaf) for key, leaf in arrays.items()})
+        return {**told, **options}
+    fields = {field.name: getattr(part, field.name) for field in dataclasses.fields(part) if field.init}
+    return {**told, **{key: _field(value, f"{path}.{key}", leaves) for key, value in fields.items()}}
 
 
 def _field(value: Any, path: str, leaves: dict[str, np.ndarray]) -> Any:
@@ -147,45 +235,14 @@ def _field(value: Any, path: str, leaves: dict[str, np.ndarray]) -> Any:
     if eqx.is_array(value) or isinstance(value, np.ndarray):
         leaves[path] = np.asarray(value)
         return {"array": path}
+    for kind, base in (("stage", AbstractStage), ("dynamics", AbstractDynamics)):
+        if isinstance(value, base):
+            return _describe(value, kind, path, leaves)
     if isinstance(value, tuple) and all(isinstance(x, int | float) for x in value):
         return list(value)
     if value is None or isinstance(value, str | int | float):
         return value
     raise ValueError(f"{path} is a {type(value).__name__}, which cannot be saved: save its parameters yourself.")
-
-
-def _rebuild(spec: dict[str, Any], path: str, leaves: dict[str, np.ndarray], where: str) -> AbstractStage:
-    name = spec["stage"]
-    if name not in _CLASSES:
-        raise ValueError(f"{where} has the stage {name!r}, which this version of the library does not know.")
-    try:
-        if name == "policy_schedule":
-            return _rebuild_policy(spec, path, leaves)
-        options = {key: _rebuild_field(value, leaves) for key, value in spec.items() if key != "stage"}
-        return _CLASSES[name](**options)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{where}: {path} ({name}) cannot be rebuilt ({error}): learn it anew.") from error
-
-
-def _rebuild_policy(spec: dict[str, Any], path: str, leaves: dict[str, np.ndarray]) -> PolicySchedule:
-    cap = None if spec["cap"] is None else (spec["cap"][0], spec["cap"][1])
-    template = PolicySchedule.create(jax.random.key(0), cap=cap, **spec["network"])
-    arrays, rest = eqx.partition(template, eqx.is_array)
-    old, structure = jax.tree.flatten(arrays)
-    new = [jnp.asarray(leaves[f"{path}.network.{n}"]) for n in range(len(old))]
-    if [x.shape for x in new] != [x.shape for x in old]:
-        raise TypeError("its network has other inputs than the policies of this version")
-    return eqx.combine(jax.tree.unflatten(structure, new), rest)
-
-
-def _rebuild_field(value: Any, leaves: dict[str, np.ndarray]) -> Any:
-    if isinstance(value, dict) and "per_refresh" in value:
-        path = value["per_refresh"]
-        rows = leaves.get(f"{path}.rows")
-        return PerRefresh(jnp.asarray(leaves[f"{path}.values"]), None if rows is None else jnp.asarray(rows))
-    if isinstance(value, dict):
-        return jnp.asarray(leaves[value["array"]])
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:
@@ -197,9 +254,9 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _digest(leaves: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _digest(told: dict[str, Any], leaves: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     for name in sorted(leaves):
-        array = np.ascontiguousarray(leaves[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()[:16]
+        leaf = np.asarray(leaves[name])
+        digest.update(f"{name} {leaf.dtype.str} {leaf.shape}".encode() + leaf.tobytes())
+    return digest.hexdigest()[:32]

@@ -7,15 +7,18 @@ from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat, repeat_while
-from ._scores import log_or_minus_inf, mean_one, relative_log, score_of
+from ._rows import row_product, sum_rows
+from ._scores import log_or_minus_inf, mean_one, relative_log, score_of, unit_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
-from ._selection import mass_rank, top_mass
+from ._selection import Rank, lowest_mass, mass_rank, top_mass
+from ._sums import group_sums, total
 from ._water_filling import capped_water_level, water_level
 from ._weighted_phi import ROUTES, chebyshev_terms, weighted_phi1
 
 __all__ = [
     "INTERVAL",
     "ROUTES",
+    "Rank",
     "SCALAR",
     "SHORTEST_POWER",
     "ShellRule",
@@ -24,9 +27,11 @@ __all__ = [
     "batch_size",
     "capped_water_level",
     "chebyshev_terms",
+    "group_sums",
     "integral_decay",
     "limited_slope",
     "log_or_minus_inf",
+    "lowest_mass",
     "mass_rank",
     "mean_one",
     "phi1",
@@ -36,11 +41,15 @@ __all__ = [
     "relative_log",
     "repeat",
     "repeat_while",
+    "row_product",
     "score_of",
     "segment_length",
     "segmented_scan",
     "shell_rule",
+    "sum_rows",
     "top_mass",
+    "total",
+    "unit_of",
     "water_level",
     "weighted_phi1",
     "without_derivative",

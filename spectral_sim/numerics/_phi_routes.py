@@ -11,7 +11,7 @@ from .._types import Array, Float
 from ._chebyshev import Expansion, Terms, apply, expansion, tangent, transposed
 from ._phi import phi1_eigh
 from ._repeat import batch_max
-from ._rows import map_rows, sum_rows
+from ._rows import map_rows, row_product, sum_rows
 
 __all__ = ["ADVANCE", "CHANGE", "PULL", "gram", "trace_bound"]
 
@@ -26,7 +26,7 @@ def gram(features: Float[Array, "examples features"], scale: Float[Array, "examp
 
 def _between(left: Array, scale: Array, right: Array) -> Array:
     """left^T diag(s) right; in a batch members come first, as every later product reads it."""
-    return sum_rows(lambda left, scale, right: (scale[:, None] * left).T @ right, left, scale, right)
+    return sum_rows(lambda left, scale, right: row_product(scale[:, None] * left, right), left, scale, right)
 
 
 def trace_bound(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Float[Array, ""]:

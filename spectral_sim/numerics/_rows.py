@@ -7,13 +7,30 @@ import jax.numpy as jnp
 
 from .._types import Array
 
-__all__ = ["map_rows", "sum_rows"]
+__all__ = ["map_rows", "row_product", "sum_rows"]
 
 _BLOCK_BYTES = 2**24  # of the first array; a batch holds one such block for each member
+_NARROW = 16  # columns; wider products add in blocks of their own
+_PIECE = 256  # rows that are added one after the other
+
+
+def row_product(left: Array, right: Array) -> Array:
+    """left^T right, whose rounding does not grow with the number of rows; a function for `sum_rows`.
+
+    A product of narrow matrices adds row after row: over a million rows float32 is off by a percent.
+    """
+    rows, columns = left.shape[0], right.shape[1]
+    pieces = rows // _PIECE
+    if min(left.shape[1], columns) >= _NARROW or pieces < 2 or left.dtype.itemsize > 4:
+        return jnp.einsum("ik,ic->kc", left, right)  # not left.T @ ..., which reverse mode would keep as a copy
+    cut = lambda x: x[: pieces * _PIECE].reshape(pieces, _PIECE, -1)
+    product = jnp.sum(jnp.einsum("pik,pic->pkc", cut(left), cut(right)), axis=0)
+    rest = slice(pieces * _PIECE, rows)
+    return product if rest.start == rows else product + jnp.einsum("ik,ic->kc", left[rest], right[rest])
 
 
 def sum_rows(function: Callable[..., Array], *tall: Array) -> Array:
-    """`function(*tall)`, a sum over rows."""
+    """`function(*tall)`, a sum over rows; what rounding loses from one block to the next is carried along."""
     blocks = _Blocks(tall)
     if blocks.count == 0:
         return function(*tall)
@@ -21,7 +38,14 @@ def sum_rows(function: Callable[..., Array], *tall: Array) -> Array:
     rest = blocks.rest()
     shape = jax.eval_shape(part, 0)
     total = jnp.zeros(shape.shape, shape.dtype) if rest is None else function(*rest)
-    return jax.lax.scan(lambda total, index: (total + part(index), None), total, jnp.arange(blocks.count))[0]
+
+    def add(carry, index):
+        total, lost = carry
+        wanted = part(index) - lost
+        reached = total + wanted
+        return (reached, (reached - total) - wanted), None
+
+    return jax.lax.scan(add, (total, jnp.zeros_like(total)), jnp.arange(blocks.count))[0][0]
 
 
 def map_rows(function: Callable[..., Array], *tall: Array) -> Array:

@@ -1,11 +1,13 @@
 """Small operations on non-negative scores that must not overflow, underflow or lose their gradient."""
 
+import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
 from ._guard import without_derivative
+from ._sums import total
 
-__all__ = ["log_or_minus_inf", "mean_one", "relative_log", "score_of"]
+__all__ = ["log_or_minus_inf", "mean_one", "relative_log", "score_of", "unit_of"]
 
 
 def log_or_minus_inf(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
@@ -20,9 +22,27 @@ def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
     return jnp.where(top == 0, 0.0, log_or_minus_inf(score / jnp.where(top == 0, 1, top)))
 
 
+def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
+    """A unit in which products of a score with a mass neither overflow nor underflow; a constant to derivatives.
+
+    A power of two, so that nothing is rounded by it, near the largest entry: at least half of it and at most the sum of
+    all, as far as that does not overflow. Minus infinity where an entry is negative, NaN where one is, 0 where all are.
+    """
+    limits = jnp.finfo(score.dtype)
+    seen = jnp.where(score < 0, -jnp.inf, jnp.minimum(score, limits.max / (4 * score.shape[0])))
+    size = total(jnp.ones_like(score), seen)
+    exponent = (1 << (limits.bits - 1)) - (1 << limits.nmant)  # the bits of a number without sign and mantissa
+    integer = jnp.dtype(f"int{limits.bits}")
+    power = jax.lax.bitcast_convert_type(size, integer) & jnp.asarray(exponent, integer)
+    power = jax.lax.bitcast_convert_type(power, score.dtype)
+    return without_derivative(jnp.where(jnp.isfinite(size), power, size))
+
+
 def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Float[Array, "weights"]:
     """Scale a non-negative score to mean one under `mass`; a score that is zero everywhere means uniform."""
-    mean = jnp.sum(mass * score)
+    unit = unit_of(jnp.where(mass > 0, score, 0))
+    score = score / jnp.where(unit == 0, 1, unit)
+    mean = total(mass, score)
     nothing = mean == 0
     return jnp.where(nothing, 1.0, score / jnp.where(nothing, 1, mean))
 

@@ -1,39 +1,80 @@
-"""Selecting a fraction of the mass by score."""
+"""Selecting a fraction of the mass by score; equal scores share what is left for them, in whatever order they come."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
+from ._sums import total
 
-__all__ = ["mass_rank", "top_mass"]
+__all__ = ["Rank", "lowest_mass", "mass_rank", "top_mass"]
 
 
-def mass_rank(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """Mass of the entries up to and including each one, in ascending order of score (ties by position)."""
-    order = jnp.argsort(score, stable=True)
-    return jnp.zeros_like(mass).at[order].set(jnp.cumsum(mass[order]))
+class Rank(NamedTuple):
+    """Where each entry stands in ascending order of score, in units of mass.
+
+    Arguments:
+        below: mass of the entries of lower score.
+        tied: mass of the entries of the same score, its own included.
+    """
+
+    below: Float[Array, "weights"]
+    tied: Float[Array, "weights"]
+
+
+def mass_rank(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Rank:
+    """The rank of each entry by score."""
+    order = jnp.argsort(score)
+    score, mass = score[order], mass[order]
+    upto = jnp.cumsum(mass)
+    before = jnp.concatenate([jnp.zeros_like(upto[:1]), upto[:-1]])
+    changes, end = score[1:] != score[:-1], jnp.ones(1, bool)
+    below = jax.lax.cummax(jnp.where(jnp.concatenate([end, changes]), before, 0))
+    last = jax.lax.cummin(jnp.where(jnp.concatenate([changes, end]), upto, jnp.inf), reverse=True)
+    back = lambda values: jnp.zeros_like(mass).at[order].set(values)
+    return Rank(back(below), back(last - below))
+
+
+def lowest_mass(rank: Rank, fraction: Float[Array, ""]) -> Float[Array, "weights"]:
+    """1 on the entries of lowest rank, the part of one on those at the border that makes their mass `fraction`.
+
+    Differentiable in the fraction, through those at the border.
+    """
+    # a rank is a running sum of masses: where the border falls between two entries, rounding moves it to neither
+    slack = 8 * jnp.finfo(rank.below.dtype).eps * rank.below.size**0.5 * fraction
+    left = fraction - rank.below
+    share = jnp.where(left >= rank.tied - slack, 1, left / jnp.where(rank.tied > 0, rank.tied, 1))
+    return jnp.where(left > slack, share, 0).astype(rank.below.dtype)
 
 
 def top_mass(
     score: Float[Array, "weights"], mass: Float[Array, "weights"], fraction: Float[Array, ""]
 ) -> Float[Array, "weights"]:
-    """1 on the entries of highest score that hold at least `fraction` of the mass, 0 elsewhere.
+    """1 on the entries of highest score, the part of one on those of the lowest score kept that makes it `fraction`.
 
     The threshold is found by bisection on the bit pattern of non-negative floats, which orders as they do: as many
-    passes as the float has bits, and no sort. Entries tied with the threshold are all kept.
+    passes as the float has bits, and no sort. Differentiable in the fraction and in the mass; on the score the result
+    depends in steps.
     """
-    score, mass, fraction = jax.lax.stop_gradient((score, mass, fraction))
-    bits = jnp.finfo(score.dtype).bits
-    integer = jnp.dtype(f"int{bits}")
-    pattern = jax.lax.bitcast_convert_type(jnp.maximum(score, 0), integer)
-    enough = fraction * (1 - 4 * jnp.finfo(score.dtype).eps) * jnp.sum(mass)
+    limits = jnp.finfo(score.dtype)
+    integer = jnp.dtype(f"int{limits.bits}")
+    pattern = jax.lax.bitcast_convert_type(jnp.maximum(jax.lax.stop_gradient(score), 0), integer)
+    wanted = fraction * jnp.sum(mass)
+    threshold = _threshold(pattern, *jax.lax.stop_gradient((mass, wanted * (1 - 4 * limits.eps))))
+    above, tied = total(mass, pattern > threshold), total(mass, pattern == threshold)
+    share = jnp.where(wanted >= above + tied * (1 - 4 * limits.eps), 1, (wanted - above) / jnp.where(tied > 0, tied, 1))
+    return jnp.where(pattern > threshold, 1, jnp.where(pattern == threshold, share, 0)).astype(score.dtype)
+
+
+def _threshold(pattern: Array, mass: Array, enough: Array) -> Array:
+    """The largest of the whole numbers that the entries of at least as large a number have mass enough for."""
 
     def halve(_, bracket):
-        low, high = bracket  # the mass above `low` suffices, that above `high` does not
+        low, high = bracket  # the mass from `low` on suffices, that from `high` on does not
         middle = low + (high - low) // 2
-        suffices = jnp.sum(jnp.where(pattern >= middle, mass, 0)) >= enough
+        suffices = total(mass, pattern >= middle) >= enough
         return jnp.where(suffices, middle, low), jnp.where(suffices, high, middle)
 
-    bracket = (jnp.zeros((), integer), jnp.max(pattern) + 1)
-    threshold = jax.lax.fori_loop(0, bits, halve, bracket)[0]
-    return jnp.where(pattern >= threshold, 1.0, 0.0).astype(score.dtype)
+    bracket = jnp.zeros((), pattern.dtype), jnp.max(pattern) + 1
+    return jax.lax.fori_loop(0, jnp.iinfo(pattern.dtype).bits, halve, bracket)[0]

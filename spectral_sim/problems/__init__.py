@@ -1,6 +1,6 @@
 """What is to be learnt: spectra, and data seen through features."""
 
-from ._base import AbstractProblem
+from ._base import AbstractProblem, Bound
 from ._datasets import Dataset, diabetes, digits, image_patches
 from ._files import load_table
 from ._kernel_problem import from_kernel
@@ -22,6 +22,7 @@ __all__ = [
     "image_patches",
     "load_table",
     "AbstractProblem",
+    "Bound",
     "FeatureMap",
     "ModalProblem",
     "OperatorProblem",

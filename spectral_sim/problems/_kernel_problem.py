@@ -1,14 +1,16 @@
 """Operator problems from a kernel: a Gram matrix, or a kernel function with the inputs it is to see."""
 
+import warnings
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_ndim
-from .._types import ArrayLike
+from .._types import ArrayLike, as_inexact
 from ._kernels import AbstractKernel, feature_map
 from ._operator import OperatorProblem
+from ._whitening import positive_part
 
 
 def from_kernel(
@@ -52,6 +54,7 @@ def from_kernel(
     if inputs is not None or eval_inputs is not None or method != "exact":
         raise ValueError("a Gram matrix takes eval_kernel=, not inputs=, eval_inputs= or method=.")
     values, vectors = _eigh(kernel)
+    dtype = as_inexact(kernel).dtype
     held_out = None
     if eval_kernel is not None:
         check_ndim("eval_kernel", eval_kernel, 2, "held_out, examples")
@@ -60,8 +63,8 @@ def from_kernel(
             raise ValueError(
                 f"eval_kernel has shape {np.shape(eval_kernel)}: its columns are the {len(vectors)} examples."
             )
-        held_out = jnp.asarray(np.asarray(eval_kernel) @ vectors / np.sqrt(values))
-    return OperatorProblem(jnp.asarray(vectors * np.sqrt(values)), targets, eval_features=held_out, **problem)
+        held_out = jnp.asarray(np.asarray(eval_kernel, np.float64) @ vectors / np.sqrt(values), dtype)
+    return OperatorProblem(jnp.asarray(vectors * np.sqrt(values), dtype), targets, eval_features=held_out, **problem)
 
 
 def _eigh(kernel: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -72,13 +75,21 @@ def _eigh(kernel: Any) -> tuple[np.ndarray, np.ndarray]:
     if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"kernel has shape {matrix.shape}: a Gram matrix is square.")
     scale = np.abs(matrix).max()
-    tolerance = scale * len(matrix) * np.finfo(matrix.dtype if matrix.dtype.kind == "f" else np.float64).eps
+    rounding = float(np.finfo(matrix.dtype if matrix.dtype.kind == "f" else np.float64).eps)
+    tolerance = scale * len(matrix) * rounding
     skew = np.abs(matrix - matrix.T)
     if skew.max() > 10 * tolerance:
         i, j = np.unravel_index(np.argmax(skew), skew.shape)
         raise ValueError(f"kernel[{i}, {j}] and kernel[{j}, {i}] differ by {skew[i, j]:.3g}: make it symmetric.")
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    if values[0] < -10 * tolerance:
-        raise ValueError(f"kernel has the eigenvalue {values[0]:.3g}: it must be positive semidefinite.")
-    keep = values > tolerance
-    return values[keep][::-1], vectors[:, keep][:, ::-1]
+    wide = np.asarray(matrix, np.float64)
+    least = np.linalg.eigvalsh((wide + wide.T) / 2)[0]
+    if least < -10 * tolerance:
+        raise ValueError(f"kernel has the eigenvalue {least:.3g}: it must be positive semidefinite.")
+    values, vectors, dropped = positive_part(wide, rounding)
+    if dropped.share > 4 * rounding * len(matrix) ** 0.5:  # more than rounding alone puts into null directions
+        warnings.warn(
+            f"kernel in {matrix.dtype} cannot tell {dropped.count} of its {len(matrix)} directions from rounding: they "
+            f"hold {dropped.share:.2g} of the trace and are dropped; give the matrix in float64, or the kernel itself.",
+            stacklevel=3,
+        )
+    return values, vectors

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._checks import check_choice, check_finite, check_ndim, check_positive, is_concrete
 from .._types import Array, ArrayLike, Float, PRNGKeyArray, as_inexact
+from ._whitening import Dropped, positive_part
 
 __all__ = ["RBF", "AbstractKernel", "ArcCosine", "FeatureMap", "Linear", "feature_map"]
 
@@ -170,6 +171,11 @@ class FeatureMap(eqx.Module):
     transform: Callable
     dimensions: int = eqx.field(static=True)
 
+    @property
+    def dropped(self) -> Dropped:
+        """How many directions of the kernel on the fitted inputs are not among the features, and their share of it."""
+        return self.transform.dropped if isinstance(self.transform, _Landmarks) else Dropped(0, 0.0)
+
     def __call__(self, inputs: ArrayLike) -> Float[Array, "M K"]:
         """Features of `inputs`, shape (M, dimensions).
 
@@ -243,26 +249,36 @@ def feature_map(
 
 
 class _Landmarks(eqx.Module):
-    """The kernel to landmarks Z, whitened: k(x, Z) V Lam^(-1/2), where k(Z, Z) = V Lam V^T."""
+    """The kernel to landmarks Z, whitened: k(x, Z) V Lam^(-1/2), where k(Z, Z) = V Lam V^T.
+
+    Small eigenvalues are what drives the loss late, and float32 loses most of them. So everything is done in float64,
+    whatever the precision of the inputs, and features are rounded to it at the end, each in its own scale. Inputs that
+    are being traced are seen in their own precision.
+    """
 
     kernel: AbstractKernel
-    points: Float[Array, "P D"]
-    whitening: Float[Array, "P K"]
+    points: Float[np.ndarray, "P D"]
+    whitening: Float[np.ndarray, "P K"]
+    dropped: Dropped = eqx.field(static=True)
 
     @classmethod
     def create(cls, kernel: AbstractKernel, points: Float[Array, "P D"]) -> "_Landmarks":
-        gram = kernel(points, points)
-        values, vectors = (np.asarray(part) for part in jnp.linalg.eigh((gram + gram.T) / 2))
-        # Rounding moves eigenvalues by up to this much: a direction below it is noise, which whitening would magnify.
-        keep = values > len(points) * np.finfo(values.dtype).eps * values[-1]
-        if not keep.any():
-            raise ValueError("the kernel is zero on all inputs: none has a feature; give inputs that are not all zero.")
-        values, vectors = values[keep][::-1], vectors[:, keep][:, ::-1]
-        return cls(kernel, points, jnp.asarray(vectors / np.sqrt(values)))
+        wide = np.asarray(points, np.float64)
+        values, vectors, dropped = positive_part(_in_float64(kernel, wide, wide), np.finfo(np.float64).eps)
+        return cls(kernel, wide, vectors / np.sqrt(values), dropped)
 
-    @eqx.filter_jit
     def __call__(self, inputs: Float[Array, "M D"]) -> Float[Array, "M K"]:
-        return _matmul(self.kernel(inputs, self.points), self.whitening)
+        if is_concrete(inputs):
+            seen = _in_float64(self.kernel, np.asarray(inputs, np.float64), self.points)
+            return jnp.asarray(seen @ self.whitening, inputs.dtype)
+        points, whitening = (jnp.asarray(part, inputs.dtype) for part in (self.points, self.whitening))
+        return _matmul(self.kernel(inputs, points), whitening)
+
+
+def _in_float64(kernel: AbstractKernel, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A kernel between inputs that are not being traced, in float64 whatever JAX is set to."""
+    with jax.enable_x64(True):
+        return np.asarray(kernel(jnp.asarray(x, jnp.float64), jnp.asarray(y, jnp.float64)))
 
 
 class _CosineSine(eqx.Module):

@@ -1,21 +1,25 @@
 """Modal problems: weights act on each mode of the operator by itself."""
 
-from typing import Any
+import dataclasses
+from typing import TYPE_CHECKING, Any, cast
 
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive, is_concrete
 from .._types import Array, ArrayLike, Float, as_inexact, cast_inexact
-from ._base import AbstractProblem
+from ._base import AbstractProblem, Bound
 from ._law import PowerLaw
+
+if TYPE_CHECKING:
+    from ..dynamics import AbstractDynamics
 
 
 class ModalProblem(AbstractProblem):
     """A spectrum and the residual energy in each mode at the start.
 
     Mode k decays as E_k(t) = E_k(0) exp(-2 u_k(t)) with progress u_k = int lam_k w_k ds; the loss is
-    1/2 sum_k m_k E_k.
+    floor + 1/2 sum_k m_k E_k.
 
     Arguments:
         eigenvalues: lam_k, shape (modes,), descending and non-negative, per unit of time.
@@ -24,9 +28,11 @@ class ModalProblem(AbstractProblem):
         index: mode number of each entry, shape (modes,), ascending; the middle of the modes that an entry stands for
             if None (1, 2, ... for plain modes). Smooth bases and band limits are functions of it.
         law: the power law that the entries were drawn from, if any; lets `quadrature_error` build a doubled rule.
+        floor: loss that no training removes, scalar, not negative; part of every loss recorded.
 
     Raises:
-        ValueError: mismatched shapes, unsorted or negative eigenvalues, negative energies, or nothing to learn.
+        ValueError: mismatched shapes, unsorted or negative eigenvalues, negative energies or floor, or nothing to
+            learn.
     """
 
     eigenvalues: Float[Array, "modes"]
@@ -34,6 +40,7 @@ class ModalProblem(AbstractProblem):
     multiplicity: Float[Array, "modes"]
     index: Float[Array, "modes"]
     law: PowerLaw | None
+    floor: Float[Array, ""]
 
     def __init__(
         self,
@@ -43,6 +50,7 @@ class ModalProblem(AbstractProblem):
         *,
         index: ArrayLike | None = None,
         law: PowerLaw | None = None,
+        floor: ArrayLike = 0.0,
     ):
         check_ndim("eigenvalues", eigenvalues, 1, "modes")
         check_ndim("energies", energies, 1, "modes")
@@ -63,6 +71,9 @@ class ModalProblem(AbstractProblem):
         check_length("index", index, num_modes, f"eigenvalues with {num_modes} modes")
         self.index = as_inexact(index).astype(dtype)
         self.law = law
+        check_ndim("floor", floor, 0, "")
+        check_non_negative("floor", floor, "it is a loss")
+        self.floor = as_inexact(floor).astype(dtype)
 
     @property
     def trace(self) -> Float[Array, ""]:
@@ -83,7 +94,67 @@ class ModalProblem(AbstractProblem):
         return self.training_loss(self.energies)
 
     def training_loss(self, energy: Float[Array, "modes"]) -> Float[Array, ""]:
-        return 0.5 * jnp.sum(self.multiplicity * energy)
+        return self.floor + 0.5 * jnp.sum(self.multiplicity * energy)
+
+    @property
+    def num_examples(self) -> None:
+        """Modes do not say how many examples there are."""
+        return None
+
+    def default_dynamics(self) -> "AbstractDynamics":
+        from ..dynamics import ModalFlow
+
+        return ModalFlow()
+
+    def lower_bound(self, times: ArrayLike) -> Bound:
+        """Water-filling, which a schedule attains."""
+        return self._ideal(times, None, "water-filling", "no weights of mean one reach a lower loss at any time.")
+
+    def capped_bound(self, times: ArrayLike, cap: float) -> Bound:
+        """Water-filling under the cap, which a schedule attains at one horizon."""
+        note = f"no weights of mean one up to {cap:g} reach a lower loss at any time."
+        return self._ideal(times, cap, "capped envelope", note)
+
+    def _ideal(self, times: ArrayLike, cap: float | None, name: str, note: str) -> Bound:
+        from ..bounds import ideal_oracle
+
+        return Bound(ideal_oracle(self, times, cap=cap).loss, name, note=f"{name.capitalize()}: {note}")
+
+    def difficulty(self) -> Float[Array, "modes"]:
+        """1 / lam_k, infinite where a mode is never learnt."""
+        return 1 / self.eigenvalues
+
+    def refined(self) -> "ModalProblem | None":
+        """The same power law on twice the nodes; None where every mode stands for itself, or no law is known."""
+        from ._power_law import doubled_rule
+
+        return doubled_rule(self)
+
+    def as_modal(self) -> "ModalProblem":
+        return self
+
+    def numbers(self) -> dict[str, Array]:
+        """Its arrays, and the exponents of the law that they were drawn from."""
+        exponents = {} if self.law is None else {"alpha": self.law.alpha, "beta": self.law.beta}
+        return {**exponents, **super().numbers()}
+
+    def check_number(self, name: str, values: ArrayLike) -> None:
+        """Exponents lie above 1."""
+        if self.law is not None and name in ("alpha", "beta") and np.min(values) <= 1:
+            raise ValueError(f"goes down to {np.min(values):.6g}: the sum over modes diverges; give values above 1.")
+
+    def with_numbers(self, values: dict[str, Any]) -> "ModalProblem":
+        """Where an exponent changes, the spectrum is drawn from the law anew, on the same nodes."""
+        law = self.law
+        names = ("alpha", "beta")
+        arrays = {name: value for name, value in values.items() if law is None or name not in names}
+        problem = cast("ModalProblem", super().with_numbers(arrays)) if arrays else self
+        if law is None or len(arrays) == len(values):
+            return problem
+        alpha, beta = (jnp.asarray(values.get(name, getattr(law, name)), self.dtype) for name in names)
+        law = dataclasses.replace(law, alpha=alpha, beta=beta)
+        index = self.index  # the nodes of a rule do not depend on the exponents
+        return ModalProblem(*law.spectrum(index), problem.multiplicity, index=index, law=law, floor=problem.floor)
 
 
 def check_spectrum(eigenvalues: ArrayLike, energies: ArrayLike) -> None:

@@ -1,6 +1,6 @@
 """Operator problems: weights act on examples (or groups of examples) of a data set seen through fixed features."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -9,7 +9,12 @@ import numpy as np
 
 from .._checks import check_finite, check_length, check_mass, check_ndim, is_concrete
 from .._types import Array, ArrayLike, Float, Int, as_inexact
-from ._base import AbstractProblem
+from ..numerics import group_sums, row_product, sum_rows
+from ._base import AbstractProblem, Bound
+from ._modal import ModalProblem
+
+if TYPE_CHECKING:
+    from ..dynamics import AbstractDynamics
 
 
 class OperatorProblem(AbstractProblem):
@@ -91,7 +96,7 @@ class OperatorProblem(AbstractProblem):
         """Base mass of examples, or of groups where the problem has them."""
         if self.groups is None:
             return self.example_mass
-        return jax.ops.segment_sum(self.example_mass, self.groups, self.num_groups)
+        return group_sums(self.example_mass, self.groups, self.num_groups)
 
     @property
     def dtype(self) -> Any:
@@ -117,7 +122,7 @@ class OperatorProblem(AbstractProblem):
         """Average values on examples over each group under the base mass; without groups they pass through."""
         if self.groups is None:
             return values
-        return jax.ops.segment_sum(self.example_mass * values, self.groups, self.num_groups) / self.mass
+        return group_sums(self.example_mass * values, self.groups, self.num_groups) / self.mass
 
     def loss(self, parameters: Float[Array, "features outputs"]) -> Float[Array, ""]:
         """Loss of `parameters` on the evaluation set."""
@@ -130,11 +135,91 @@ class OperatorProblem(AbstractProblem):
     def training_loss(self, energy: Float[Array, "weights"]) -> Float[Array, ""]:
         return 0.5 * jnp.sum(self.mass * energy)
 
+    @property
+    def floor(self) -> Float[Array, ""]:
+        """The least loss of any parameters that training can reach."""
+        from ..bounds import speed_limit
+
+        return speed_limit(self, np.zeros(1)).floor
+
+    @property
+    def num_examples(self) -> int:
+        return self.features.shape[0]
+
+    @property
+    def has_evaluation(self) -> bool:
+        """Whether the loss is measured on data that training does not see."""
+        return self.eval_features is not None
+
+    @property
+    def measure(self) -> str:
+        return "held-out loss" if self.has_evaluation else "training loss"
+
+    def default_dynamics(self) -> "AbstractDynamics":
+        from ..dynamics import OperatorFlow
+
+        return OperatorFlow()
+
+    def lower_bound(self, times: ArrayLike) -> Bound:
+        """The speed limit."""
+        from ..bounds import speed_limit
+
+        limit = speed_limit(self, times)
+        until = float(limit.vacuous_from)
+        reach = (
+            "at all times shown" if np.isinf(until) else f"before t = {until:.3g}; later it says no more than the floor"
+        )
+        note = f"Proven for any weights on examples, and loose. It bites {reach}."
+        return Bound(limit.loss, "speed limit", until, note)
+
+    def difficulty(self) -> Float[Array, "weights"]:
+        """The squared residual of a ridge regression whose penalty is the mean eigenvalue; its mean over a group.
+
+        It is summed over outputs: what a briefly trained probe still gets wrong.
+        """
+        weighted = self.example_mass[:, None] * self.features
+        covariance = sum_rows(row_product, self.features, weighted)
+        probe = jnp.linalg.solve(_ridged(covariance), sum_rows(row_product, weighted, self.targets))
+        return self.per_weight(jnp.sum((self.targets - self.features @ probe) ** 2, axis=1))
+
+    def leverage(self) -> Float[Array, "weights"]:
+        """phi_i^T (M + r I)^-1 phi_i with r the mean eigenvalue of M = Phi^T P Phi; its mean over a group."""
+        covariance = sum_rows(row_product, self.features, self.example_mass[:, None] * self.features)
+        solved = jnp.linalg.solve(_ridged(covariance), self.features.T)
+        return self.per_weight(jnp.sum(self.features.T * solved, axis=0))
+
+    def with_groups(self, groups: ArrayLike) -> "OperatorProblem":
+        """The same data, reweighted by group."""
+        return OperatorProblem(
+            self.features,
+            self.targets,
+            mass=self.example_mass,
+            eval_features=self.eval_features,
+            eval_targets=self.eval_targets,
+            eval_mass=self.eval_mass,
+            groups=groups,
+            initial_parameters=self.initial_parameters,
+        )
+
+    def as_operator(self) -> "OperatorProblem":
+        return self
+
+    def spectrum(self) -> ModalProblem:
+        """`modal_view` without the floor."""
+        from ._modal_view import modal_view
+
+        return modal_view(self)[0]
+
 
 @jax.jit  # fused, it makes no copy of tall features
 def mean_squared_norm(mass: Float[Array, "examples"], features: Float[Array, "examples features"]) -> Array:
     """sum_i p_i |phi_i|^2, the trace of Phi^T P Phi."""
     return jnp.sum(mass * jnp.sum(features**2, axis=1))
+
+
+def _ridged(covariance: Array) -> Array:
+    size = covariance.shape[0]
+    return covariance + jnp.trace(covariance) / size * jnp.eye(size, dtype=covariance.dtype)
 
 
 def _check_set(prefix: str, features: Any, targets: Any, mass: Any) -> tuple[Array, Array, Array]:

@@ -2,7 +2,7 @@
 
 from ..analysis import scoring_charges, step_charge
 from ._assessment import Assessment, Run, run_assessment
-from ._defaults import REFRESHES_PER_DECADE, default_entries, default_times, with_groups
+from ._defaults import REFRESHES_PER_DECADE, default_entries, default_times
 from ._entry import Entry
 from ._extras import INSTALL, require
 from ._html import report_html, write_report
@@ -50,7 +50,6 @@ __all__ = [
     "to_dataset",
     "verdict",
     "verdict_of",
-    "with_groups",
     "write_dataset",
     "write_plots",
     "write_report",

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 
 from .._simulate import simulate
-from .._trajectory import Status, describe_status
+from .._status import Status, describe_status
 from ..analysis import scoring_charges, training_charges
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem, doubled_rule
+from ..problems import AbstractProblem
 from ..schedules import uniform
 from ._curves import Curve, bounds_of
 from ._entry import Entry, Family, family
@@ -49,6 +49,7 @@ class Run:
         seconds: how long it took, compilation included.
         is_ceiling: whether it was found by looking at the loss that it is judged by.
         taught: how far its second model can see, if one was trained beforehand.
+        faults: what its dynamics says of each of its faults.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Run:
     seconds: float
     is_ceiling: bool
     taught: Taught | None = None
+    faults: tuple[str, ...] = ()
 
     @property
     def is_weighted(self) -> bool:
@@ -93,7 +95,7 @@ class Run:
 
     def describe(self, times: np.ndarray) -> str:
         """ "ok", or what went wrong and when."""
-        return "ok" if self.ok else f"{describe_status(self.status)} at t = {times[self.refresh]:.3g}"
+        return "ok" if self.ok else f"{describe_status(self.status, self.faults)} at t = {times[self.refresh]:.3g}"
 
 
 @dataclass(frozen=True)
@@ -196,8 +198,8 @@ def run_assessment(
         title=title or name,
         subject=subject or title or name,
         description=description,
-        measure=_measure(problem),
-        is_modal=isinstance(problem, ModalProblem),
+        measure=problem.measure,
+        is_modal=problem.as_modal() is not None,
         times=np.asarray(times, np.float64),
         refreshes_per_decade=(len(times) - 2) / np.log10(times[-1] / times[1]),
         runs=(),
@@ -251,6 +253,7 @@ def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Reco
         seconds=time.perf_counter() - begin,
         is_ceiling=entry.is_ceiling,
         taught=taught_by(own, entry.schedule),
+        faults=trajectory.faults,
     )
 
 
@@ -258,7 +261,7 @@ def _quadrature_error(
     problem: AbstractProblem, entry: Entry, times: np.ndarray, options: dict[str, Any], loss: np.ndarray
 ) -> float | None:
     """As `bounds.quadrature_error`, for a loss that is known; NaN for a schedule made for this number of nodes only."""
-    finer = doubled_rule(problem) if isinstance(problem, ModalProblem) else None
+    finer = problem.refined()
     if finer is None:
         return None
     try:
@@ -274,9 +277,3 @@ def _uniform_first(entries: Sequence[Entry]) -> list[Entry]:
     ]
     first = plain[0] if plain else Entry("uniform", uniform())
     return [first, *(entry for entry in entries if entry is not first)]
-
-
-def _measure(problem: AbstractProblem) -> str:
-    if not isinstance(problem, OperatorProblem):
-        return "loss"
-    return "training loss" if problem.eval_features is None else "held-out loss"

@@ -6,10 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from ..bounds import ideal_oracle, speed_limit, static_sandwich
+from ..bounds import ideal_oracle, static_sandwich
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
-from ..schedules import AbstractStage
-from ._entry import option, stage_of
+from ..schedules import AbstractStage, stages_of
 
 __all__ = ["Curve", "bounds_of"]
 
@@ -44,12 +43,12 @@ def bounds_of(
     Returns:
         The curves, and a warning for each that could not be computed.
     """
-    if isinstance(problem, ModalProblem):
-        makers = [lambda: _modal_ideal(problem, times), lambda: _sandwiches(problem, schedules, times)]
-    elif isinstance(problem, OperatorProblem):
-        makers = [lambda: _speed_limit(problem, times), lambda: _data_reference(problem, times)]
-    else:
-        return (), ()
+    modal, data = problem.as_modal(), problem.as_operator()
+    makers = [lambda: _proven(problem, times)]
+    if modal is not None:
+        makers = [lambda: _modal_ideal(modal, times), lambda: _sandwiches(modal, schedules, times)]
+    if data is not None:
+        makers += [lambda: _evaluation_floor(data, times), lambda: _data_reference(data, times)]
     curves, warnings = [], []
     for make in makers:
         try:
@@ -71,10 +70,11 @@ def _modal_ideal(problem: ModalProblem, times: np.ndarray) -> list[Curve]:
 def _sandwiches(problem: ModalProblem, schedules: Sequence[AbstractStage], times: np.ndarray) -> list[Curve]:
     curves = {}
     for schedule in schedules:
-        clip = stage_of(schedule, "clip")
-        if clip is None:
+        clips = [stage.weight_bounds() for stage in stages_of(schedule) if stage.kind == "constrain"]
+        bounds = [bound for bound in clips if bound is not None]
+        if len(bounds) != 1:
             continue
-        low, high = option(clip, "low"), option(clip, "high")
+        low, high = bounds[0]
         # the constrain stages after a clip average its weights over time or with 1, which keeps both bounds
         sandwich = static_sandwich(problem, times, low, high)
         under, over = f"uniform at {high:g} t", f"uniform at {low:g} t"
@@ -96,22 +96,18 @@ def _sandwiches(problem: ModalProblem, schedules: Sequence[AbstractStage], times
     return list(curves.values())
 
 
-def _speed_limit(problem: OperatorProblem, times: np.ndarray) -> list[Curve]:
-    limit = speed_limit(problem, times)
-    until, floor = float(limit.vacuous_from), float(limit.floor)
-    reach = "at all times shown" if np.isinf(until) else f"before t = {until:.3g}; later it says no more than the floor"
-    floor_note = "Least squares on the evaluation data itself: no parameters that training can reach have a lower loss."
-    return [
-        Curve(
-            "speed limit",
-            _host(limit.loss),
-            "bound",
-            "evaluation",
-            f"Proven for any weights on examples, and loose. It bites {reach}.",
-            None if np.isinf(until) else until,
-        ),
-        Curve("least-squares floor", np.full(len(times), floor), "floor", "evaluation", floor_note),
-    ]
+def _proven(problem: AbstractProblem, times: np.ndarray) -> list[Curve]:
+    """What the problem itself says that no schedule can beat."""
+    bound = problem.lower_bound(times)
+    if bound is None:
+        return []
+    until = None if np.isinf(bound.valid_until) else float(bound.valid_until)
+    return [Curve(bound.name, _host(bound.loss), "bound", "evaluation", bound.note, until)]
+
+
+def _evaluation_floor(problem: OperatorProblem, times: np.ndarray) -> list[Curve]:
+    note = "Least squares on the evaluation data itself: no parameters that training can reach have a lower loss."
+    return [Curve("least-squares floor", np.full(len(times), float(problem.floor)), "floor", "evaluation", note)]
 
 
 def _data_reference(problem: OperatorProblem, times: np.ndarray) -> list[Curve]:

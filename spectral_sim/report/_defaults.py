@@ -4,7 +4,7 @@ import numpy as np
 
 from .._times import log_times
 from ..dynamics import SelfGenerated
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem, modal_view
+from ..problems import AbstractProblem, OperatorProblem
 from ..schedules import (
     chain,
     clip,
@@ -25,7 +25,7 @@ from ..schedules import (
 )
 from ._entry import Entry
 
-__all__ = ["REFRESHES_PER_DECADE", "default_entries", "default_times", "with_groups"]
+__all__ = ["REFRESHES_PER_DECADE", "default_entries", "default_times"]
 
 REFRESHES_PER_DECADE = 8
 _KEPT = 0.7
@@ -51,16 +51,22 @@ def default_times(
     """A log grid from a tenth of 1 / kappa to when uniform training has visibly flattened.
 
     Arguments:
-        problem: modal, or a data problem (its spectrum under uniform sampling is used).
+        problem: one whose spectrum under uniform sampling is known.
         per_decade: refreshes per decade of time.
         horizon: last time; if None, 1 / lam of the last mode from which on more than 1% of the energy that can be
             learnt is left, at most 1e6 / kappa.
 
     Returns:
         Refresh grid, shape (times,), from 0.
+
+    Raises:
+        ValueError: a problem that does not say what its spectrum is.
     """
-    modal = modal_view(problem)[0] if isinstance(problem, OperatorProblem) else problem
-    assert isinstance(modal, ModalProblem)
+    modal = problem.spectrum()
+    if modal is None:
+        raise ValueError(
+            f"{type(problem).__name__} does not say what its spectrum is: give times, such as log_times()."
+        )
     kappa = float(modal.trace)
     if horizon is None:
         energy = np.asarray(modal.multiplicity * modal.energies, np.float64)
@@ -70,20 +76,6 @@ def default_times(
         horizon = min(1 / max(eigenvalue, kappa / _LATEST), _LATEST / kappa)
     first = min(0.1 / kappa, horizon / 10)
     return log_times(first, horizon, 2 + max(2, round(np.log10(horizon / first) * per_decade)))
-
-
-def with_groups(problem: OperatorProblem, groups: np.ndarray) -> OperatorProblem:
-    """The same data reweighted by group."""
-    return OperatorProblem(
-        problem.features,
-        problem.targets,
-        mass=problem.example_mass,
-        eval_features=problem.eval_features,
-        eval_targets=problem.eval_targets,
-        eval_mass=problem.eval_mass,
-        groups=groups,
-        initial_parameters=problem.initial_parameters,
-    )
 
 
 def default_entries(
@@ -137,5 +129,5 @@ def default_entries(
         Entry("half self-generated", uniform(), dynamics=SelfGenerated(0.5, epoch)),
     ]
     if groups is not None:
-        entries.append(Entry("groups by loss", chain(proportional(1.0), clip(0.1, 10.0)), with_groups(problem, groups)))
+        entries.append(Entry("groups by loss", chain(proportional(1.0), clip(0.1, 10.0)), problem.with_groups(groups)))
     return [entry for entry in entries if not fast or entry.name in _FAST or entry.name.startswith(_EXCESS)]

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import jax.numpy as jnp
 import numpy as np
 
-from ..dynamics import AbstractDynamics, SelfGenerated
-from ..problems import OperatorProblem
-from ..schedules import AbstractStage, stage_at, uniform
+from ..dynamics import AbstractDynamics
+from ..problems import AbstractProblem
+from ..schedules import AbstractStage, stage_at
 
 __all__ = ["Entry", "Family", "family", "option", "stage_of"]
 
@@ -30,7 +31,7 @@ class Entry:
 
     name: str
     schedule: AbstractStage
-    problem: OperatorProblem | None = None
+    problem: AbstractProblem | None = None
     cost: float | None = None
     seed: int | None = None
     dynamics: AbstractDynamics | None = None
@@ -56,9 +57,9 @@ def family(schedule: AbstractStage, dynamics: AbstractDynamics | None = None) ->
     Uniform sampling is the reference under the default dynamics, and of its own family where part of the samples carry
     labels of the learner's own making.
     """
-    if isinstance(schedule, uniform) and isinstance(dynamics, SelfGenerated):
+    if not schedule.curates and dynamics is not None and dynamics.own_labels(jnp.ones(1)) is not None:
         return "own labels"
-    if isinstance(schedule, uniform):
+    if not schedule.curates:
         return "uniform" if dynamics is None else "static"
     if schedule.closed_loop:
         return "closed loop"

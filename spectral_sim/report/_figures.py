@@ -223,9 +223,11 @@ def _search_traces(view: SearchView) -> list[dict[str, Any]]:
     return traces
 
 
-def eigenvalue_figure(assessment: Assessment) -> dict[str, Any]:
-    """The spectrum under uniform sampling."""
+def eigenvalue_figure(assessment: Assessment) -> dict[str, Any] | None:
+    """The spectrum under uniform sampling; None where it is not known."""
     values = assessment.spectrum.eigenvalues
+    if not np.any(values > 0):
+        return None
     values = np.where(values > 0, values, np.nan)
     trace = _line("eigenvalue", assessment.spectrum.index, values, "#000000", "solid", 2)
     layout = _layout(400, "mode number (log scale)", "eigenvalue (1 / time)")

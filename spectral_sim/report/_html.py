@@ -69,7 +69,7 @@ def page(title: str, body: str, figures: dict[str, Any], plotly: str) -> str:
         "title": html.escape(title),
         "subtitle": html.escape(subtitle),
         "body": body,
-        "figures": json.dumps(figures, separators=(",", ":")).replace("</", "<\\/"),
+        "figures": script_json(figures),
         "plotly": plotly,
     }
     template = resources.files(__package__ or "").joinpath("_page.html").read_text(encoding="utf-8")
@@ -79,6 +79,11 @@ def page(title: str, body: str, figures: dict[str, Any], plotly: str) -> str:
         name, _, rest = part.partition("}}")
         out += [values[name], rest]
     return "".join(out)
+
+
+def script_json(value: Any) -> str:
+    """A value as JavaScript inside a script element: whatever names hold, no "<" ends or nests the element."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _section(assessment: Assessment, name: str, figures: dict[str, Any], title: str) -> str:

@@ -96,7 +96,8 @@ def self_scoring_phases(
         slope = lambda curves, times=times, late=late: -np.polyfit(np.log(times[late]), np.log(curves.T[late]), 1)[0]
         exponents.append(slope(np.asarray(jax.jit(jax.vmap(loss))(grid))).reshape(len(q), len(u0)))
         decay = np.exp(-2 * np.asarray(problem.eigenvalues) * times[:, None])
-        static = float(slope((decay @ np.asarray(problem.multiplicity * problem.energies))[None])[0])
+        uniform = 0.5 * decay @ np.asarray(problem.multiplicity * problem.energies) + float(problem.floor)
+        static = float(slope(uniform[None])[0])
     alpha, beta = float(problem.law.alpha), float(problem.law.beta)
     return Phases(np.stack(exponents), tuple(refreshes_per_decade), q, u0, static, window, share, alpha, beta)
 

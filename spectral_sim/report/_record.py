@@ -4,14 +4,13 @@ import itertools
 from dataclasses import dataclass
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._observation import Observation
 from .._save import save_summary
 from .._types import Array, Float, Int, PyTree
-from ..numerics import mass_rank
+from ..numerics import group_sums, mass_rank
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ..schedules import difficulty
 
@@ -85,7 +84,8 @@ class Record(eqx.Module):
         problem = observation.problem
         if self.mode_bin is None:
             weights_shown, energy = problem.per_example(weights), self._data_energy(observation)
-            residual = jnp.sum(observation.state.residual**2, axis=1)
+            own = getattr(observation.state, "residual", None)  # a dynamics of a user may keep another state
+            residual = problem.per_example(observation.energy) if own is None else jnp.sum(own**2, axis=1)
             assert self.norms is not None
             base = problem.example_mass * self.norms
             drive = jnp.sum(base * weights_shown) / jnp.sum(base)
@@ -100,8 +100,10 @@ class Record(eqx.Module):
         """lam_k |a_k|^2 of the training residual in the eigenbasis of uniform sampling, summed over outputs."""
         assert self.eigenvalues is not None
         assert self.eigenvectors is not None
-        problem = observation.problem
-        drive = problem.features.T @ (problem.example_mass[:, None] * observation.state.residual)
+        problem, residual = observation.problem, getattr(observation.state, "residual", None)
+        if residual is None:
+            return jnp.full_like(self.eigenvalues, jnp.nan)
+        drive = problem.features.T @ (problem.example_mass[:, None] * residual)
         known = self.eigenvalues > 0
         power = jnp.sum((self.eigenvectors.T @ drive) ** 2, axis=1)
         return jnp.where(known, power / jnp.where(known, self.eigenvalues, 1), 0)
@@ -117,9 +119,25 @@ def recorder(problem: AbstractProblem, group_names: tuple[str, ...] = ()) -> tup
     Returns:
         The `save` function, the rows of the heat map, and the spectrum.
     """
-    if isinstance(problem, ModalProblem):
-        return _modal_recorder(problem)
-    assert isinstance(problem, OperatorProblem)
+    modal, data = problem.as_modal(), problem.as_operator()
+    if modal is not None:
+        return _modal_recorder(modal)
+    return _plain_recorder(problem) if data is None else _data_recorder(data, group_names)
+
+
+def _plain_recorder(problem: AbstractProblem) -> tuple[Record, Rows, Spectrum]:
+    """Weights in the order that the problem has them, neighbours put together; nothing is known of modes."""
+    size = len(problem.mass)
+    count = min(_QUANTILES, size)
+    row = jnp.asarray(np.arange(size) * count // size, jnp.int32)
+    position = np.arange(1.0, count + 1)
+    edges = np.searchsorted(np.asarray(row), np.arange(count + 1)) + 1
+    names = tuple(f"{a}" if b == a + 1 else f"{a}-{b - 1}" for a, b in itertools.pairwise(edges))
+    record = Record(row, problem.mass, row, problem.mass, None, None, None, count, count)
+    return record, Rows("weight number", names, position), Spectrum(position, np.full(count, np.nan))
+
+
+def _data_recorder(problem: OperatorProblem, group_names: tuple[str, ...]) -> tuple[Record, Rows, Spectrum]:
     rank, values, vectors, norms = _data_facts(problem)
     if problem.groups is not None:
         assert problem.num_groups is not None
@@ -139,7 +157,8 @@ def recorder(problem: AbstractProblem, group_names: tuple[str, ...] = ()) -> tup
 @eqx.filter_jit
 def _data_facts(problem: OperatorProblem) -> tuple[Array, Array, Array, Array]:
     """Mid-rank of each weight by difficulty, eigenvalues and eigenvectors of M, squared norms of features."""
-    rank = mass_rank(difficulty(problem), problem.mass) - problem.mass / 2
+    place = mass_rank(difficulty(problem), problem.mass)
+    rank = place.below + place.tied / 2
     values, vectors = jnp.linalg.eigh(problem.features.T @ (problem.example_mass[:, None] * problem.features))
     values, vectors = values[::-1], vectors[:, ::-1]
     null = values <= values[0] * jnp.finfo(problem.dtype).eps * len(values)
@@ -167,5 +186,5 @@ def _modal_recorder(problem: ModalProblem) -> tuple[Record, Rows, Spectrum]:
 def _mean(values: Array, mass: Array | None, number: Array, count: int) -> Array:
     """Mean of the entries with the same number, weighted by mass."""
     mass = jnp.ones_like(values) if mass is None else mass
-    size = jax.ops.segment_sum(mass, number, count)
-    return jax.ops.segment_sum(mass * values, number, count) / jnp.where(size > 0, size, 1)
+    size = group_sums(mass, number, count)
+    return group_sums(mass * values, number, count) / jnp.where(size > 0, size, 1)

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from .. import __version__
+from .._status import FIRST_FAULT, status_legend
 from ..analysis import Speedup
 from ._assessment import Assessment
 from ._extras import require
@@ -119,7 +120,7 @@ _LONG_NAMES = {
     "training_charges": "time units that second models train for and own labels take, at each refresh",
     "weights": "mean density ratio in each row",
     "row_energy": "mean residual energy in each row, on the training set",
-    "status": "0: ok; see spectral_sim.Status",
+    "status": f"{status_legend()}, from {FIRST_FAULT} on a fault of the row's dynamics",
     "refresh": "first bad refresh, -1 if none",
     "cost": "time units for scoring all data once",
     "quadrature_error": "largest relative change of the loss on a rule with twice the nodes",
@@ -162,7 +163,12 @@ def summary(assessment: Assessment) -> dict[str, Any]:
 
 
 def write_dataset(assessment: Assessment, folder: Path) -> None:
-    """Write `results.nc`, replaced at once, so that it is never half written."""
+    """Write `results.nc`, replaced at once, so that it is never half written.
+
+    Raises:
+        ImportError: xarray or scipy is not installed.
+    """
+    require("scipy", "results.nc")  # writes it for xarray
     temporary = folder / ".results.nc.part"
     to_dataset(assessment).to_netcdf(temporary, engine="scipy")
     os.replace(temporary, folder / "results.nc")

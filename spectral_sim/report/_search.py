@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..learning import AbstractObjective, CeilingAndDeployable, Learned
+from ..learning import AbstractObjective, ByHand, CeilingAndDeployable, Learned
 
 __all__ = ["Search", "SearchCurve", "search_of_data", "search_of_modes"]
 
@@ -16,11 +16,11 @@ class SearchCurve:
     Arguments:
         name: of the run of the schedule that it found.
         values: objective of every start before each step, shape (steps, starts); NaN once a start has failed.
-        optimum: what no schedule goes below.
-        kind: how that is known: "water-filling", "capped envelope" or "speed limit".
+        optimum: what no schedule goes below; NaN where that is not known.
+        kind: how that is known, such as "water-filling" or "speed limit"; empty where it is not.
         uniform: objective of no curation.
-        by_hand: name of the best hand-written schedule.
-        by_hand_value: its objective.
+        by_hand: name of the best hand-written schedule; empty where none was compared.
+        by_hand_value: its objective; NaN where none was compared.
         measured_on: what the search saw; empty on modes, where there is but one loss.
         value: objective of the schedule that was found, without penalties.
         is_penalised: whether `values` hold penalties, which the other numbers do not.
@@ -40,7 +40,7 @@ class SearchCurve:
     @property
     def is_attained(self) -> bool:
         """Whether a schedule can reach the optimum, so that the gap to it goes to zero."""
-        return self.kind != "speed limit"
+        return self.kind not in ("speed limit", "")
 
     @property
     def best(self) -> np.ndarray:
@@ -67,57 +67,91 @@ class Search:
     measures: str
 
 
-def search_of_modes(learned: Learned, name: str, ideal: str, objective: AbstractObjective, words: str) -> Search:
+def search_of_modes(
+    learned: Learned, name: str, ideal: str, objective: AbstractObjective, words: str, compared: ByHand | None
+) -> Search:
     """The search on a modal problem, where the optimum is known."""
     gap = learned.gap[0]
-    optimum = {
-        "water-filling": "water-filling, which no schedule beats",
-        "capped envelope": "the optimum under the same cap, which can be attained at one horizon only",
-    }[gap.kind]
-    reached = np.expm1(gap.gap)
-    verdict = (
-        f"The objective of the learned schedule is {gap.gap:.2g} e-folds of {objective.measures} ({reached:.1%}) above "
-        f"{optimum}; that of uniform sampling is {gap.uniform - gap.optimum:.3g} e-folds above it, that of the best "
-        f"hand-written schedule ({gap.best_by_hand}) {gap.best_by_hand_value - gap.optimum:.3g}."
-    )
-    return Search((_curve(learned, name, "", objective),), (name, ideal), words, verdict, objective.measures)
+    if gap.gap is None or gap.optimum is None:
+        verdict = (
+            f"The objective of the learned schedule is {gap.uniform - gap.value:.2g} e-folds of {objective.measures} "
+            "below that of uniform sampling; no bound on it is known."
+        )
+    else:
+        optimum = {
+            "water-filling": "water-filling, which no schedule beats",
+            "capped envelope": "the optimum under the same cap, which can be attained at one horizon only",
+        }.get(gap.kind or "", f"{gap.kind}, which no schedule beats")
+        hand = (
+            ""
+            if compared is None
+            else (f", that of the best hand-written schedule ({compared.best}) {compared.best_value - gap.optimum:.3g}")
+        )
+        verdict = (
+            f"The objective of the learned schedule is {gap.gap:.2g} e-folds of {objective.measures} "
+            f"({np.expm1(gap.gap):.1%}) above {optimum}; that of uniform sampling is {gap.uniform - gap.optimum:.3g} "
+            f"e-folds above it{hand}."
+        )
+    curves = (_curve(learned, name, "", objective, *_best(compared)),)
+    return Search(curves, (name, ideal), words, verdict, objective.measures)
 
 
 def search_of_data(
-    found: CeilingAndDeployable | Learned, names: tuple[str, ...], objective: AbstractObjective, words: str
+    found: CeilingAndDeployable | Learned,
+    names: tuple[str, ...],
+    objective: AbstractObjective,
+    words: str,
+    compared: ByHand | None,
 ) -> Search:
     """The searches on a data problem: ceiling and deployable, or one search where nothing is held out."""
     if isinstance(found, Learned):
-        gap = found.gap[0]
-        limit = f"the speed limit allows {gap.gap:.2g} more"
-        if not np.isfinite(gap.gap):
-            limit = f"the speed limit says nothing after t = {gap.valid_until:.3g}"
-        hand = f"{gap.best_by_hand_value - gap.value:.2g} below the best hand-written schedule ({gap.best_by_hand})"
-        if gap.best_by_hand == "uniform":
-            hand = "no hand-written schedule is better than uniform sampling"
-        verdict = (
-            f"Nothing is held out, so the learned schedule was scored on what it was learned on: it is "
-            f"{gap.uniform - gap.value:.2g} e-folds of {objective.measures} below uniform sampling; {hand}; {limit}."
-        )
-        curves = (_curve(found, names[0], "training loss", objective),)
+        verdict = _on_what_was_searched(found, objective, compared)
+        curves = (_curve(found, names[0], "training loss", objective, *_best(compared)),)
         return Search(curves, names, words, verdict, objective.measures)
+    saw = f"{found.searched_on} loss"
     curves = (
-        _curve(found.deployable, names[0], f"{found.searched_on} loss", objective),
-        _curve(found.ceiling, names[1], "held-out loss", objective),
+        _curve(found.deployable, names[0], saw, objective, *_best(found.compared)),
+        _curve(found.ceiling, names[1], "held-out loss", objective, found.by_hand, found.by_hand_value),
     )
     return Search(curves, names, words, found.verdict(), objective.measures)
 
 
-def _curve(learned: Learned, name: str, measured_on: str, objective: AbstractObjective) -> SearchCurve:
+def _on_what_was_searched(found: Learned, objective: AbstractObjective, compared: ByHand | None) -> str:
+    """The verdict on a search without held-out data."""
+    gap = found.gap[0]
+    if gap.gap is None:
+        limit = "; no bound on it is known"
+    elif np.isfinite(gap.gap):
+        limit = f"; the speed limit allows {gap.gap:.2g} more"
+    else:
+        limit = f"; the speed limit says nothing after t = {gap.valid_until:.3g}"
+    hand = ""
+    if compared is not None:
+        hand = f"; {compared.best_value - gap.value:.2g} below the best hand-written schedule ({compared.best})"
+        if compared.best == "uniform":
+            hand = "; no hand-written schedule is better than uniform sampling"
+    return (
+        "Nothing is held out, so the learned schedule was scored on what it was learned on: it is "
+        f"{gap.uniform - gap.value:.2g} e-folds of {objective.measures} below uniform sampling{hand}{limit}."
+    )
+
+
+def _best(compared: ByHand | None) -> tuple[str, float]:
+    return ("", float("nan")) if compared is None else (compared.best, compared.best_value)
+
+
+def _curve(
+    learned: Learned, name: str, measured_on: str, objective: AbstractObjective, by_hand: str, by_hand_value: float
+) -> SearchCurve:
     gap = learned.gap[0]
     return SearchCurve(
         name=name,
         values=learned.history,
-        optimum=gap.optimum,
-        kind=gap.kind,
+        optimum=float("nan") if gap.optimum is None else gap.optimum,
+        kind=gap.kind or "",
         uniform=gap.uniform,
-        by_hand=gap.best_by_hand,
-        by_hand_value=gap.best_by_hand_value,
+        by_hand=by_hand,
+        by_hand_value=by_hand_value,
         measured_on=measured_on,
         value=gap.value,
         is_penalised=objective.needs_weights,

@@ -1,5 +1,6 @@
 """Pictures of a sweep, as plain plotly.js descriptions: phase diagrams with contours, and parallel slices."""
 
+import html
 import itertools
 from typing import Any
 
@@ -35,6 +36,7 @@ def phase_figure(array: Any, axes: tuple[str, ...]) -> dict[str, Any] | None:
         views.append({"name": name, "data": {"z": [_round(z)], "customdata": [_round(values, 4)]}, "layout": {}})
     ticks = np.arange(np.ceil(low / step) * step, high + step / 2, step)
     text = [f"{10**t:.3g}" if logarithmic else f"{t:.4g}" for t in ticks]
+    names = html.escape(x), html.escape(y)
     trace = {
         "type": "contour",
         "x": _round(array[x], 6),
@@ -47,7 +49,7 @@ def phase_figure(array: Any, axes: tuple[str, ...]) -> dict[str, Any] | None:
         "contours": {"coloring": "heatmap", "start": float(ticks[0]), "end": float(ticks[-1]), "size": step},
         "line": {"color": "#333", "width": 0.8},
         "colorbar": {"tickvals": _round(ticks, 8), "ticktext": text},
-        "hovertemplate": f"{x} %{{x:.4g}}<br>{y} %{{y:.4g}}<br>%{{customdata:.4g}}<extra></extra>",
+        "hovertemplate": f"{names[0]} %{{x:.4g}}<br>{names[1]} %{{y:.4g}}<br>%{{customdata:.4g}}<extra></extra>",
     }
     layout = _axes(array, x, y)
     layout["margin"]["r"] = 110
@@ -160,7 +162,7 @@ def _step(low: float, high: float) -> float:
 
 
 def _axes(array: Any, x: str, y: str | None, label: str = "") -> dict[str, Any]:
-    layout = _layout(430, x, label if y is None else y)
+    layout = _layout(430, html.escape(x), label if y is None else y)
     for name, axis in (("xaxis", x), ("yaxis", y)):
         if axis is None:
             continue

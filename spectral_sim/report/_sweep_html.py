@@ -122,7 +122,9 @@ def _drawn_sections(table: Any, figures: dict[str, Any]) -> list[str]:
         values = np.asarray(table[column], np.float64)[rows]
         positive = values.size > 0 and values.min() > 0 and values.max() / values.min() > 30
         label = f"log10 {_title(column)}" if positive else _title(column)
-        axes.append({"label": label, "values": [float(v) for v in (np.log10(values) if positive else values)]})
+        axes.append(
+            {"label": html.escape(label), "values": [float(v) for v in (np.log10(values) if positive else values)]}
+        )
     target = np.asarray(table[name], np.float64)[rows]
     figures["parallel"] = {
         "data": [

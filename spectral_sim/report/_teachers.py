@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._types import PerRefresh
 from ..analysis import teacher_frontier
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem
-from ..schedules import AbstractStage, complement, relative_trace, stages_of, teacher
+from ..problems import AbstractProblem
+from ..schedules import AbstractStage, stages_of
 
 __all__ = ["Taught", "taught_by"]
 
@@ -42,17 +41,15 @@ def taught_by(problem: AbstractProblem, schedule: AbstractStage) -> Taught | Non
         schedule: the schedule. A teacher with a table of thresholds or training times has no frontier: None.
     """
     for stage in stages_of(schedule):
-        if any(isinstance(getattr(stage, name, None), PerRefresh) for name in ("threshold", "training_time")):
+        model = stage.second_model(problem)
+        if model is None or model.varies or model.training_time is None:
             continue
-        if isinstance(stage, teacher | complement) and stage.training_time is not None:
-            frontier = teacher_frontier(problem, schedule)
-            until, known = None, "examples"
-            if isinstance(problem, ModalProblem):
-                until, known = frontier / float(problem.trace) if frontier else None, "modes"
-            elif isinstance(problem, OperatorProblem) and problem.groups is not None:
-                known = "groups"
-            model = "teacher" if isinstance(stage, teacher) else "second model"
-            age = float(np.asarray(stage.training_time))
-            cost = stage.cost * age * float(relative_trace(stage, problem))
-            return Taught(model, age, cost, frontier, until, known)
+        frontier, data = teacher_frontier(problem, schedule), problem.as_operator()
+        until, known = None, "examples"
+        if problem.as_modal() is not None:
+            until, known = frontier / float(problem.trace) if frontier else None, "modes"
+        elif data is not None and data.groups is not None:
+            known = "groups"
+        cost = float(stage.training_cost(problem).before)
+        return Taught(model.name, float(np.asarray(model.training_time)), cost, frontier, until, known)
     return None

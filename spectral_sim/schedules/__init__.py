@@ -1,12 +1,13 @@
 """Schedules: how sampling weights follow from what is known of the learner."""
 
+from .._registry import register
 from ._allocate import Frontier as frontier
 from ._allocate import Greedy as greedy
 from ._allocate import Proportional as proportional
 from ._allocate import Softmax as softmax
 from ._allocate import TopFraction as top_fraction
 from ._allocate import WaterFilling as water_filling
-from ._base import AbstractStage, stage_name
+from ._base import AbstractStage, TrainingCost, advance_state, begin_state, no_scoring, scored_once, stage_name
 from ._chain import chain, stage_at, stages_of
 from ._complement import Complement as complement
 from ._constrain import Clip as clip
@@ -22,7 +23,7 @@ from ._observe import ShellAverage as shell_average
 from ._observe import Stale as stale
 from ._observe import Subsample as subsample
 from ._policy import PolicySchedule
-from ._second_model import relative_trace, training_progress
+from ._second_model import SecondModel, relative_trace, training_progress
 from ._self_scoring import SelfScoring as self_scoring
 from ._static import HardPruning as hard_pruning
 from ._static import LeverageSampling as leverage_sampling
@@ -61,14 +62,23 @@ STAGES: dict[str, type[AbstractStage]] = {
     "uniform": uniform,
     "water_filling": water_filling,
 }
-"""The registry: every shipped stage by its public name."""
+"""Every shipped stage by its public name."""
+
+for _name, _class in STAGES.items():
+    register(_class, name=_name)
+register(PolicySchedule, name="policy_schedule")
+register(TableSchedule, name="table_schedule")
 
 __all__ = [
     "AbstractStage",
     "PolicySchedule",
     "TableSchedule",
     "STAGES",
+    "SecondModel",
+    "TrainingCost",
+    "advance_state",
     "band_limit",
+    "begin_state",
     "chain",
     "clip",
     "complement",
@@ -83,11 +93,13 @@ __all__ = [
     "leverage_sampling",
     "mix",
     "noise",
+    "no_scoring",
     "power_tilt",
     "proportional",
     "random_pruning",
     "relative_trace",
     "self_scoring",
+    "scored_once",
     "shell_average",
     "smooth",
     "softmax",

@@ -1,5 +1,7 @@
 """Allocate stages: from what is seen of the residual to any non-negative score."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax.numpy as jnp
 
@@ -17,6 +19,7 @@ class Proportional(AbstractStage):
         power: 1 samples in proportion to residual energy, 0 uniformly.
     """
 
+    kind: ClassVar = "allocate"
     power: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
     def __check_init__(self):
@@ -33,6 +36,8 @@ class Proportional(AbstractStage):
 
 class Greedy(AbstractStage):
     """Everything on the largest residual: the limit of water-filling for vanishing intervals, bad when held."""
+
+    kind: ClassVar = "allocate"
 
     def init(self, problem):
         return None
@@ -51,6 +56,7 @@ class Frontier(AbstractStage):
         width: depth in e-folds of residual energy, positive.
     """
 
+    kind: ClassVar = "allocate"
     width: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
     def __check_init__(self):
@@ -61,8 +67,9 @@ class Frontier(AbstractStage):
 
     def __call__(self, signal, observation, state):
         excess = jnp.maximum(relative_log(signal) + self.width, 0)
-        if isinstance(observation.problem, ModalProblem):
-            excess = per_eigenvalue(excess, observation.problem)
+        modal = observation.problem.as_modal()
+        if modal is not None:
+            excess = per_eigenvalue(excess, modal)
         return excess, state
 
 
@@ -76,25 +83,32 @@ class WaterFilling(AbstractStage):
         Boyd and Vandenberghe, Convex Optimization (2004), example 5.2.
     """
 
+    kind: ClassVar = "allocate"
+
     def init(self, problem):
         require_modal(self, problem, "proportional() or top_fraction()")
         return None
 
     def __call__(self, signal, observation, state):
-        problem = observation.problem
+        problem = observation.problem.as_modal()
         depth = relative_log(jnp.where(problem.eigenvalues > 0, signal, 0))  # the others would swallow the budget
         level = water_level(depth, problem.multiplicity, problem.trace * observation.duration)
         progress = jnp.maximum(depth - level, 0) / 2
-        return per_eigenvalue(progress / observation.duration, problem), state
+        passes = observation.duration > 0  # no time passes where steps have a learning rate of zero
+        share = jnp.where(passes, progress / jnp.where(passes, observation.duration, 1), problem.eigenvalues)
+        return per_eigenvalue(share, problem), state
 
 
 class TopFraction(AbstractStage):
     """Equal score on the part of the mass with the largest signal, none on the rest.
 
+    Entries of equal signal at the border share what is left for them.
+
     Arguments:
         fraction: mass kept, in (0, 1].
     """
 
+    kind: ClassVar = "allocate"
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -114,6 +128,7 @@ class Softmax(AbstractStage):
         temperature: in units of the mean signal, so that it means the same at every stage of training; positive.
     """
 
+    kind: ClassVar = "allocate"
     temperature: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
     def __check_init__(self):

@@ -1,15 +1,35 @@
 """Stages: the small parts that schedules are chained from."""
 
 import abc
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from .._observation import Observation
+from .._registry import family, registered_name
+from .._state import as_state, check_constants, next_state
 from .._types import Array, Float, PyTree
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
+if TYPE_CHECKING:
+    from typing import ClassVar as AbstractClassVar
+
+    from ._second_model import SecondModel
+else:
+    from equinox import AbstractClassVar
+
 Kind = Literal["observe", "allocate", "constrain"]
+
+
+class TrainingCost(NamedTuple):
+    """What a stage's own models cost to train, in units of the learner's training time.
+
+    `before` is paid before the run, `rate` for each unit of time of the run.
+    """
+
+    before: Any = 0.0
+    rate: Any = 0.0
 
 
 class AbstractStage(eqx.Module):
@@ -19,26 +39,39 @@ class AbstractStage(eqx.Module):
     any non-negative score, constrain stages take any score and return weights of mean one. It is non-negative between
     any two stages. Hyperparameters are inexact array leaves: a changed value never retraces, and each is trainable.
 
-    Class attributes to override:
-        kind: where in a chain the stage may stand.
+    `kind`, `init` and `__call__` are required; a class without one of them cannot be used. Everything else is optional.
+
+    Class attributes:
+        kind: required; where in a chain the stage may stand: "observe", "allocate" or "constrain".
         closed_loop: whether the output depends on the learner (or on noise), not on the problem and the time alone.
         static: whether the output is the same at every refresh, whatever the signal.
         memoryless: whether the output depends on the signal alone (constrain stages that keep a chain static).
         needs_key: whether the stage draws random numbers.
         reads_signal: whether the output depends on the signal; an observe stage that looks at the learner instead
             stands first in a chain.
+        looks_past: whether it also looks at the learner itself, past the stages before it; scoring is then charged
+            whenever it is asked, whatever they remember.
+        curates: whether the weights are ever other than 1.
+        constants: what of the state never changes: a prefix of it with True for constants, such as True for all of it,
+            or (True, False) for the first of two. They must be handed back as they are.
     """
 
-    kind: ClassVar[Kind] = "allocate"
+    kind: AbstractClassVar[Kind]
     closed_loop: ClassVar[bool] = True
     static: ClassVar[bool] = False
     memoryless: ClassVar[bool] = False
     needs_key: ClassVar[bool] = False
     reads_signal: ClassVar[bool] = True
+    looks_past: ClassVar[bool] = False
+    curates: ClassVar[bool] = True
+    constants: ClassVar[PyTree] = False
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:
-        """State before the first refresh, a pytree of arrays (None for none). Unsuited problems are refused here."""
+        """State before the first refresh, a pytree of numbers and arrays (None for none).
+
+        Unsuited problems are refused here. Structure, shapes and dtypes stay; inexact leaves take the problem's dtype.
+        """
 
     @abc.abstractmethod
     def __call__(
@@ -46,26 +79,100 @@ class AbstractStage(eqx.Module):
     ) -> tuple[Float[Array, "weights"], PyTree]:
         """The signal that leaves this stage, and its new state."""
 
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+        """What part of the data this stage has scored at each refresh; None, only when what stands behind it asks.
+
+        Every refresh by default (the first, for static weights), also for an open loop: one that looks at no data says
+        so by `no_scoring`, one that looks once by `scored_once`. Constrain stages ask only when they are asked.
+
+        Arguments:
+            times: of the refreshes that begin an interval, in the precision of the run.
+        """
+        if self.kind == "constrain":
+            return None
+        return scored_once(times) if self.static else jnp.ones_like(times)
+
+    def model_scoring(
+        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
+    ) -> Float[Array, "refreshes"]:
+        """How many times models of this stage's own score the data at each refresh; none by default.
+
+        Arguments:
+            times: as for `scoring`.
+            asked: what part of its output what stands behind it asks for.
+        """
+        return no_scoring(times)
+
+    def training_cost(self, problem: Any) -> TrainingCost:
+        """What models of this stage's own cost to train; nothing by default."""
+        return TrainingCost()
+
+    def second_model(self, problem: Any) -> "SecondModel | None":
+        """The model that this stage sees the residual through; None for none."""
+        return None
+
+    def weight_bounds(self, *, fixed: bool = False) -> tuple[float, float] | None:
+        """Bounds (low, high) that the weights have by construction; None for none.
+
+        Arguments:
+            fixed: only those that a search leaves alone; bounds that are hyperparameters are not.
+        """
+        return None
+
+    @property
+    def num_columns(self) -> int | None:
+        """Number of columns of a table over weights that this stage holds; None if it runs on any number of them."""
+        return None
+
+
+family("stage", AbstractStage)
+
+
+def no_scoring(times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
+    """No pass over the data at any refresh."""
+    return jnp.zeros_like(times)
+
+
+def scored_once(times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
+    """One pass over the data, at the first refresh."""
+    return jnp.zeros_like(times).at[0].set(1)
+
 
 def stage_name(stage: Any) -> str:
-    """The public name of a stage: that of its class, as the constructors are spelt."""
-    name = type(stage).__name__
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+    """The name of a stage in files, paths and messages: that of its registration, or else of its class."""
+    return registered_name(type(stage)) or type(stage).__name__
 
 
-def require_modal(stage: Any, problem: AbstractProblem, instead: str) -> None:
-    """Refuse a data problem: its weights are on examples, and `stage` asks for weights per mode."""
-    if not isinstance(problem, ModalProblem):
+def begin_state(stage: AbstractStage, problem: AbstractProblem) -> PyTree:
+    """The state before the first refresh, as arrays."""
+    return as_state(stage_name(stage), stage.init(problem), problem.dtype)
+
+
+def advance_state(stage: AbstractStage, before: PyTree, after: PyTree, dtype: Any) -> PyTree:
+    """The state that a call returned, as arrays; raises where it is not like the one before, see `AbstractStage`."""
+    name = stage_name(stage)
+    state = next_state(name, before, after, dtype)
+    check_constants(name, stage.constants, before, state)
+    return state
+
+
+def require_modal(stage: Any, problem: AbstractProblem, instead: str) -> ModalProblem:
+    """The spectrum of a problem; refuses one whose weights are on examples, where `stage` asks for weights per mode."""
+    modal = problem.as_modal()
+    if modal is None:
         raise ValueError(
             f"{stage_name(stage)} asks for per-mode weights, but this {type(problem).__name__} is reweighted by "
             f"example: use {instead}, or modal_view(problem) to study its spectrum."
         )
+    return modal
 
 
-def require_operator(stage: Any, problem: AbstractProblem, instead: str) -> None:
-    """Refuse a modal problem: it has no examples."""
-    if not isinstance(problem, OperatorProblem):
+def require_operator(stage: Any, problem: AbstractProblem, instead: str) -> OperatorProblem:
+    """The examples of a problem; refuses one that has none."""
+    data = problem.as_operator()
+    if data is None:
         raise ValueError(
             f"{stage_name(stage)} scores examples by their features, but this {type(problem).__name__} has modes only: "
             f"use {instead}."
         )
+    return data

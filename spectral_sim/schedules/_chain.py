@@ -7,7 +7,7 @@ import jax
 from .._checks import nearest
 from .._observation import Observation
 from .._types import Array, Float, PyTree
-from ._base import AbstractStage, stage_name
+from ._base import AbstractStage, advance_state, begin_state, stage_name
 
 _ORDER = ("observe", "allocate", "constrain")
 
@@ -41,8 +41,16 @@ class Chain(AbstractStage):
     def needs_key(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         return any(stage.needs_key for stage in self.stages)
 
+    @property
+    def curates(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return any(stage.curates for stage in self.stages)
+
+    @property
+    def constants(self) -> PyTree:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return tuple(stage.constants for stage in self.stages)
+
     def init(self, problem) -> PyTree:
-        return tuple(stage.init(problem) for stage in self.stages)
+        return tuple(begin_state(stage, problem) for stage in self.stages)
 
     def __call__(self, signal: Float[Array, "weights"], observation: Observation, state: PyTree):
         new_state = []
@@ -50,8 +58,8 @@ class Chain(AbstractStage):
             seen = observation
             if observation.key is not None:
                 seen = observation.replace(key=jax.random.fold_in(observation.key, position))
-            signal, own = stage(signal, seen, own)
-            new_state.append(own)
+            signal, returned = stage(signal, seen, own)
+            new_state.append(advance_state(stage, own, returned, observation.mass.dtype))
         return signal, tuple(new_state)
 
 

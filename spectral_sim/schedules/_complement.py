@@ -8,8 +8,18 @@ import jax.numpy as jnp
 from .._types import Array, Float, as_inexact
 from ..numerics import log_or_minus_inf
 from ._base import AbstractStage
-from ._second_model import check_second_model, once_trained, progress, second_model, trained
+from ._second_model import (
+    SecondModel,
+    check_second_model,
+    model_passes,
+    once_trained,
+    priced,
+    progress,
+    second_model,
+    trained,
+)
 
+_KNOWN = 0.5  # progress at which the energy has fallen by a factor e
 _ROUNDING = 32  # units of the dtype's precision that a residual energy may be off by
 
 
@@ -45,6 +55,7 @@ class Complement(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    constants: ClassVar[bool] = True
     training_time: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
     exponent: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
     eigenvalues: Float[Array, "modes"] | None = eqx.field(converter=as_inexact, default=None)
@@ -80,3 +91,15 @@ class Complement(AbstractStage):
         excess = jnp.where(drained & ahead, faint, excess)
         excess = jnp.where(jnp.max(excess) > 0, excess, 1)
         return excess if self.training_time is None else once_trained(excess, self.training_time), state
+
+    def scoring(self, times):
+        return None
+
+    def model_scoring(self, times, asked):
+        return model_passes(self, times, asked)
+
+    def training_cost(self, problem):
+        return priced(self, problem)
+
+    def second_model(self, problem):
+        return SecondModel("second model", self, problem, _KNOWN)

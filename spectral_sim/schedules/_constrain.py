@@ -43,8 +43,12 @@ class Clip(AbstractStage):
 
     def __call__(self, signal, observation, state):
         # a search may move the bounds past 1, where no weights of mean one would be left
-        low, high = jnp.clip(self.low, 0, 1), jnp.maximum(self.high, 1)
+        low = jnp.where(self.low > 1, 1, jnp.where(self.low < 0, 0, self.low))  # a clip makes zero of a subnormal
+        high = jnp.maximum(self.high, 1)
         return project_to_bounds(signal, observation.mass, low, high), state
+
+    def weight_bounds(self, *, fixed: bool = False):
+        return None if fixed else (float(np.min(concrete(self.low))), float(np.max(concrete(self.high))))
 
 
 class Mix(AbstractStage):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_fraction, check_positive
 from .._types import Array, Float, as_inexact
-from ._base import AbstractStage
-from ._static import difficulty_rank, keep_lowest
+from ..numerics import lowest_mass
+from ._base import AbstractStage, scored_once
+from ._static import difficulty_rank
 
 
 class Curriculum(AbstractStage):
@@ -28,7 +29,9 @@ class Curriculum(AbstractStage):
         Dyer and Neyshabur, When Do Curricula Work? (2021).
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
+    constants: ClassVar[bool] = True
     end: Float[Array, ""] = eqx.field(converter=as_inexact)
     start: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.1)
     order: str = eqx.field(static=True, default="easy_to_hard")
@@ -46,7 +49,10 @@ class Curriculum(AbstractStage):
         return difficulty_rank(problem, hardest_first=self.order == "hard_to_easy")
 
     def __call__(self, signal, observation, state):
-        return keep_lowest(state, self._pool(observation.time)), state
+        return lowest_mass(state, self._pool(observation.time)), state
+
+    def scoring(self, times):
+        return scored_once(times)
 
     def _pool(self, time):
         """Fraction of the mass in the pool at `time`."""

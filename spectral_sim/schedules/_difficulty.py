@@ -1,9 +1,7 @@
 """How hard modes or examples are, before any training: the order that pruning and curricula go by."""
 
-import jax.numpy as jnp
-
 from .._types import Array, Float
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ..problems import AbstractProblem
 
 __all__ = ["difficulty", "leverage"]
 
@@ -13,31 +11,32 @@ def difficulty(problem: AbstractProblem) -> Float[Array, "weights"]:
 
     Modes: 1 / lam_k, infinite where a mode is never learnt. Examples: the squared residual, summed over outputs, of a
     ridge regression on the base mass whose penalty is the mean eigenvalue: what a briefly trained probe still gets
-    wrong. Groups: its mean over the group.
+    wrong. Groups: its mean over the group. Other problems: what their `difficulty()` returns.
+
+    Raises:
+        ValueError: a problem that does not say.
 
     Source:
         For examples the error-norm score of Paul et al., Deep Learning on a Data Diet (2021), in closed form.
     """
-    if isinstance(problem, ModalProblem):
-        return 1 / problem.eigenvalues
-    assert isinstance(problem, OperatorProblem)
-    weighted = problem.example_mass[:, None] * problem.features
-    covariance = problem.features.T @ weighted
-    probe = jnp.linalg.solve(_ridged(covariance), weighted.T @ problem.targets)
-    return problem.per_weight(jnp.sum((problem.targets - problem.features @ probe) ** 2, axis=1))
+    score = problem.difficulty()
+    if score is None:
+        raise ValueError(
+            f"{type(problem).__name__} does not say what is difficult: define difficulty() to use stages that go by it."
+        )
+    return score
 
 
-def leverage(problem: OperatorProblem) -> Float[Array, "weights"]:
+def leverage(problem: AbstractProblem) -> Float[Array, "weights"]:
     """Ridge leverage scores phi_i^T (M + r I)^-1 phi_i, r the mean eigenvalue of M; a mean over each group.
+
+    Raises:
+        ValueError: a problem without features.
 
     Source:
         Alaoui and Mahoney, Fast Randomized Kernel Ridge Regression with Statistical Guarantees (2015).
     """
-    covariance = problem.features.T @ (problem.example_mass[:, None] * problem.features)
-    solved = jnp.linalg.solve(_ridged(covariance), problem.features.T)
-    return problem.per_weight(jnp.sum(problem.features.T * solved, axis=0))
-
-
-def _ridged(covariance: Array) -> Array:
-    size = covariance.shape[0]
-    return covariance + jnp.trace(covariance) / size * jnp.eye(size, dtype=covariance.dtype)
+    data = problem.as_operator()
+    if data is None:
+        raise ValueError(f"{type(problem).__name__} has no examples with features, which leverage scores are made of.")
+    return data.leverage()

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_fraction, check_non_negative, check_positive
-from .._types import Array, Float, as_inexact
-from ..problems import ModalProblem
+from .._types import Array, Float, as_inexact, by_refresh
+from ..numerics import group_sums, mass_rank
 from ._base import AbstractStage, require_modal, stage_name
 
 
@@ -54,6 +54,9 @@ class Stale(AbstractStage):
         due = (observation.index == 0) | (observation.time - scored_at >= self.period * slack)
         memory = jnp.where(due, signal, memory)
         return memory, (jnp.where(due, observation.time, scored_at), memory)
+
+    def scoring(self, times):
+        return _due(times, by_refresh(self.period, times)).astype(times.dtype)
 
 
 class Delay(AbstractStage):
@@ -121,6 +124,9 @@ class Noise(AbstractStage):
         normal = jax.random.normal(key_of(self, observation), signal.shape, signal.dtype)
         return signal * jnp.exp(self.sigma * normal - self.sigma**2 / 2), state
 
+    def scoring(self, times):
+        return None
+
 
 class ShellAverage(AbstractStage):
     """Residuals are known as averages over shells only.
@@ -133,29 +139,32 @@ class ShellAverage(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    constants: ClassVar[bool] = True
     num_shells: int = eqx.field(static=True)
 
     def __check_init__(self):
         check_positive("num_shells", self.num_shells, "give at least one shell")
 
     def init(self, problem):
-        if not isinstance(problem, ModalProblem):
+        modal = problem.as_modal()
+        if modal is None:
             return None
-        position = jnp.log(problem.index) / jnp.log(problem.index[-1] + 0.5)
+        position = jnp.log(modal.index) / jnp.log(modal.index[-1] + 0.5)
         return jnp.clip(jnp.floor(position * self.num_shells), 0, self.num_shells - 1).astype(jnp.int32)
 
     def __call__(self, signal, observation, state):
         if state is None:
-            mass = observation.mass
-            order = jnp.argsort(signal, stable=True)
-            middle = jnp.zeros_like(mass).at[order].set(jnp.cumsum(mass[order]) - mass[order] / 2)
+            rank, count = mass_rank(signal, observation.mass), observation.mass
+            middle = rank.below + rank.tied / 2  # so that equal signals are in one shell
             shell = jnp.clip(jnp.floor(middle * self.num_shells), 0, self.num_shells - 1).astype(jnp.int32)
-            count = mass
         else:
-            shell, count = state, observation.problem.multiplicity
-        total = jax.ops.segment_sum(count * signal, shell, self.num_shells)
-        size = jax.ops.segment_sum(count, shell, self.num_shells)
+            shell, count = state, observation.problem.as_modal().multiplicity
+        total = group_sums(count * signal, shell, self.num_shells)
+        size = group_sums(count, shell, self.num_shells)
         return (total / jnp.where(size > 0, size, 1))[shell], state
+
+    def scoring(self, times):
+        return None
 
 
 class BandLimit(AbstractStage):
@@ -176,7 +185,10 @@ class BandLimit(AbstractStage):
         return None
 
     def __call__(self, signal, observation, state):
-        return jnp.where(observation.problem.index <= self.k_max, signal, 0), state
+        return jnp.where(observation.problem.as_modal().index <= self.k_max, signal, 0), state
+
+    def scoring(self, times):
+        return None
 
 
 class Subsample(AbstractStage):
@@ -201,6 +213,9 @@ class Subsample(AbstractStage):
         seen = jnp.where((drawn < self.fraction) | (observation.index == 0), signal, state)
         return seen, seen
 
+    def scoring(self, times):
+        return by_refresh(self.fraction, times).astype(times.dtype).at[0].set(1)
+
 
 def follow(signal, observation, state, tau):
     """One step of a first-order lag; the state is the time of the last refresh and the lagged signal."""
@@ -217,3 +232,16 @@ def key_of(stage, observation):
     if observation.key is None:
         raise ValueError(f"{stage_name(stage)} draws random numbers: pass simulate(key=jax.random.key(0)).")
     return observation.key
+
+
+@jax.jit
+def _due(times, periods):
+    """The refreshes at which `stale` scores anew, found as it finds them."""
+    slack = 1 - 4 * jnp.finfo(times.dtype).eps
+
+    def look(scored_at, now):
+        time, period = now
+        due = time - scored_at >= period * slack
+        return jnp.where(due, time, scored_at), due
+
+    return jax.lax.scan(look, jnp.asarray(-jnp.inf, times.dtype), (times, periods))[1]

@@ -1,17 +1,15 @@
 """A closed-loop schedule to be learned: one small network for every mode or example."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._checks import check_positive
-from .._types import PRNGKeyArray
+from .._types import Array, PRNGKeyArray
 from ..numerics import relative_log, score_of
-from ..problems import ModalProblem
 from ._base import AbstractStage
-from ._difficulty import leverage
 from ._table import check_cap, within
 
 _NUM_INPUTS = 5
@@ -22,13 +20,15 @@ class PolicySchedule(AbstractStage):
 
     Its inputs are scale-free, so one trained policy runs on a problem of any size: the log of the residual energy over
     the largest one, the log of it over its start, the log eigenvalue (modes) or log leverage (examples, over their
-    mean), the log of time in units of 1 / kappa, and the recent slope d log E / d log t.
+    mean; 0 on other problems), the log of time in units of 1 / kappa, and the recent slope d log E / d log t.
 
     Arguments:
         network: maps five numbers to one log weight.
         cap: bounds (low, high) on the weights, constants; None for none.
     """
 
+    kind: ClassVar = "allocate"
+    constants: ClassVar = (True, True, False, False)
     network: eqx.nn.MLP
     cap: tuple[float, float] | None = eqx.field(static=True, default=None)
 
@@ -50,14 +50,43 @@ class PolicySchedule(AbstractStage):
         check_cap(cap)
         check_positive("width", width)
         check_positive("depth", depth)
-        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=jax.nn.tanh, key=key), cap)
+        functions = {"activation": _bend, "final_activation": _as_it_is}
+        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, key=key, **functions), cap)
+
+    def __check_init__(self):
+        check_cap(self.cap)
+
+    def saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What a file keeps: the size of the network and the cap, and the parameters by number."""
+        leaves = jax.tree.leaves(eqx.filter(self.network, eqx.is_array))
+        size = {"width": self.network.width_size, "depth": self.network.depth}
+        cap = None if self.cap is None else list(self.cap)
+        return {"network": size, "cap": cap}, {f"network.{n}": leaf for n, leaf in enumerate(leaves)}
+
+    @classmethod
+    def from_saved(cls, options: dict[str, Any], arrays: dict[str, Any]) -> "PolicySchedule":
+        """The policy that `saved` describes.
+
+        Raises:
+            TypeError: parameters of other shapes.
+        """
+        size, cap = options["network"], options["cap"]
+        layers = [jnp.asarray(arrays[f"network.{n}"]) for n in range(len(arrays))]
+        fits = bool(layers) and size == {"width": layers[0].shape[0], "depth": len(layers) // 2 - 1}
+        cap = None if cap is None else (cap[0], cap[1])
+        template = cls.create(jax.random.key(0), cap=cap, **size) if fits else None
+        old, structure = jax.tree.flatten(eqx.filter(template, eqx.is_array))
+        if not fits or [leaf.shape for leaf in layers] != [leaf.shape for leaf in old]:
+            raise TypeError("its network has other inputs than the policies of this version")
+        return eqx.combine(jax.tree.unflatten(structure, layers), template)
 
     def init(self, problem: Any) -> Any:
-        if isinstance(problem, ModalProblem):
-            drive = relative_log(problem.eigenvalues)
-        else:
-            score = leverage(problem)
-            drive = jnp.log(score / jnp.sum(problem.mass * score))
+        drive, modal, data = jnp.zeros_like(problem.mass), problem.as_modal(), problem.as_operator()
+        if modal is not None:
+            drive = relative_log(modal.eigenvalues)
+        elif data is not None:
+            score = data.leverage()
+            drive = jnp.log(score / jnp.sum(data.mass * score))
         return _bounded(drive), jnp.log(problem.trace), jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
     def __call__(self, signal, observation, state):
@@ -74,6 +103,18 @@ class PolicySchedule(AbstractStage):
         log_weight = depth + jax.vmap(self.network)(inputs * scale)
         score = score_of(log_weight)
         return within(score, observation.mass, self.cap), (drive, log_trace, log_time, now)
+
+    def weight_bounds(self, *, fixed: bool = False):
+        return self.cap
+
+
+# Functions of this module, so that a policy can be pickled: those of JAX are wrapped, that of Equinox is a lambda.
+def _bend(value):
+    return jnp.tanh(value)
+
+
+def _as_it_is(value):
+    return value
 
 
 def _bounded(log_value):

@@ -3,20 +3,24 @@
 What a paradigm can see through it depends on how far its own training has come, so that is computed and not assumed.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
-from .._types import Array, Float
-from ..numerics import log_or_minus_inf, phi1_eigh
+from .._types import Array, Float, PerRefresh, by_refresh
+from ..numerics import log_or_minus_inf, phi1_eigh, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
-from ._base import stage_name
+from ._base import TrainingCost, scored_once, stage_name
 
 __all__ = [
+    "SecondModel",
     "check_second_model",
+    "model_passes",
     "once_trained",
+    "priced",
     "progress",
     "relative_trace",
     "second_model",
@@ -47,21 +51,33 @@ def second_model(stage: Any, problem: AbstractProblem) -> Array:
     Raises:
         ValueError: a spectrum for data, features for modes, or another number of modes or examples.
     """
-    name = stage_name(stage)
-    if isinstance(problem, ModalProblem):
-        if stage.features is not None:
-            raise ValueError(f"{name} has features, but the problem has modes only: give eigenvalues or exponent.")
-        if stage.exponent is not None:
-            return jnp.asarray(problem.index**-stage.exponent, problem.dtype)
-        if stage.eigenvalues is None:
-            return problem.eigenvalues
-        if stage.eigenvalues.shape != problem.eigenvalues.shape:
-            raise ValueError(
-                f"{name} has eigenvalues of shape {stage.eigenvalues.shape}, but the problem has "
-                f"{problem.eigenvalues.shape[0]} modes: give one for each."
-            )
-        return stage.eigenvalues.astype(problem.dtype)
-    assert isinstance(problem, OperatorProblem)
+    name, modal, data = stage_name(stage), problem.as_modal(), problem.as_operator()
+    if modal is not None:
+        return _second_spectrum(name, stage, modal)
+    if data is not None:
+        return _second_features(name, stage, data)
+    raise ValueError(
+        f"{name} trains a second model, but {type(problem).__name__} has neither modes nor features to train it on: "
+        "define as_modal() or as_operator()."
+    )
+
+
+def _second_spectrum(name: str, stage: Any, problem: ModalProblem) -> Array:
+    if stage.features is not None:
+        raise ValueError(f"{name} has features, but the problem has modes only: give eigenvalues or exponent.")
+    if stage.exponent is not None:
+        return jnp.asarray(problem.index**-stage.exponent, problem.dtype)
+    if stage.eigenvalues is None:
+        return problem.eigenvalues
+    if stage.eigenvalues.shape != problem.eigenvalues.shape:
+        raise ValueError(
+            f"{name} has eigenvalues of shape {stage.eigenvalues.shape}, but the problem has "
+            f"{problem.eigenvalues.shape[0]} modes: give one for each."
+        )
+    return stage.eigenvalues.astype(problem.dtype)
+
+
+def _second_features(name: str, stage: Any, problem: OperatorProblem) -> Array:
     if stage.exponent is not None or stage.eigenvalues is not None:
         raise ValueError(f"{name} has a spectrum, but the problem is reweighted by example: give features instead.")
     if stage.features is None:
@@ -79,11 +95,54 @@ def once_trained(signal: Array, training_time: Array) -> Array:
 
 def relative_trace(stage: Any, problem: AbstractProblem) -> Float[Array, ""]:
     """Trace of the second model's operator over that of the problem: how many steps its unit of time takes."""
-    model = second_model(stage, problem)
-    if isinstance(problem, ModalProblem):
-        return jnp.sum(problem.multiplicity * model) / problem.trace
-    assert isinstance(problem, OperatorProblem)
+    model, modal = second_model(stage, problem), problem.as_modal()
+    if modal is not None:
+        return jnp.sum(modal.multiplicity * model) / modal.trace
     return mean_squared_norm(problem.example_mass, model) / problem.trace
+
+
+@dataclasses.dataclass(frozen=True)
+class SecondModel:
+    """A model through which a stage sees the residual.
+
+    Arguments:
+        name: what it is called in reports.
+        stage: the stage that trains it, with a `training_time`: None where it is trained alongside the learner.
+        problem: what both learn.
+        threshold: progress from which on it knows something.
+    """
+
+    name: str
+    stage: Any
+    problem: AbstractProblem
+    threshold: Any
+
+    @property
+    def training_time(self) -> Any:
+        """How long it has been trained before the run; None if it is trained alongside."""
+        return self.stage.training_time
+
+    @property
+    def varies(self) -> bool:
+        """Whether another model is looked through at every refresh."""
+        return isinstance(self.threshold, PerRefresh) or isinstance(self.training_time, PerRefresh)
+
+    def progress(self) -> Float[Array, "weights"]:
+        """u = 1/2 log(E(0) / E) once it has been trained for its training time."""
+        return training_progress(self.problem, self.stage)
+
+
+def priced(stage: Any, problem: AbstractProblem) -> TrainingCost:
+    """Training of a second model: its time counts by its trace over that of the problem."""
+    price = stage.cost * relative_trace(stage, problem)
+    if stage.training_time is None:
+        return TrainingCost(rate=price)
+    return TrainingCost(before=price * by_refresh(stage.training_time, jnp.zeros(1))[0])
+
+
+def model_passes(stage: Any, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]) -> Array:
+    """Passes over the data through a second model: once if it is trained beforehand, else whenever it is asked."""
+    return asked if stage.training_time is None else scored_once(times)
 
 
 class Trained(NamedTuple):
@@ -96,14 +155,16 @@ class Trained(NamedTuple):
 
 def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> Trained:
     """The second model after `time` on uniform samples, from zero; exact."""
-    if isinstance(problem, ModalProblem):
+    modal, data = problem.as_modal(), problem.as_operator()
+    if modal is not None:
         decay = model * time
-        return Trained(problem.energies * jnp.exp(-2 * decay), None, decay)
-    assert isinstance(problem, OperatorProblem)
-    weighted = problem.example_mass[:, None] * model
-    residual = problem.targets - model @ phi1_eigh(model.T @ weighted, weighted.T @ problem.targets, time)
-    energy = squared(problem, residual)
-    start = log_or_minus_inf(squared(problem, problem.targets))
+        return Trained(modal.energies * jnp.exp(-2 * decay), None, decay)
+    assert data is not None  # or there would be no model
+    weighted = data.example_mass[:, None] * model
+    matrix, drive = sum_rows(row_product, model, weighted), sum_rows(row_product, weighted, data.targets)
+    residual = data.targets - model @ phi1_eigh(matrix, drive, time)
+    energy = squared(data, residual)
+    start = log_or_minus_inf(squared(data, data.targets))
     return Trained(energy, residual, progress(start, log_or_minus_inf(energy)))
 
 

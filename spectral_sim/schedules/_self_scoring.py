@@ -39,6 +39,7 @@ class SelfScoring(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    looks_past: ClassVar[bool] = True
     threshold: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.5)
     sharpness: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
@@ -52,6 +53,9 @@ class SelfScoring(AbstractStage):
     def __call__(self, signal, observation, state):
         begun = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
         return seen_through(signal, visibility(begun, self.threshold, self.sharpness), observation.mass), state
+
+    def scoring(self, times):
+        return None
 
 
 def check_sharpness(value) -> None:

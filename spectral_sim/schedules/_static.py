@@ -5,27 +5,31 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._types import Array, Float, Int, as_inexact
-from ..numerics import mass_rank, score_of
+from ..numerics import Rank, lowest_mass, mass_rank, score_of
 from ..problems import AbstractProblem
-from ._base import AbstractStage, require_modal, require_operator
+from ._base import AbstractStage, no_scoring, require_modal, require_operator, scored_once
 from ._difficulty import difficulty, leverage
 
 
 class Uniform(AbstractStage):
     """No curation: w = 1."""
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
+    curates: ClassVar[bool] = False
 
     def init(self, problem):
         return None
 
     def __call__(self, signal, observation, state):
         return jnp.ones_like(signal), state
+
+    def scoring(self, times):
+        return no_scoring(times)
 
 
 class StaticWeights(AbstractStage):
@@ -38,6 +42,7 @@ class StaticWeights(AbstractStage):
         ValueError: at the start of a run, if the problem has another number of weights.
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     values: Float[Array, "weights"] = eqx.field(converter=as_inexact)
@@ -53,6 +58,9 @@ class StaticWeights(AbstractStage):
     def __call__(self, signal, observation, state):
         return self.values, state
 
+    def scoring(self, times):
+        return no_scoring(times)
+
 
 class PowerTilt(AbstractStage):
     """Weights lam_k^-exponent: towards the tail for a positive exponent. Modal problems only.
@@ -62,6 +70,7 @@ class PowerTilt(AbstractStage):
         cutoff: mode number from which on the weight stays what it is there; none if None. Bounds the largest weight.
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
@@ -77,7 +86,7 @@ class PowerTilt(AbstractStage):
         return None
 
     def __call__(self, signal, observation, state):
-        problem = observation.problem
+        problem = observation.problem.as_modal()
         learnable = problem.eigenvalues > 0  # the others get the weight of the last that is: they carry no mass
         smallest = jnp.min(jnp.where(learnable, problem.eigenvalues, jnp.inf))
         log_eigenvalue = jnp.log(jnp.where(learnable, problem.eigenvalues, smallest))
@@ -85,6 +94,9 @@ class PowerTilt(AbstractStage):
             log_eigenvalue = jnp.interp(jnp.minimum(problem.index, self.cutoff), problem.index, log_eigenvalue)
         score = -self.exponent * log_eigenvalue
         return score_of(score), state
+
+    def scoring(self, times):
+        return no_scoring(times)
 
 
 def _as_seed(value):
@@ -100,8 +112,10 @@ class RandomPruning(AbstractStage):
         seed: whole number that fixes the draw.
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
+    constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     seed: Int[Array, ""] = eqx.field(converter=_as_seed, default=0)
 
@@ -113,19 +127,26 @@ class RandomPruning(AbstractStage):
         return mass_rank(drawn, problem.mass)
 
     def __call__(self, signal, observation, state):
-        return keep_lowest(state, self.fraction), state
+        return lowest_mass(state, self.fraction), state
+
+    def scoring(self, times):
+        return no_scoring(times)
 
 
 class HardPruning(AbstractStage):
     """The easiest or the hardest part of the mass is kept, at equal weight; the rest is never sampled.
+
+    Where entries at the border are equally hard they share what is left for them.
 
     Arguments:
         fraction: mass kept, in (0, 1].
         keep: "easy" or "hard", by `difficulty` of the problem.
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
+    constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     keep: str = eqx.field(static=True, default="hard")
 
@@ -137,14 +158,19 @@ class HardPruning(AbstractStage):
         return difficulty_rank(problem, hardest_first=self.keep == "hard")
 
     def __call__(self, signal, observation, state):
-        return keep_lowest(state, self.fraction), state
+        return lowest_mass(state, self.fraction), state
+
+    def scoring(self, times):
+        return scored_once(times)
 
 
 class LeverageSampling(AbstractStage):
     """Examples in proportion to their ridge leverage. Data problems only."""
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
+    constants: ClassVar[bool] = True
 
     def init(self, problem):
         require_operator(self, problem, "power_tilt()")
@@ -153,14 +179,11 @@ class LeverageSampling(AbstractStage):
     def __call__(self, signal, observation, state):
         return state, state
 
+    def scoring(self, times):
+        return scored_once(times)
 
-def difficulty_rank(problem: AbstractProblem, *, hardest_first: bool) -> Float[Array, "weights"]:
-    """Mass up to and including each entry, going through them by difficulty."""
+
+def difficulty_rank(problem: AbstractProblem, *, hardest_first: bool) -> Rank:
+    """The rank of each entry by difficulty."""
     score = difficulty(problem)
     return mass_rank(-score if hardest_first else score, problem.mass)
-
-
-def keep_lowest(rank: Float[Array, "weights"], fraction: Float[Array, ""]) -> Float[Array, "weights"]:
-    """1 on the entries whose rank is within `fraction`, 0 elsewhere; at least the first is kept."""
-    slack = 1 + 8 * np.finfo(rank.dtype).eps * np.sqrt(rank.size)  # a rank is a running sum of masses
-    return jnp.where(rank <= jnp.maximum(fraction * slack, jnp.min(rank)), 1.0, 0.0).astype(rank.dtype)

@@ -10,8 +10,8 @@ import numpy as np
 from .._checks import check_non_negative, check_positive, check_times
 from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray
 from ..numerics import project_to_bounds, score_of
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem
-from ._base import AbstractStage
+from ..problems import AbstractProblem
+from ._base import AbstractStage, no_scoring
 from ._static import difficulty_rank
 
 _MODE_KNOTS = 64  # the edge of water-filling is sharp: 32 over seven decades of modes cost 0.01 e-folds of loss
@@ -29,9 +29,16 @@ class TableSchedule(AbstractStage):
         cap: bounds (low, high) on the weights, constants; None for none.
     """
 
+    kind: ClassVar = "allocate"
     closed_loop: ClassVar[bool] = False
+    constants: ClassVar[bool] = True
     log_weights: PerRefresh
     cap: tuple[float, float] | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        check_cap(self.cap)
+        if not isinstance(self.log_weights, PerRefresh | jax.Array | np.ndarray):
+            raise TypeError(f"log_weights is {self.log_weights!r}: give a PerRefresh table of shape (rows, columns).")
 
     @classmethod
     def create(
@@ -65,7 +72,7 @@ class TableSchedule(AbstractStage):
         check_non_negative("scale", scale)
         check_cap(cap)
         if num_basis is None:
-            num_basis = _MODE_KNOTS if isinstance(problem, ModalProblem) else problem.mass.shape[0]
+            num_basis = problem.mass.shape[0] if problem.as_modal() is None else _MODE_KNOTS
         check_positive("num_basis", num_basis)
         rows = _rows(np.asarray(times, np.float64), float(min_spacing))
         values = jnp.zeros((int(rows[-1]) + 1, num_basis), problem.dtype)
@@ -77,22 +84,31 @@ class TableSchedule(AbstractStage):
         return cls(PerRefresh(values, shared), cap)
 
     def init(self, problem: Any) -> Array | None:
-        columns = (
-            self.log_weights.values.shape[-1] if isinstance(self.log_weights, PerRefresh) else len(self.log_weights)
-        )
-        if isinstance(problem, ModalProblem):
-            return hats(jnp.log(problem.index) / jnp.log(problem.index[-1]), columns)
+        columns, modal, data = self.num_columns, problem.as_modal(), problem.as_operator()
+        if modal is not None:
+            return hats(jnp.log(modal.index) / jnp.log(modal.index[-1]), columns)
         if columns == problem.mass.shape[0]:
             return None
-        if isinstance(problem, OperatorProblem) and problem.groups is not None:
+        if data is not None and data.groups is not None:
             raise ValueError(f"the table has {columns} columns for {problem.mass.shape[0]} groups: give one for each.")
-        return hats(difficulty_rank(problem, hardest_first=False), columns)
+        rank = difficulty_rank(problem, hardest_first=False)
+        return hats(rank.below + rank.tied, columns)
 
     def __call__(self, signal, observation, state):
         row: Any = self.log_weights  # the driver has put the row of this refresh in place of the table
         log_weight = row if state is None else row @ state
         score = score_of(log_weight)
         return within(score, observation.mass, self.cap), state
+
+    def scoring(self, times):
+        return no_scoring(times)
+
+    def weight_bounds(self, *, fixed: bool = False):
+        return self.cap
+
+    @property
+    def num_columns(self) -> int:
+        return self.log_weights.values.shape[-1] if isinstance(self.log_weights, PerRefresh) else len(self.log_weights)
 
 
 def check_cap(cap: tuple[float, float] | None) -> None:

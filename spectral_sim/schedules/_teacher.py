@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_positive
 from .._types import Array, Float, as_inexact
 from ..numerics import log_or_minus_inf
-from ..problems import ModalProblem
 from ._base import AbstractStage
 from ._second_model import (
+    SecondModel,
     check_second_model,
+    model_passes,
     once_trained,
+    priced,
     progress,
     second_model,
     seen_through,
@@ -61,6 +63,7 @@ class Teacher(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    constants: ClassVar[bool] = True
     training_time: Float[Array, ""] = eqx.field(converter=as_inexact)
     shows: str = eqx.field(static=True, default="residual")
     threshold: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.5)
@@ -88,7 +91,7 @@ class Teacher(AbstractStage):
         energy, residual, learnt = state
         if self.shows == "residual":
             visible = visibility(learnt, self.threshold, self.sharpness)
-            if isinstance(observation.problem, ModalProblem):
+            if observation.problem.as_modal() is not None:
                 visible = jnp.where(observation.initial_energy > 0, visible, 0)
             seen = seen_through(jnp.maximum(signal, energy), visible, observation.mass)
             return once_trained(seen, self.training_time), state
@@ -96,5 +99,17 @@ class Teacher(AbstractStage):
             own = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
             distance = observation.initial_energy * (jnp.exp(-own) - jnp.exp(-learnt)) ** 2
         else:
-            distance = squared(observation.problem, observation.state.residual - residual)
+            distance = squared(observation.problem.as_operator(), observation.state.residual - residual)
         return once_trained(jnp.where(observation.mass > 0, distance, 0), self.training_time), state
+
+    def scoring(self, times):
+        return None
+
+    def model_scoring(self, times, asked):
+        return model_passes(self, times, asked)
+
+    def training_cost(self, problem):
+        return priced(self, problem)
+
+    def second_model(self, problem):
+        return SecondModel("teacher", self, problem, self.threshold)

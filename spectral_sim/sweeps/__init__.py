@@ -1,6 +1,7 @@
 """Sweeps over leaves of schedules and problems: one compiled program, many rows, one labelled table."""
 
 from ._engines import AbstractEngine, Local
+from ._errors import StoreError
 from ._metric import AbstractMetric, MemberRun, Variable
 from ._metrics import (
     METRICS,
@@ -15,9 +16,9 @@ from ._metrics import (
     TimeToLoss,
 )
 from ._ray import Ray
+from ._reading import open_table
 from ._spec import Block, Range, SweepSpec, grid, random_search, sobol
 from ._speedups import AnytimeSpeedup, NetSpeedup
-from ._store import StoreError, open_table
 from ._sweep import DEFAULT_METRICS, Progress, SweepInterrupted, sweep
 from ._table import as_grid
 

@@ -29,6 +29,9 @@ class AbstractEngine(abc.ABC):
             stopping: whether to begin no more.
         """
 
+    def check(self) -> None:  # noqa: B027 - most engines need nothing
+        """Raise ImportError unless the packages that the engine needs are installed."""
+
     @property
     def devices(self) -> int:
         """Devices that share a chunk."""

@@ -1,43 +1,76 @@
 """Small files of a store: written at once or not at all, on a local disk or at any address that fsspec knows."""
 
 import contextlib
-import json
 import os
-import socket
+import secrets
+import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .._extras import require
 
-__all__ = ["Folder", "StoreError", "open_folder"]
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
 
-
-class StoreError(RuntimeError):
-    """A store cannot be used; the message says why and what to do."""
+__all__ = ["Folder", "check_folder", "open_folder"]
 
 
 def open_folder(address: str | os.PathLike) -> "Folder":
-    """A folder by its path, or by an address such as "s3://bucket/sweep" or "memory://sweep"."""
+    """A folder by its path, by "file://" and its path, or by an address such as "s3://bucket/sweep"."""
     text = os.fspath(address)
-    return RemoteFolder(text) if "://" in text else LocalFolder(Path(text))
+    path = _local_path(text)
+    return RemoteFolder(text) if path is None else LocalFolder(path)
+
+
+def check_folder(address: str | os.PathLike) -> None:
+    """Raise ImportError unless the package that an address needs is installed."""
+    if _local_path(os.fspath(address)) is None:
+        _fsspec(os.fspath(address))
+
+
+def _local_path(address: str) -> Path | None:
+    """The path that an address stands for; None if it is none of this machine."""
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return Path(address)
+    if scheme.lower() not in ("file", "local"):
+        return None
+    host, slash, path = rest.partition("/")
+    # after "file://" comes a host, which may be left out; some leave out the root instead
+    local = f"/{path}" if slash and host in ("", "localhost") else rest
+    return Path(urllib.parse.unquote(local))
 
 
 class LocalFolder:
     """A folder on a disk of this machine (or one that it mounts)."""
 
+    can_hold = fcntl is not None
+
     def __init__(self, path: Path):
         self.path = path
-        self.zarr: Any = str(path)
-        self._lock: Any = None
 
     def __str__(self) -> str:
         return str(self.path)
 
-    def names(self, folder: str = "") -> set[str]:
-        with contextlib.suppress(FileNotFoundError):
-            return set(os.listdir(self.path / folder))
-        return set()
+    @property
+    def zarr(self) -> Any:
+        """The same folder as a store of zarr."""
+        from zarr.storage import LocalStore
+
+        return LocalStore(self.path)
+
+    def sizes(self) -> dict[str, int]:
+        """Every file in it and below, with its size."""
+        found = {}
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                file = Path(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    found[file.relative_to(self.path).as_posix()] = file.stat().st_size
+        return found
 
     def read(self, name: str) -> bytes | None:
         with contextlib.suppress(FileNotFoundError):
@@ -56,68 +89,64 @@ class LocalFolder:
         os.replace(temporary, target)
         _flush(target.parent)
 
-    def flush(self, names: Iterable[str]) -> dict[str, int]:
-        """Force files onto the disk; returns their sizes."""
-        sizes = {}
+    def flush(self, names: Iterable[str]) -> None:
+        """Force files onto the disk."""
         for name in names:
-            sizes[name] = os.stat(self.path / name).st_size
             _flush(self.path / name)
-        return sizes
-
-    def size(self, name: str) -> int:
-        with contextlib.suppress(FileNotFoundError):
-            return os.stat(self.path / name).st_size
-        return -1
 
     def remove(self, name: str) -> None:
-        import shutil
+        (self.path / name).unlink(missing_ok=True)
 
-        target = self.path / name
-        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+    def create(self, name: str, data: bytes) -> Any:
+        """Make a file with its content at once where there is none, and hold it until what is returned is closed.
 
-    def lock(self) -> None:
-        """Take the folder for this process until `unlock`; the system gives it back if the process dies.
-
-        Raises:
-            StoreError: another process has it.
+        Returns:
+            None if there is one already.
         """
-        try:
-            import fcntl
-        except ImportError:  # not on Windows
-            return
         self.path.mkdir(parents=True, exist_ok=True)
-        file = open(self.path / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - held until unlock()
+        aside = self.path / f".{name[:12]}.{secrets.token_hex(8)}.part"
+        file = _held(aside, data)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            owner = file.read().strip() or "another process"
+            os.link(aside, self.path / name)
+        except FileExistsError:
             file.close()
-            raise StoreError(
-                f"{self} is being written by {owner}: wait for it, stop it, or give this sweep a store of its own."
-            ) from error
-        file.truncate(0)
-        file.write(_me())
-        file.flush()
-        self._lock = file
+            return None
+        except OSError:  # a file system without links: the content comes a moment after the file
+            file.close()
+            try:
+                return _held(self.path / name, data)
+            except FileExistsError:
+                return None
+        finally:
+            aside.unlink()
+        return file
 
-    def unlock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    def is_held(self, name: str) -> bool | None:
+        """Whether a process holds a file that it created; None if that cannot be told."""
+        if fcntl is None:
+            return None
+        with contextlib.suppress(FileNotFoundError), open(self.path / name, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            except OSError:  # a file system without locks
+                return None
+        return False
 
 
 class RemoteFolder:
     """A folder behind fsspec; on object stores a file appears whole or not at all."""
 
+    can_hold = False
+
     def __init__(self, address: str):
-        fsspec = require("fsspec", f"the store {address}", "pip install fsspec (and the package for its protocol)")
         self.address = address
-        self._files, self._root = fsspec.core.url_to_fs(address)
-        self._locked = False
+        self._files, self._root = _fsspec(address).core.url_to_fs(address)
 
     @property
     def zarr(self) -> Any:
+        """The same folder as a store of zarr."""
         from zarr.storage import FsspecStore
 
         return FsspecStore.from_url(self.address)
@@ -126,13 +155,16 @@ class RemoteFolder:
         return self.address
 
     def _at(self, name: str) -> str:
-        return f"{self._root}/{name}" if name else self._root
+        return f"{self._root}/{name}"
 
-    def names(self, folder: str = "") -> set[str]:
+    def sizes(self) -> dict[str, int]:
+        """Every file in it and below, with its size."""
         self._files.invalidate_cache()
         with contextlib.suppress(FileNotFoundError):
-            return {path.rstrip("/").rsplit("/", 1)[-1] for path in self._files.ls(self._at(folder), detail=False)}
-        return set()
+            files = self._files.find(self._root, detail=True)
+            start = len(self._root.rstrip("/")) + 1
+            return {path[start:]: int(about["size"] or 0) for path, about in files.items()}
+        return {}
 
     def read(self, name: str) -> bytes | None:
         with contextlib.suppress(FileNotFoundError):
@@ -140,43 +172,47 @@ class RemoteFolder:
         return None
 
     def write(self, name: str, data: bytes) -> None:
+        """Replace a file."""
         self._files.makedirs(self._at(name).rsplit("/", 1)[0], exist_ok=True)
         self._files.pipe_file(self._at(name), data)
 
-    def flush(self, names: Iterable[str]) -> dict[str, int]:
-        return {name: self.size(name) for name in names}
-
-    def size(self, name: str) -> int:
-        with contextlib.suppress(FileNotFoundError):
-            return int(self._files.size(self._at(name)))
-        return -1
+    def flush(self, names: Iterable[str]) -> None:
+        """Nothing to do: what was written is there."""
 
     def remove(self, name: str) -> None:
-        self._files.rm(self._at(name), recursive=True)
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._at(name))
 
-    def lock(self) -> None:
-        """Leave a note of who writes here; unlike a local lock it outlives a process that is killed.
+    def create(self, name: str, data: bytes) -> Any:
+        """Make a file where there is none, in one step where the file system offers that; None if there is one."""
+        self._files.makedirs(self._root, exist_ok=True)
+        self._files.invalidate_cache()
+        if self._files.exists(self._at(name)):  # for file systems that would overwrite it
+            return None
+        try:
+            self._files.pipe_file(self._at(name), data, mode="create")
+        except FileExistsError:
+            return None
+        return contextlib.ExitStack()  # holds nothing
 
-        Raises:
-            StoreError: somebody else's note is there, and on this machine its process is alive.
-        """
-        note = self.read("lock")
-        owner = json.loads(note) if note else None
-        if owner and not (owner["host"] == socket.gethostname() and _is_gone(owner["process"])):
-            raise StoreError(
-                f"{self} is being written by process {owner['process']} on {owner['host']}: wait for it; if it is "
-                "gone, delete the file 'lock' there."
-            )
-        self.write("lock", json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode())
-        self._locked = True
-
-    def unlock(self) -> None:
-        if self._locked:
-            self.remove("lock")
-            self._locked = False
+    def is_held(self, name: str) -> bool | None:
+        """None: a file behind fsspec cannot be held."""
+        return None
 
 
 Folder = LocalFolder | RemoteFolder
+
+
+def _held(path: Path, data: bytes) -> Any:
+    """A new file with its content on the disk, held by this process if the file system can do that."""
+    file = open(path, "x+b")  # noqa: SIM115 - held until it is closed
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
+    return file
 
 
 def _flush(path: Path) -> None:
@@ -187,15 +223,5 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _me() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}"
-
-
-def _is_gone(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+def _fsspec(address: str) -> Any:
+    return require("fsspec", f"the store {address}", "pip install fsspec (and the package for its protocol)")

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._observation import Observation
+from .._registry import family
 from .._simulate import simulate
 from .._types import Array, PyTree
+from ..analysis import inside
 from ..bounds import ideal_oracle
-from ..dynamics import SelfGenerated
 from ..schedules import AbstractStage, uniform
-from ._curves import window_rows
 
 __all__ = ["AbstractMetric", "MemberRun", "Variable", "chosen_rows", "chosen_window"]
 
@@ -60,7 +60,7 @@ class MemberRun:
     @functools.cached_property
     def uniform_loss(self) -> Array:
         """Loss of uniform sampling on the same problem, shape (times,); on real data, whatever the learner makes."""
-        plain = self.dynamics.flow if isinstance(self.dynamics, SelfGenerated) else self.dynamics
+        plain = None if self.dynamics is None else self.dynamics.reference(self.problem)
         options = {"dynamics": plain, "key": self._key, "adjoint": "direct", "throw": False}
         return simulate(self.problem, uniform(), self.times, **options).loss
 
@@ -92,6 +92,9 @@ class AbstractMetric(abc.ABC):
         return None
 
 
+family("metric", AbstractMetric)
+
+
 def chosen_window(window: tuple[float, float] | None, times: np.ndarray) -> tuple[float, float]:
     return (max(times[1], times[-1] / 10**_DECADES), times[-1]) if window is None else window
 
@@ -101,7 +104,7 @@ def chosen_rows(name: str, window: tuple[float, float] | None, times: np.ndarray
     window = chosen_window(window, times)
     if len(window) != 2 or not 0 < window[0] < window[1] <= times[-1] * (1 + 1e-9):
         raise ValueError(f"{name}: window = {window}: give 0 < t0 < t1 with t1 up to {times[-1]:.6g}.")
-    rows = window_rows(times, window)
+    rows = np.flatnonzero(inside(times, window))
     if rows.size < _FEWEST:
         raise ValueError(
             f"{name}: the window {window[0]:.6g} to {window[1]:.6g} holds {rows.size} times and needs {_FEWEST}: "

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_positive, nearest
-from ._curves import crossing_times, interpolated, line_fit
-from ._metric import AbstractMetric, Variable, chosen_rows
+from .._registry import register, registered
+from ..analysis import crossing_times, interpolated, line_fit, meeting
+from ._metric import AbstractMetric, Variable, chosen_rows, chosen_window
 from ._speedups import AnytimeSpeedup, NetSpeedup
 
 __all__ = [
@@ -95,8 +96,8 @@ class Exponent(AbstractMetric):
         }
 
     def __call__(self, run):
-        fit = line_fit(run.times, run.loss, chosen_rows("exponent", self.window, run.times))
-        return {"exponent": fit["exponent"], "exponent_stderr": fit["stderr"], "exponent_drift": fit["drift"]}
+        fit = line_fit(run.times, run.loss, chosen_window(self.window, run.times))
+        return {"exponent": fit.exponent, "exponent_stderr": fit.stderr, "exponent_drift": fit.drift}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,19 +197,9 @@ class Crossover(AbstractMetric):
         }
 
     def __call__(self, run):
-        fits, centres, errors = [], [], []
-        for window, loss in ((self.early, run.ideal_loss), (self.late, run.loss)):
-            rows = chosen_rows("crossover", window, run.times)
-            fits.append(line_fit(run.times, loss, rows))
-            centres.append(float(np.mean(np.log(run.times[rows]))))
-        first, last = fits
-        change = first["exponent"] - last["exponent"]
-        offset = first["level"] + first["exponent"] * centres[0] - last["level"] - last["exponent"] * centres[1]
-        meet = offset / change
-        for fit, centre in zip(fits, centres, strict=True):
-            errors.append(jnp.hypot(fit["level_stderr"], fit["stderr"] * (meet - centre)))
-        value = jnp.exp(meet)
-        return {"crossover": value, "crossover_stderr": value * jnp.hypot(*errors) / jnp.abs(change)}
+        ideal, own = line_fit(run.times, run.ideal_loss, self.early), line_fit(run.times, run.loss, self.late)
+        log_time, error = meeting(ideal, own)
+        return {"crossover": jnp.exp(log_time), "crossover_stderr": jnp.exp(log_time) * error}
 
 
 METRICS: dict[str, type[AbstractMetric]] = {
@@ -226,6 +217,9 @@ METRICS: dict[str, type[AbstractMetric]] = {
 }
 """Every shipped metric by the name of its first variable."""
 
+for _name, _class in METRICS.items():
+    register(_class, name=_name)
+
 
 def as_metrics(metrics: Any, times: np.ndarray) -> tuple[AbstractMetric, ...]:
     """Names become metrics with their defaults; raises for what is no metric, or does not suit the times."""
@@ -234,12 +228,15 @@ def as_metrics(metrics: Any, times: np.ndarray) -> tuple[AbstractMetric, ...]:
     built = []
     for metric in metrics:
         if isinstance(metric, str):
-            if metric not in METRICS:
-                raise ValueError(f"metrics: {metric!r} is not known.{nearest(metric, METRICS)}")
             try:
-                metric = METRICS[metric]()
+                cls = registered("metric", metric)
+            except LookupError as error:
+                own = " One of your own goes by its name once it is decorated with @register."
+                raise ValueError(f"metrics: {metric!r} is not known.{nearest(metric, METRICS)}{own}") from error
+            try:
+                metric = cls()
             except TypeError as error:
-                made = f"sweeps.{METRICS[metric].__name__}(...)"
+                made = f"{'sweeps.' if metric in METRICS else ''}{cls.__name__}(...)"
                 raise ValueError(f"metrics: {metric!r} needs options: pass {made}.") from error
         if not isinstance(metric, AbstractMetric):
             raise TypeError(f"metrics: {metric!r} is no metric: give names or metrics of spectral_sim.sweeps.")

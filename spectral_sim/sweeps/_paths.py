@@ -6,11 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from .._checks import nearest
-from ..problems import ModalProblem, PowerLaw
+from ..problems import AbstractProblem
 from ..schedules import AbstractStage, stage_name, stages_of
 
 __all__ = ["check_schedule_values", "check_values", "full_path", "is_schedule_path", "placed"]
@@ -66,21 +65,21 @@ def check_values(path: str, values: np.ndarray, problem: Any, dynamics: Any) -> 
     root = {"problem": problem, "dynamics": dynamics}[owner]
     if root is None:
         raise ValueError(f"{path} is swept, but no dynamics are given: pass sweep(dynamics=...).")
-    valid = _array_fields(root)
-    law = root.law if isinstance(root, ModalProblem) else None
-    if law is not None:
-        valid = {"alpha": law.alpha, "beta": law.beta, **valid}
+    valid = _numbers(root)
     if name not in valid:
         options = [f"{owner}.{field}" for field in valid]
         raise ValueError(f"{path!r} is no array of this {type(root).__name__}.{nearest(path, options)}")
-    if law is not None and name in ("alpha", "beta") and values.ndim == 1 and values.min() <= 1:
-        raise ValueError(f"{path} goes down to {values.min():.6g}: the sum over modes diverges; give values above 1.")
     _check_shape(path, values, valid[name])
+    if owner == "problem":
+        try:
+            problem.check_number(name, values)
+        except ValueError as error:
+            raise ValueError(f"{path} {error}") from error
 
 
 def placed(values: dict[str, Any], schedule: AbstractStage, problem: Any, dynamics: Any, key: Any) -> tuple:
     """The schedule, problem, dynamics and key of one run; works under a trace."""
-    exponents = {}
+    numbers = {}
     for path, value in values.items():
         if path == SEED:
             key = jax.random.key(value)
@@ -91,15 +90,10 @@ def placed(values: dict[str, Any], schedule: AbstractStage, problem: Any, dynami
             owner, name = path.split(".", 1)
             if owner == "dynamics":
                 dynamics = eqx.tree_at(lambda d, n=name: getattr(d, n), dynamics, value)
-            elif name in ("alpha", "beta"):
-                exponents[name] = value
             else:
-                problem = eqx.tree_at(lambda p, n=name: getattr(p, n), problem, value)
-    if exponents:
-        law, index = problem.law, problem.index  # the nodes of a rule do not depend on the exponents
-        alpha, beta = (jnp.asarray(exponents.get(n, getattr(law, n)), problem.dtype) for n in ("alpha", "beta"))
-        law = PowerLaw(alpha, beta, law.max_mode, law.nodes)
-        problem = ModalProblem(index**-alpha, index**-beta, problem.multiplicity, index=index, law=law)
+                numbers[name] = value
+    if numbers:
+        problem = problem.with_numbers(numbers)
     return schedule, problem, dynamics, key
 
 
@@ -111,8 +105,12 @@ def leaf_of(path: str, schedule: AbstractStage, problem: Any, dynamics: Any) -> 
         position, field = _locate(schedule, path)
         return getattr(stages_of(schedule)[position], field)
     owner, name = path.split(".", 1)
-    root = problem if owner == "problem" else dynamics
-    return getattr(root.law if name in ("alpha", "beta") else root, name)
+    return _numbers(problem if owner == "problem" else dynamics)[name]
+
+
+def _numbers(root: Any) -> dict[str, Any]:
+    """What may vary of a problem or a dynamics, by name."""
+    return root.numbers() if isinstance(root, AbstractProblem) else _array_fields(root)
 
 
 def _array_fields(module: Any) -> dict[str, Any]:

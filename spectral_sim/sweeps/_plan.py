@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from .._identity import describe, fingerprint
 from .._simulate import simulate
+from .._status import status_legend
 from .._types import PyTree
 from .._version import __version__
-from ._fingerprint import describe, fingerprint
 from ._metric import AbstractMetric, MemberRun, Variable
 from ._paths import leaf_of, placed
 from ._spec import SweepSpec
@@ -62,21 +63,24 @@ class Plan:
     def variables(self) -> dict[str, Variable]:
         """Every array of the table but the parameters."""
         found = {name: variable for metric in self.metrics for name, variable in metric.variables(self.times).items()}
-        status = Variable("0: ok; see spectral_sim.Status"), Variable("first bad refresh, -1 if none")
+        status = (
+            Variable(status_legend(() if self.dynamics is None else self.dynamics.faults)),
+            Variable("first bad refresh, -1 if none"),
+        )
         return {**found, "status": status[0], "refresh": status[1]}
 
     @functools.cached_property
     def description(self) -> dict[str, Any]:
         """Everything that the results depend on, as plain JSON; not the size of chunks."""
         what = {
-            "spec": self.spec.description,
             "problem": self.problem,
             "times": self.times,
             "dynamics": self.dynamics,
             "metrics": self.metrics,
             "key": self.key,
         }
-        return {**describe(what), "dtype": str(np.dtype(self.problem.dtype))}
+        parts = {name: describe(part, name) for name, part in what.items()}
+        return {**parts, "spec": self.spec.description, "dtype": str(np.dtype(self.problem.dtype))}
 
     @functools.cached_property
     def hash(self) -> str:
@@ -122,19 +126,20 @@ class Plan:
     def bytes_per_row(self) -> int:
         """Device memory that one row needs while its chunk runs, from the shapes of what the loop carries."""
         point = {path: values[0] for path, values in self.points(0, 1).items()}
+        data = self.problem.as_operator()
 
         def state(point):
             schedule, problem, _, _ = placed(point, self.spec.schedule, self.problem, self.dynamics, None)
             swept = problem if any(path.startswith("problem.") for path in point) else None
-            moving = [problem.mass] + ([problem.features] if hasattr(problem, "features") else [])
+            moving = [problem.mass] + ([] if data is None else [data.features])
             return schedule.init(problem), swept, moving
 
         shapes = jax.tree.leaves(jax.eval_shape(state, point))
         carried = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in shapes)
         itemsize = np.dtype(self.problem.dtype).itemsize
         # on data problems an operator of features x features is built for every row
-        if hasattr(self.problem, "features"):
-            carried += self.problem.features.shape[1] ** 2 * itemsize
+        if data is not None:
+            carried += data.features.shape[1] ** 2 * itemsize
         recorded = 1 + sum(metric.records for metric in self.metrics)
         return _COPIES * carried + (4 + 2 * recorded) * self.times.size * itemsize
 

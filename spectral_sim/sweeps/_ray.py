@@ -37,6 +37,9 @@ class Ray(AbstractEngine):
     retries: int = 3
     ahead: int = 2
 
+    def check(self):
+        require("ray", "engine='ray'", _INSTALL)
+
     @property
     def devices(self) -> int:
         return max(1, int(self.num_gpus))
@@ -48,7 +51,8 @@ class Ray(AbstractEngine):
         task = ray.remote(
             num_cpus=self.num_cpus, num_gpus=self.num_gpus, max_retries=self.retries, retry_exceptions=False
         )(compute)
-        shared = ray.put(ray.cloudpickle.dumps(plan))  # sent to every machine once
+        # sent to every machine once, with its hash: a worker would find other names for code that came by value
+        shared = ray.put(ray.cloudpickle.dumps((plan, (plan.hash, plan.chunk))))
         x64 = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
         waiting, running = list(reversed(chunks)), {}
         while waiting or running:
@@ -91,8 +95,8 @@ def compute(packed: bytes, chunk: int, x64: bool) -> tuple[dict[str, Any], dict[
     import jax
 
     jax.config.update("jax_enable_x64", x64)  # before the plan is unpacked: its arrays would lose half their digits
-    plan: Plan = pickle.loads(packed)
-    key = plan.hash, plan.chunk
+    plan: Plan
+    plan, key = pickle.loads(packed)
     if key not in _programs:
         _programs.clear()
         _programs[key] = Program(plan, jax.local_devices())

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from .._checks import check_choice, check_finite
+from .._extras import require
+from .._identity import describe, fingerprint
 from .._types import ArrayLike
 from ..schedules import AbstractStage
-from ._fingerprint import describe, fingerprint
 from ._paths import check_schedule_values, full_path, is_schedule_path, placed
 
 __all__ = ["Block", "Range", "SweepSpec", "grid", "random_search", "sobol"]
@@ -128,13 +129,12 @@ class SweepSpec:
     @functools.cached_property
     def description(self) -> dict[str, Any]:
         """Everything that the rows depend on, as plain JSON."""
-        return describe(
-            {
-                "kind": self.kind,
-                "schedule": self.schedule,
-                "blocks": [dict(zip(block.paths, block.values, strict=True)) for block in self.blocks],
-            }
-        )
+        blocks = [dict(zip(block.paths, block.values, strict=True)) for block in self.blocks]
+        return {
+            "kind": self.kind,
+            "schedule": describe(self.schedule, "schedule"),
+            "blocks": describe(blocks, "blocks"),
+        }
 
     @property
     def hash(self) -> str:
@@ -178,14 +178,15 @@ def sobol(template: AbstractStage, num: int, seed: int = 0, /, **values: Any) ->
 
     Raises:
         ValueError: as `grid`, and a range that is empty.
+        ImportError: scipy is not installed.
 
     Source:
         Sobol (1967), scrambled as by Owen (1998); `scipy.stats.qmc`.
     """
 
-    def draw(dimensions: int) -> np.ndarray:
-        from scipy.stats import qmc  # slow to import
+    qmc = require("scipy.stats.qmc", "sobol()")
 
+    def draw(dimensions: int) -> np.ndarray:
         exponent = max(0, math.ceil(math.log2(num)))
         return qmc.Sobol(dimensions, rng=seed).random_base2(exponent)[:num]
 

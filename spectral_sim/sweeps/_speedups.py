@@ -1,14 +1,12 @@
 """Speed-ups over uniform sampling for every row: gross, and net of what curating costs."""
 
 import dataclasses
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from .._types import Array
-from ..analysis import check_prices, refresh_costs
-from ._curves import crossing_times, interpolated
+from ..analysis import Race, check_prices, race, refresh_costs
 from ._metric import AbstractMetric, MemberRun, Variable, chosen_rows, chosen_window
 
 __all__ = ["AnytimeSpeedup", "NetSpeedup"]
@@ -40,8 +38,8 @@ class AnytimeSpeedup(AbstractMetric):
         }
 
     def __call__(self, run):
-        found = _crossings(run, self.window, self.horizons)
-        return {"speedup": found.ratio(0.0), "speedup_bound": found.bound}
+        found = _race(run, self.window, self.horizons)
+        return {"speedup": _valid(run, found, found.speedup()), "speedup_bound": _bound(found)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +78,7 @@ class NetSpeedup(AbstractMetric):
         return {"speedup_net": Variable(f"{text}, {where}"), "speedup_net_bound": Variable(_BOUND)}
 
     def __call__(self, run):
-        found = _crossings(run, self.window, self.horizons)
+        found = _race(run, self.window, self.horizons)
         charges, fixed = refresh_costs(
             run.problem,
             run.schedule,
@@ -90,55 +88,25 @@ class NetSpeedup(AbstractMetric):
             cost_per_refresh=self.cost_per_refresh,
             batch_size=self.batch_size,
         )
-        # the refresh at times[n] serves what comes after it: reaching a loss at times[n] took those before it
-        paid = jnp.concatenate([jnp.zeros(1, charges.dtype), jnp.cumsum(charges)])
-        refreshes = jnp.searchsorted(jnp.asarray(run.times, found.fast.dtype), found.fast, method="scan_unrolled")
-        return {"speedup_net": found.ratio(paid[refreshes] + fixed), "speedup_net_bound": found.bound}
+        value = found.speedup(found.paid(run.times, charges) + fixed)
+        return {"speedup_net": _valid(run, found, value), "speedup_net_bound": _bound(found)}
 
 
-class _Crossings(NamedTuple):
-    """When uniform sampling and a row reach the same losses, and what that says.
-
-    Arguments:
-        slow: times of uniform sampling, shape (horizons,).
-        fast: times of the row; its last where it never does, shape (horizons,).
-        bound: 0: a number; -1: at most.
-        bad: whether there is no speed-up: the row started below uniform sampling, or it failed.
-    """
-
-    slow: Array
-    fast: Array
-    bound: Array
-    bad: Array
-
-    def ratio(self, paid: Array | float) -> Array:
-        """The speed-up with a cost added to the times of the row."""
-        return jnp.where(self.bad, jnp.nan, jnp.exp(jnp.mean(jnp.log(self.slow) - jnp.log(self.fast + paid))))
+def _race(run: MemberRun, window: tuple[float, float] | None, number: int) -> Race:
+    start, stop = chosen_window(window, run.times)
+    horizons = np.minimum(np.geomspace(start, stop, number), run.times[-1])
+    return race(run.times, run.loss, run.uniform_loss, horizons)
 
 
-def _crossings(run: MemberRun, window: tuple[float, float] | None, number: int) -> _Crossings:
-    times, reference = run.times, run.uniform_loss
-    start, stop = chosen_window(window, times)
-    horizons = np.minimum(np.geomspace(start, stop, number), times[-1])
-    # the best loss that the reference has had by each horizon
-    before, at = (interpolated(times, loss, horizons) for loss in (_lowest(reference), reference))
-    target = jnp.minimum(before, at)
-    slow, fast = crossing_times(times, reference, target), crossing_times(times, run.loss, target)
-    known = jnp.max(jnp.where(jnp.isnan(run.loss), 0, jnp.asarray(times, run.loss.dtype)))
-    never = jnp.isinf(fast)
-    return _Crossings(
-        slow=slow,
-        fast=jnp.where(never, known, fast),
-        bound=jnp.where(jnp.any(never), -1, 0).astype(jnp.int8),
-        bad=jnp.any(fast == 0) | jnp.isnan(run.loss[-1]),
-    )
+def _valid(run: MemberRun, found: Race, value: Array) -> Array:
+    """The speed-up, where there is one: not where the row starts below uniform sampling, nor where it failed."""
+    return jnp.where(jnp.any(found.before) | jnp.isnan(run.loss[-1]), jnp.nan, value)
+
+
+def _bound(found: Race) -> Array:
+    return jnp.where(jnp.any(found.never), -1, 0).astype(jnp.int8)
 
 
 def _where(name: str, window: tuple[float, float] | None, times: np.ndarray) -> str:
     chosen_rows(name, window, times)
     return "horizons from t = {:.4g} to {:.4g}".format(*chosen_window(window, times))
-
-
-def _lowest(loss: Array) -> Array:
-    """The lowest loss so far; a NaN says nothing."""
-    return -jnp.maximum.accumulate(jnp.where(jnp.isnan(loss), -jnp.inf, -loss))

@@ -14,18 +14,22 @@ import jax
 import numpy as np
 
 from .._checks import check_choice, check_times
+from .._extras import require
+from .._schema import Malformed, plain
 from .._types import ArrayLike, PRNGKeyArray
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ._engines import AbstractEngine, Local
+from ._errors import StoreError
 from ._metric import AbstractMetric
 from ._metrics import as_metrics
 from ._paths import SEED, check_values, is_schedule_path
 from ._plan import Plan
 from ._plan import chunk_size as fitting_chunk
 from ._ray import Ray
+from ._reading import check_store_packages, open_table
 from ._spec import SweepSpec
-from ._store import Store, StoreError, open_table
+from ._store import Store
 from ._table import attributes_of, columns_of, parameters, to_dataset
 
 __all__ = ["DEFAULT_METRICS", "Progress", "SweepInterrupted", "sweep"]
@@ -107,7 +111,7 @@ def sweep(
         key: PRNG key of random stages. All rows draw the same numbers; sweep "run.seed" for others.
         memory: bytes that a chunk may take on each device.
         title: kept with the table.
-        attributes: plain values kept with the table.
+        attributes: further plain values kept with the table, by name.
         progress: called after every chunk.
 
     Returns:
@@ -117,15 +121,20 @@ def sweep(
 
     Raises:
         ValueError: bad times, paths, values, metrics or chunk size.
-        TypeError: something that is no problem, spec, metric or engine.
-        StoreError: a store of another sweep, dtype or version, one that another process writes, or one that cannot be
-            written; what was finished is kept.
+        TypeError: something that is no problem, spec, metric or engine, or a function of yours whose behaviour cannot
+            be told from that of another one.
+        StoreError: a store of another sweep, dtype or version, one that another process writes, a damaged one, or one
+            that cannot be written; what was finished is kept.
         SweepInterrupted: Ctrl-C, once the chunk in flight is there; a second Ctrl-C stops at once.
         ImportError: xarray (or zarr, ray, fsspec) is needed and not installed.
     """
     begin = time.perf_counter()
-    plan = _plan(problem, schedules, times, metrics, chunk_size, dynamics, key)
     runner = _engine(engine)
+    require("xarray", "the table of a sweep")
+    if store is not None:
+        check_store_packages(store)
+    plan = _plan(problem, schedules, times, metrics, chunk_size, dynamics, key)
+    _check_attributes(attributes, attributes_of(plan, title))
     if plan.chunk == 0:
         plan = dataclasses.replace(plan, chunk=fitting_chunk(plan, range(runner.devices), memory))
     if store is None:
@@ -229,12 +238,23 @@ def _plan(problem, schedules, times, metrics, chunk_size, dynamics, key) -> Plan
 
 
 def _engine(engine: Any) -> AbstractEngine:
-    if isinstance(engine, AbstractEngine):
-        return engine
-    if not isinstance(engine, str):
+    if isinstance(engine, str):
+        check_choice("engine", engine, _ENGINES)
+        engine = _ENGINES[engine]()
+    if not isinstance(engine, AbstractEngine):
         raise TypeError(f"engine is {engine!r}: give 'local', 'ray' or an engine of spectral_sim.sweeps.")
-    check_choice("engine", engine, _ENGINES)
-    return _ENGINES[engine]()
+    engine.check()
+    return engine
+
+
+def _check_attributes(attributes: dict[str, Any] | None, own: dict[str, Any]) -> None:
+    for name, value in (attributes or {}).items():
+        if name in own:
+            raise ValueError(f"attributes has {name!r}, which every table has of its own: give it another name.")
+        try:
+            plain()(value, f"attributes[{name!r}]")
+        except Malformed as error:
+            raise TypeError(f"{error}: give texts, numbers, and lists or dictionaries of them.") from error
 
 
 def _in_memory(plan: Plan, runner: AbstractEngine, title: str, meter: _Meter) -> Any:

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from c_peer import build, find_compiler, modal_loop
 
 import spectral_sim as ss
-from spectral_sim.benchmark import bare_losses, numpy_losses
+from spectral_sim.benchmark import PeerUnavailable, bare_losses, numpy_losses
 from spectral_sim.benchmark._modal_task import ModalTask, diffrax_losses, our_losses, torch_losses
-from spectral_sim.benchmark._native import NativeUnavailable, build, find_compiler, modal_loop
 from spectral_sim.benchmark._operator_task import (
     OperatorTask,
     by_dop853,
@@ -45,10 +45,10 @@ def test_the_loop_in_c(task, ours):
 
 def test_no_compiler_and_a_bad_one_are_told(tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(NativeUnavailable, match="no C compiler"):
+    with pytest.raises(PeerUnavailable, match="no C compiler"):
         build(tmp_path)
     monkeypatch.setenv("CC", "false")
-    with pytest.raises(NativeUnavailable, match="failed"):
+    with pytest.raises(PeerUnavailable, match="failed"):
         build(tmp_path)
 
 

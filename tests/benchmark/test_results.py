@@ -16,6 +16,7 @@ from spectral_sim.benchmark import (
     Spread,
     compare,
     load_results,
+    load_targets,
     markdown,
     save_results,
     shown,
@@ -33,7 +34,10 @@ def make_results(**values):
     ]
     keys = {"limit": "modal/limit", "numpy": "modal/numpy", "gradient": "gradient/modal"}
     figures = [
-        Figure(name, Spread(value, value * 0.95, value * 1.05, 9), "share", 1e-6, "note | with a bar", keys.get(name))
+        Figure(
+            *(name, Spread(value, value * 0.95, value * 1.05, 9), "share", 1e-6, "note | with a bar", keys.get(name)),
+            less_is_better=name == "gradient",
+        )
         for name, value in values.items()
     ]
     run = Spread(0.1, 0.09, 0.12, 9)
@@ -132,6 +136,16 @@ def test_verdicts(target, value, words):
     assert verdict(figure, quick=False, platform="cpu").split(":")[0] == words
     assert verdict(figure, quick=True, platform="cpu") == ("not judged" if target else "")
     assert verdict(figure, quick=False, platform="gpu") == ("not judged here" if target else "")
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["case = 'modal'\ntext = 'x'", "case = 'modal'\ntext = 'x'\nat_least = 1\nat_most = 2", "text = 'x'\nat_most = 1"],
+)
+def test_targets_that_lack_something_are_refused(table, tmp_path):
+    (tmp_path / "targets.toml").write_text(f"[one]\n{table}\n")
+    with pytest.raises(ValueError, match=r"targets.toml: the target 'one' needs case, text and either"):
+        load_targets(tmp_path / "targets.toml")
 
 
 def test_a_target_that_was_not_measured_is_no_success():

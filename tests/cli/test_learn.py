@@ -11,8 +11,6 @@ from spectral_sim.cli._config import LearnFile
 from spectral_sim.cli._read_config import read_config
 from spectral_sim.report import Entry
 
-pytestmark = pytest.mark.usefixtures("two_rules")
-
 MODAL = """
 [problem]
 kind = "power_law"
@@ -29,6 +27,7 @@ num = 14
 columns = 6
 steps = 6
 starts = 2
+compare = false
 """
 
 DATA = """
@@ -48,6 +47,7 @@ num = 6
 [learn]
 objective = "terminal"
 steps = 4
+compare = false
 """
 
 

@@ -22,7 +22,7 @@ for (examples, features), dtype in itertools.product(((64, 512), (5000, 16)), (n
     for dynamics in (ss.PoolMoments(0.1, 2.0, 0.1), ss.PoolTraining(0.1, 2, 0.1), ss.OperatorFlow()):
         save = lambda o, w: o.energy
         run = ss.simulate(
-            problem, ss.proportional(1.0), [0.0, 0.1, 0.3], dynamics=dynamics, key=key, throw=False, save=save
+            problem, ss.proportional(1.0), [0, 1, 3], dynamics=dynamics, key=key, throw=False, save=save
         )
         where = examples, features, dtype, dynamics, run.loss
         assert np.isclose(run.loss[0], 0.5 * start.mean(), rtol=1e-5), where

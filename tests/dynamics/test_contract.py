@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import KINDS, QUICK, make_problem, quickly
+from helpers import KINDS, make_problem, quickly
 
 import spectral_sim as ss
 from spectral_sim import dynamics as package
+from spectral_sim.testing import check_dynamics
 
-TIMES = 0.8 * np.array([0.0, 1, 3, 4, 12, 25])
+GRIDS = {"time": 0.8 * np.array([0.0, 1, 3, 4, 12, 25]), "steps": 8 * np.array([0, 1, 3, 4, 12, 25])}
+LENGTH = 6
 KEY = jax.random.key(3)
 
 
@@ -92,9 +94,14 @@ def key_for(name):
     return KEY if EXAMPLES[name].build(**firsts(name)).needs_key else None
 
 
-def run(name, problem, leaves, power=0.6, times=TIMES, **options):
+def grid_for(name):
+    return GRIDS[EXAMPLES[name].build(**firsts(name)).clock]
+
+
+def run(name, problem, leaves, power=0.6, times=None, **options):
     """A closed loop, so that weights depend on what the dynamics shows."""
     dynamics = EXAMPLES[name].build(**leaves)
+    times = GRIDS[dynamics.clock] if times is None else times
     options = {"key": key_for(name), "throw": False} | options
     schedule = ss.chain(ss.proportional(power), ss.clip(0.1, 4.0))
     return ss.simulate(problem, schedule, times, dynamics=dynamics, **options)
@@ -104,77 +111,57 @@ def test_every_dynamics_has_an_example():
     public = {
         name
         for name, value in vars(package).items()
-        if inspect.isclass(value) and issubclass(value, ss.AbstractDynamics) and value is not ss.AbstractDynamics
+        if not name.startswith("_")
+        and inspect.isclass(value)
+        and issubclass(value, ss.AbstractDynamics)
+        and value is not ss.AbstractDynamics
     }
     assert public == set(EXAMPLES)
     assert all(hasattr(ss, name) for name in public)
 
 
+def variants(name, given_as=(np.asarray, lambda x: x)):
+    """The other values of every hyperparameter, as an array and as a number."""
+    return [
+        EXAMPLES[name].build(**firsts(name) | {leaf: form(value)})
+        for leaf, values in EXAMPLES[name].leaves.items()
+        for value, form in zip(values[1:], given_as, strict=False)
+    ]
+
+
+def check(name, kind, *parts, **options):
+    dynamics = EXAMPLES[name].build(**firsts(name))
+    check_dynamics(dynamics, make_problem(kind), GRIDS[dynamics.clock], parts=parts, **options)
+
+
 @pytest.mark.parametrize(("name", "kind"), ADMITTED)
 def test_contract(name, kind):
-    problem, traces = make_problem(kind), []
-
-    def save(observation, weights):
-        traces.append(None)
-        return weights, observation.energy, observation.log_energy
-
-    base = run(name, problem, firsts(name), save=save)
-    traced = len(traces)
-    weights, energy, log_energy = (np.asarray(x) for x in base.saved)
-    assert (base.status, base.refresh) == (ss.Status.OK, -1)
-    assert np.isnan(base.limit)
-    chex.assert_type([base.times, base.loss, base.limit, *base.saved], jnp.float64)
-    chex.assert_shape([weights, energy, log_energy], (len(TIMES), *problem.mass.shape))
-    np.testing.assert_allclose(weights @ np.asarray(problem.mass), 1, atol=1e-12)
-    assert np.all(energy >= 0)
-    np.testing.assert_allclose(np.exp(log_energy), energy, rtol=1e-12, atol=1e-300)
-    np.testing.assert_allclose(base.loss[0], problem.initial_loss(), rtol=1e-13)
-    if kind != "held_out":
-        np.testing.assert_allclose(base.loss, jax.vmap(problem.training_loss)(energy), rtol=1e-12)
-    assert np.abs(np.diff(base.loss)).min() > 1e-6
-
-    # one trace for every other value, whether given as a number or as an array; each changes something
-    for leaf, values in EXAMPLES[name].leaves.items():
-        for value, given_as in zip(values[1:], (np.asarray, lambda x: x), strict=True):
-            other = run(name, problem, firsts(name) | {leaf: given_as(value)}, save=save)
-            assert other.status == ss.Status.OK, (leaf, value)
-            assert np.abs(other.loss / base.loss - 1).max() > 1e-4, (leaf, value)
-    assert len(traces) == traced, "a changed value traced the run again"
-
-    # only what draws random numbers depends on the key, and it says so
-    again = run(name, problem, firsts(name), save=save, key=jax.random.key(4))
-    same = np.array_equal(again.loss, base.loss)
-    assert same == (not EXAMPLES[name].build(**firsts(name)).needs_key)
+    check(name, kind, "run", variants=variants(name))
+    dynamics = EXAMPLES[name].build(**firsts(name))
+    steps = ss.simulate(make_problem(kind), ss.uniform(), GRIDS[dynamics.clock], dynamics=dynamics, key=KEY).steps
+    assert (steps is None) == (dynamics.clock == "time")
 
 
 @pytest.mark.parametrize(("name", "kind"), FIRST)
 def test_jit_vmap_and_loop_agree(name, kind):
-    problem, base = make_problem(kind), firsts(name)
-    members = [base] + [base | {leaf: values[1]} for leaf, values in EXAMPLES[name].leaves.items()]
-    members = [jax.tree.map(lambda x: jnp.asarray(x, float), member) for member in members]
-    power = jnp.linspace(0.4, 0.8, len(members))
-    loss = lambda leaves, power: run(name, problem, leaves, power).loss
-    alone = jax.jit(loss, compiler_options=QUICK)
-    looped = [alone(*member) for member in zip(members, power, strict=True)]
-    together = jax.jit(jax.vmap(loss), compiler_options=QUICK)(jax.tree.map(lambda *x: jnp.stack(x), *members), power)
-    np.testing.assert_allclose(together, np.stack(looped), rtol=1e-9)
-    with jax.disable_jit():
-        eager = run(name, problem, base, 0.4, times=TIMES[:3]).loss
-    np.testing.assert_allclose(eager, looped[0][:3], rtol=1e-9)
+    check(name, kind, "batches", variants=variants(name, given_as=(np.asarray,)))
 
 
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n, k in FIRST if EXAMPLES[n].exact])
 def test_an_interval_may_be_cut_in_two(name, kind):
-    """Advancing twice with the weights held is advancing once."""
-    problem, dynamics = make_problem(kind), EXAMPLES[name].build(**firsts(name))
-    weights = np.random.default_rng(0).exponential(size=problem.mass.shape)
-    schedule = ss.static_weights(weights)
+    check(name, kind, "intervals")
 
-    def state(times):
-        return ss.simulate(problem, schedule, times, dynamics=dynamics, save=lambda o, w: o.energy).saved[-1]
 
-    parts, whole = state([0.0, 0.8, 8.0]), state([0.0, 8.0])
-    np.testing.assert_allclose(parts, whole, rtol=1e-9, atol=1e-14)
+@pytest.mark.parametrize(("name", "kind"), FIRST)
+def test_a_member_that_fails_spoils_no_other(name, kind):
+    check(name, kind, "failures")
+
+
+@pytest.mark.parametrize(("name", "kind"), FIRST)
+def test_gradients(name, kind):
+    """Reverse mode of every adjoint against forward mode and differences, in every leaf and in the schedule."""
+    example = EXAMPLES[name]
+    check(name, kind, "gradients", sloped={leaf: leaf not in example.flat for leaf in example.leaves})
 
 
 @pytest.mark.parametrize(("name", "kind"), FIRST)
@@ -193,35 +180,9 @@ def test_float32_stays_float32(name, kind):
 @pytest.mark.parametrize(("name", "kind"), TUNABLE)
 def test_constant_tables_equal_plain_values(name, kind):
     problem, plain = make_problem(kind), firsts(name)
-    tables = {leaf: ss.PerRefresh(np.full(len(TIMES), value)) for leaf, value in plain.items()}
+    tables = {leaf: ss.PerRefresh(np.full(LENGTH, value)) for leaf, value in plain.items()}
     expected, tabled = quickly(lambda: [run(name, problem, leaves).loss for leaves in (plain, tables)])
     np.testing.assert_allclose(tabled, expected, rtol=1e-13)
-
-
-@pytest.mark.parametrize(("name", "kind"), FIRST)
-def test_gradients(name, kind):
-    """Reverse mode of every adjoint against forward mode and differences, in every leaf and in the schedule."""
-    problem = make_problem(kind)
-    leaves = jax.tree.map(lambda x: jnp.asarray(x, float), firsts(name) | {"power": 0.6})
-    score = np.random.default_rng(1).normal(size=len(TIMES) - 1)
-
-    def objective(leaves, adjoint=None):
-        loss = run(
-            name, problem, {k: v for k, v in leaves.items() if k != "power"}, leaves["power"], adjoint=adjoint
-        ).loss
-        return score @ jnp.log(loss[1:])
-
-    adjoints = ("direct", "stored", "checkpointed")
-    value = jax.jit(objective, compiler_options=QUICK)
-    reverse = quickly(lambda: [jax.grad(objective)(leaves, adjoint) for adjoint in adjoints])
-    forward = quickly(lambda: jax.jacfwd(objective)(leaves))
-    for leaf in leaves:
-        for each in reverse:
-            np.testing.assert_allclose(each[leaf], forward[leaf], rtol=1e-9, err_msg=leaf)
-        step = 1e-6 * leaves[leaf]  # so short that an interval stays a whole number of steps
-        at = [float(value(leaves | {leaf: leaves[leaf] + i * step})) for i in (-1, 1)]
-        np.testing.assert_allclose((at[1] - at[0]) / (2 * step), forward[leaf], rtol=1e-6, atol=1e-8, err_msg=leaf)
-        assert (abs(forward[leaf]) > 1e-3) == (leaf not in EXAMPLES[name].flat), leaf
 
 
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n in EXAMPLES for k in KINDS if k not in EXAMPLES[n].kinds])
@@ -232,23 +193,3 @@ def test_other_kinds_of_problem_are_refused(name, kind):
         return
     with pytest.raises(TypeError, match=f"{name} advances"):
         run(name, make_problem(kind), firsts(name))
-
-
-@pytest.mark.parametrize(("name", "kind"), FIRST)
-def test_a_member_that_fails_spoils_no_other(name, kind):
-    """A schedule that turns negative for one member: its gradient is zero, the others are as they would be."""
-    problem = make_problem(kind)
-    static = jnp.linspace(0.5, 1.5, problem.mass.shape[0])
-
-    def loss(scale):
-        dynamics = EXAMPLES[name].build(**firsts(name))
-        weights = ss.static_weights(jnp.append(static[:-1] * scale, static[-1] * jnp.where(scale > 1.5, -1, 1)))
-        return ss.simulate(problem, weights, TIMES, dynamics=dynamics, key=key_for(name), throw=False).loss[-1]
-
-    slope = jax.jit(jax.vmap(jax.value_and_grad(loss)), compiler_options=QUICK)
-    value, gradient = slope(jnp.array([1.0, 1.2, 2.0]))
-    good_value, good_gradient = slope(jnp.array([1.0, 1.2, 1.1]))
-    assert np.isnan(value[2])
-    assert gradient[2] == 0
-    np.testing.assert_allclose(value[:2], good_value[:2], rtol=1e-12)
-    np.testing.assert_allclose(gradient[:2], good_gradient[:2], rtol=1e-9, atol=1e-14)

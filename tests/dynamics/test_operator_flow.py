@@ -16,6 +16,7 @@ TIMES = np.array([0.0, 0.3, 1.0, 4.0, 20.0, 300.0])
 class Given(ss.AbstractStage):
     """Weights read from a table."""
 
+    kind = "allocate"
     closed_loop = False
     values: PerRefresh
 

@@ -53,7 +53,9 @@ def test_traced_settings_out_of_range_are_a_status():
         return ss.simulate(problem, ss.uniform(), [0.0, 1.0, 2.0], dynamics=dynamics, throw=False)
 
     runs = jax.vmap(run)(*jnp.array(members).T)
-    np.testing.assert_array_equal(runs.status, [ss.Status.OK] + 5 * [ss.Status.BAD_SETTING])
+    words = [ss.describe_status(status, runs.faults) for status in runs.status]
+    assert words == ["ok", "bad fraction", "bad fraction", "bad period", "bad ratio", "bad fraction"]
+    np.testing.assert_array_equal(runs.limit[1:5], [-0.5, 1.0, -1.0, 0.5])
     assert np.isfinite(runs.loss[0]).all()
     assert np.isnan(runs.loss[1:]).all()
 

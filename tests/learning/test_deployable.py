@@ -23,16 +23,16 @@ def noisy_problem(groups=None):
     )
 
 
-pytestmark = pytest.mark.usefixtures("two_rules")
+RULES = {"uniform": ss.uniform(), "loss-proportional": ss.proportional(1.0)}
 
 
 def search(problem, schedule, **options):
-    defaults = {"objective": ss.terminal_log_loss(), "steps": 40, "optimizer": optax.adam(0.1)}
+    defaults = {"objective": ss.terminal_log_loss(), "steps": 40, "optimizer": optax.adam(0.1), "by_hand": RULES}
     return ss.ceiling_and_deployable(problem, schedule, TIMES, **{**defaults, **options})
 
 
 @pytest.fixture(scope="module")
-def found(two_rules):
+def found():
     problem = noisy_problem()
     return problem, search(problem, ss.TableSchedule.create(problem, TIMES), ceiling_optimizer=optax.adam(0.1))
 
@@ -97,12 +97,12 @@ def test_a_policy_is_carried_over_from_part_of_the_examples():
         policy,
         searched_on="validation",
         steps=3,
-        report=lambda *told: said.append(told),
+        report=said.append,
         report_every=3,
         key=jax.random.key(1),
     )
     assert both.sampler.weights.shape == (8, 40)
-    assert [told[:2] for told in said] == [("deployable", 3), ("ceiling", 3)]
+    assert [(told.name, told.step) for told in said] == [("deployable", 3), ("ceiling", 3)]
 
 
 def test_bad_arguments_are_named():

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import equinox as eqx
@@ -13,6 +14,7 @@ import optax
 import pytest
 
 import spectral_sim as ss
+from spectral_sim.problems import Bound
 
 
 def adam(peak, steps):
@@ -44,7 +46,7 @@ def test_anytime_learning_comes_within_a_hundredth_of_water_filling(alpha, beta)
 
 
 @pytest.mark.parametrize("cap", [3.0, 30.0])
-def test_terminal_learning_under_a_cap_reaches_the_envelope(cap, two_rules):
+def test_terminal_learning_under_a_cap_reaches_the_envelope(cap):
     problem = ss.power_law(2.0, 2.0, max_mode=1e6)
     times = ss.log_times(1.0, 1e3, 33)
     table = ss.TableSchedule.create(problem, times, cap=(0.0, cap))
@@ -63,7 +65,11 @@ def test_data_schedules_stay_above_the_speed_limit_and_beat_uniform():
     gap = found.gap[0]
     assert gap.kind == "speed limit"
     assert gap.optimum < gap.value < gap.uniform - 0.1
-    assert gap.value < gap.best_by_hand_value
+    rules = {"uniform": ss.uniform(), "loss-proportional": ss.proportional(1.0)}
+    compared = ss.compare_by_hand(problem, ss.anytime_log_loss(), times, schedules=rules)
+    assert compared.values["uniform"] == gap.uniform
+    assert gap.value < compared.best_value
+    assert found.effective_sample_size[0].shape == (16,)
     assert (ss.simulate(problem, found.schedule, times).loss >= ss.speed_limit(problem, times).loss * (1 - 1e-12)).all()
 
 
@@ -76,7 +82,7 @@ def test_hyperparameters_of_a_practical_chain_are_learned():
     assert ss.stage_at(found.schedule, "mix").eps < 0.5
 
 
-def test_several_problems_are_judged_by_the_worst(two_rules):
+def test_several_problems_are_judged_by_the_worst():
     family = [ss.power_law(alpha, 2.0, max_mode=1e5, nodes=64) for alpha in (1.5, 2.5)]
     times = ss.log_times(1.0, 1e3, 17)
     policy = ss.PolicySchedule.create(jax.random.key(0), width=8, depth=1)
@@ -103,12 +109,12 @@ def small_search(policy=False, **options):
     return ss.learn(problem, table, times, **{**settings, **options})
 
 
-def test_a_killed_search_resumes_to_the_same_result_bit_for_bit(tmp_path, two_rules):
+def test_a_killed_search_resumes_to_the_same_result_bit_for_bit(tmp_path):
     whole = small_search()
     path = tmp_path / "search.npz"
 
-    def kill(step, best, gap):
-        if step == 10:
+    def kill(progress):
+        if progress.step == 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -139,28 +145,163 @@ small_search(policy=True, checkpoint=sys.argv[1], steps=4000, report_every=1)
 """
 
 
-def test_a_search_killed_at_any_moment_resumes_to_the_same_result(tmp_path, two_rules):
-    """SIGKILL, wherever the search and the writing of its checkpoint are at the time."""
-    path, folder = tmp_path / "search.npz", Path(__file__).parent
-    command = [sys.executable, "-c", KILLED, str(path), str(folder), str(folder.parent)]
+def kill_and_resume(path, command, pause):
+    """Start a search in a process of its own and kill it some time after its checkpoint has moved on."""
+    before = path.stat().st_mtime_ns if path.exists() else 0
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        while not path.exists():
-            assert child.poll() is None
+        while not path.exists() or path.stat().st_mtime_ns == before:
+            if child.poll() is not None:
+                break
             time.sleep(0.01)
-        time.sleep(np.random.default_rng().uniform(0, 0.5))
+        time.sleep(pause)
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_search_killed_at_any_moment_resumes_to_the_same_result(kills, tmp_path):
+    """SIGKILL, wherever the search and the writing of its checkpoint are at the time."""
+    path, folder = tmp_path / "search.npz", Path(__file__).parent
+    command = [sys.executable, "-c", KILLED, str(path), str(folder), str(folder.parent)]
+    for pause in np.random.default_rng().uniform(0, 0.5, kills):
+        kill_and_resume(path, command, pause)
     with np.load(path) as stored:
-        assert 0 < int(stored["done"]) < 4000
+        assert 0 < int(stored["done"]) < 4000 or kills > 1
     options = {"policy": True, "steps": 4000, "report_every": 400}
     resumed, whole = small_search(checkpoint=path, **options), small_search(**options)
     np.testing.assert_array_equal(resumed.history, whole.history)
     assert eqx.tree_equal(resumed.schedule, whole.schedule)
 
 
-def test_a_cap_is_not_learned_away(two_rules):
+def test_a_search_interrupted_at_every_checkpoint_gives_the_same_result(tmp_path):
+    """Each step is done by a search that finds the file of the one before."""
+    path = tmp_path / "search.npz"
+
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    options = {"steps": 20, "report_every": 1}
+    for _ in range(20):
+        with pytest.raises(KeyboardInterrupt):
+            small_search(checkpoint=path, report=interrupt, **options)
+    resumed, whole = small_search(checkpoint=path, **options), small_search(**options)
+    np.testing.assert_array_equal(resumed.history, whole.history)
+    assert eqx.tree_equal(resumed.schedule, whole.schedule)
+    assert resumed.value == whole.value
+
+
+def optimizer_closing_over(rate):
+    return optax.sgd(lambda count: rate / (1 + count))
+
+
+def test_a_checkpoint_belongs_to_one_search(tmp_path):
+    """Also where two searches differ in nothing but a number that a function closes over."""
+    path = tmp_path / "search.npz"
+    small_search(checkpoint=path, optimizer=optimizer_closing_over(0.1), steps=2)
+    small_search(checkpoint=path, optimizer=optimizer_closing_over(0.1), steps=2)
+    for other in (
+        {"optimizer": optimizer_closing_over(0.2)},
+        {"adjoint": "stored"},
+        {"trainable": ("schedule.log_weights",)},
+    ):
+        if "trainable" in other:  # the same leaves by another path are the same search
+            small_search(checkpoint=path, **{"optimizer": optimizer_closing_over(0.1), "steps": 2, **other})
+            continue
+        with pytest.raises(ss.SavedFileError, match="written by another search"):
+            small_search(checkpoint=path, **{"optimizer": optimizer_closing_over(0.1), "steps": 2, **other})
+
+
+class OwnProblem(ss.AbstractProblem):
+    """Two modes of a user, with no more than what is required, and dynamics of its own."""
+
+    strength: jax.Array
+
+    @property
+    def mass(self):
+        return jnp.full(2, 0.5, self.dtype)
+
+    @property
+    def dtype(self):
+        return self.strength.dtype
+
+    def initial_loss(self):
+        return jnp.sum(self.strength) / 2
+
+    def training_loss(self, energy):
+        return jnp.sum(energy) / 2
+
+    def default_dynamics(self):
+        return OwnFlow()
+
+
+class Bounded(OwnProblem):
+    """The same with a bound."""
+
+    def lower_bound(self, times):
+        loss = np.exp(-2 * np.asarray(times)) * self.initial_loss()
+        return Bound(loss, "all at once")
+
+
+class OwnFlow(ss.AbstractDynamics):
+    """Energies that decay at a rate of their weight."""
+
+    def init(self, problem):
+        return problem.strength
+
+    def advance(self, problem, state, weights, duration, key):
+        return state * jnp.exp(-weights * duration)
+
+    def observe(self, problem, state, time):
+        return ss.Observation(time, state, jnp.log(state), problem.training_loss(state), state)
+
+
+@pytest.mark.parametrize("kind", [OwnProblem, Bounded])
+def test_a_problem_of_a_user_is_learned_with_its_gap(kind, tmp_path):
+    problem, times = kind(jnp.array([1.0, 0.2])), ss.log_times(0.1, 4.0, 5)
+    table = ss.TableSchedule(ss.PerRefresh(jnp.zeros((5, 2))))
+    found = ss.learn(problem, table, times, objective=ss.terminal_log_loss(), steps=10)
+    gap = found.gap[0]
+    assert found.value == gap.value < gap.uniform - 0.05
+    if kind is OwnProblem:
+        assert gap.gap is gap.optimum is gap.kind is None
+    else:
+        assert gap.kind == "all at once"
+        assert gap.optimum == pytest.approx(np.log(0.6) - 8, rel=1e-12)
+        assert gap.gap == gap.value - gap.optimum > 0
+    found.save(tmp_path / "own.json")
+    assert ss.load_learned(tmp_path / "own.json").gap == found.gap
+
+
+def test_a_bound_is_not_claimed_for_steps_that_it_does_not_cover():
+    """Water-filling bounds gradient flow; steps of SGD are other dynamics."""
+    problem = ss.power_law(2.0, 2.0, num_modes=6)
+    own = ss.measure_gap(problem, ss.uniform(), ss.terminal_log_loss(), np.array([0.0, 1.0]))
+    sgd = ss.measure_gap(
+        problem, ss.uniform(), ss.terminal_log_loss(), np.array([0.0, 1.0]), dynamics=ss.SGDMoments(0.5, 4.0)
+    )
+    assert own.kind == "water-filling"
+    assert sgd.kind is sgd.gap is None
+
+
+def test_few_examples_left_are_warned_of():
+    """Groups, of which one holds almost all that is to be learned."""
+    rng = np.random.default_rng(0)
+    features, groups = rng.normal(size=(40, 4)), np.arange(40) // 4
+    targets = np.where(groups == 3, 10.0, 0.0)[:, None] * features[:, :1]
+    problem, times = ss.OperatorProblem(features, targets, groups=groups), ss.log_times(0.01, 1.0, 5)
+    options = {"objective": ss.terminal_log_loss(), "steps": 40, "optimizer": optax.adam(1.0)}
+    with pytest.warns(UserWarning, match=r"effective sample size of \d.* of 40 at t = .*Learn under a cap"):
+        found = ss.learn(problem, ss.TableSchedule.create(problem, times), times, **options)
+    drawn = found.samplers[0].mass * found.samplers[0].weights
+    np.testing.assert_allclose(found.effective_sample_size[0], drawn.sum(axis=1) ** 2 / (drawn**2).sum(axis=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        ss.learn(problem, ss.TableSchedule.create(problem, times, cap=(0.5, 2.0)), times, **options)
+
+
+def test_a_cap_is_not_learned_away():
     problem, times = ss.power_law(2.0, 2.0, num_modes=50), ss.log_times(1.0, 100.0, 9)
     policy = ss.PolicySchedule.create(jax.random.key(0), width=4, depth=1, cap=(0.1, 3.0))
     options = {"steps": 20, "optimizer": optax.adam(0.1), "num_starts": 3, "key": jax.random.key(0)}
@@ -187,7 +328,7 @@ def test_losses_outside_the_window_do_not_count():
     assert np.isfinite(gradient).all()
 
 
-def test_precisions_may_be_mixed(two_rules):
+def test_precisions_may_be_mixed():
     times, options = ss.log_times(1.0, 100.0, 9), {"objective": ss.terminal_log_loss(), "steps": 2}
     single = [ss.power_law(np.float32(alpha), np.float32(2.0), num_modes=20) for alpha in (1.5, 2.0)]
     table = ss.TableSchedule.create(single[0], times, num_basis=3)
@@ -199,6 +340,7 @@ def test_precisions_may_be_mixed(two_rules):
 class Fragile(ss.AbstractStage):
     """Weights whose gradient is infinite below zero."""
 
+    kind = "allocate"
     closed_loop = False
     power: jax.Array
 
@@ -209,7 +351,7 @@ class Fragile(ss.AbstractStage):
         return observation.problem.eigenvalues ** jnp.sqrt(self.power), state
 
 
-def test_a_failed_start_is_marked_and_the_others_go_on(two_rules):
+def test_a_failed_start_is_marked_and_the_others_go_on():
     problem = ss.power_law(2.0, 2.0, num_modes=50)
     found = ss.learn(
         problem,
@@ -229,7 +371,7 @@ def test_a_failed_start_is_marked_and_the_others_go_on(two_rules):
     assert np.isnan(found.history[:, failed]).any(axis=0).all()
 
 
-def test_patience_stops_a_search_that_no_longer_improves(two_rules):
+def test_patience_stops_a_search_that_no_longer_improves():
     assert small_search(steps=400, patience=10, optimizer=optax.sgd(0.0)).steps < 30
 
 

@@ -10,12 +10,22 @@ import pytest
 from helpers import DATA_ONLY, EXAMPLES, example, make_problem
 
 import spectral_sim as ss
+from spectral_sim.learning._saved import _digest
 
 TIMES = ss.log_times(0.5, 50.0, 7)
 
 
+def rewrite(path, **changes):
+    """Change facts of a file and make its hash fit again, as only somebody who means to can."""
+    facts = {**json.loads(path.read_text()), **changes}
+    del facts["digest"]
+    with np.load(path.with_suffix(".npz")) as file:
+        digest = _digest(facts, dict(file))
+    path.write_text(json.dumps({**facts, "digest": digest}))
+
+
 @pytest.fixture(scope="module")
-def found(two_rules):
+def found():
     problem = make_problem("grouped")
     table = ss.TableSchedule.create(problem, TIMES, cap=(0.1, 3.0), min_spacing=2.0)
     return ss.learn(
@@ -65,39 +75,54 @@ def test_files_that_cannot_serve_say_why(found, tmp_path):
         found.save(tmp_path / "learned.npz")
     found.save(path)
     facts = json.loads(path.read_text())
-    path.write_text(json.dumps({**facts, "version": 2}))
-    with pytest.raises(ValueError, match="has version 2, this library reads version 1: learn it anew"):
+    arrays = path.with_suffix(".npz")
+    for change, message in (
+        ({"version": 1}, r"learned\.json' .*version is 1, this library reads 2: use the version that wrote it"),
+        ({"digest": "0"}, "digest does not fit: this file or learned.npz holds other values than were saved together"),
+        ({"value": found.value - 1}, "digest does not fit"),
+        ({"steps": -4}, r"steps is -4, not 0 or more"),
+        ({"extra": 1}, "extra is not known here"),
+        ({"gap": [{"value": 1.0}]}, r"gap\[0\]\.uniform is missing"),
+    ):
+        path.write_text(json.dumps({**facts, **change}))
+        with pytest.raises(ss.SavedFileError, match=message):
+            ss.load_learned(path)
+    path.write_text(json.dumps(facts))
+    rewrite(path, stages=[{"stage": "magic"}])
+    with pytest.raises(ss.SavedFileError, match=r"stage0\.stage is 'magic', which is not registered"):
         ss.load_learned(path)
-    path.write_text(json.dumps({**facts, "digest": "0"}))
-    with pytest.raises(ValueError, match="holds other arrays than were saved with it"):
-        ss.load_learned(path)
-    path.write_text(json.dumps({**facts, "stages": [{"stage": "magic"}]}))
-    with pytest.raises(ValueError, match="the stage 'magic', which this version of the library does not know"):
+    rewrite(path, stages=[{"stage": "magic", "module": "their.package"}])
+    with pytest.raises(ss.SavedFileError, match=r"not registered: import their\.package, which defined it, first"):
         ss.load_learned(path)
     path.write_text("{}")
-    with pytest.raises(ValueError, match="is no file of this library"):
+    with pytest.raises(ss.SavedFileError, match="format is missing"):
+        ss.load_learned(path)
+    path.write_text(json.dumps(facts))
+    arrays.write_bytes(arrays.read_bytes()[:-30])
+    with pytest.raises(ss.SavedFileError, match="cannot be read as arrays"):
         ss.load_learned(path)
     ss.save_schedule(found.schedule, path)
-    with pytest.raises(ValueError, match=r"holds 'spectral_sim\.schedule', not spectral_sim\.learned"):
+    with pytest.raises(ss.SavedFileError, match=r"format is 'spectral_sim\.schedule', not 'spectral_sim\.learned'"):
         ss.load_learned(path)
 
     class Own(ss.AbstractStage):
+        kind = "allocate"
+
         def init(self, problem):
             return None
 
         def __call__(self, signal, observation, state):
             return signal, state
 
-    with pytest.raises(ValueError, match="Own is no shipped stage and cannot be saved"):
+    with pytest.raises(ValueError, match=r"Own is not registered.*decorate the class with @spectral_sim\.register"):
         ss.save_schedule(Own(), path)
 
 
 def test_a_policy_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "policy.json"
     ss.save_schedule(ss.PolicySchedule.create(jax.random.key(0), width=4, depth=1), path)
-    facts = json.loads(path.read_text())
-    facts["stages"][0]["network"]["width"] = 5
-    path.write_text(json.dumps(facts))
+    stage = json.loads(path.read_text())["stages"][0]
+    rewrite(path, stages=[{**stage, "network": {"width": 5, "depth": 1}}])
     with pytest.raises(ValueError, match="its network has other inputs than the policies of this version"):
         ss.load_schedule(path)
 
@@ -136,11 +161,11 @@ def test_sampler_files_that_cannot_serve_say_why(found, tmp_path):
     with pytest.raises(FileNotFoundError, match="is not a file"):
         ss.load_sampler_weights(tmp_path / "sampler.npz")
     np.savez(tmp_path / "other.npz", a=np.ones(2))
-    with pytest.raises(ValueError, match="holds no sampler weights"):
+    with pytest.raises(ValueError, match="is damaged or not what it should be: version is missing"):
         ss.load_sampler_weights(tmp_path / "other.npz")
     parts = {name: getattr(found.sampler_weights(), name) for name in ("times", "weights", "mass", "last")}
     np.savez(tmp_path / "old.npz", version=0, **parts)
-    with pytest.raises(ValueError, match="has version 0, this library reads version 1"):
+    with pytest.raises(ValueError, match="version is 0, not 1"):
         ss.load_sampler_weights(tmp_path / "old.npz")
 
 
@@ -148,3 +173,40 @@ def test_sampler_weights_of_modes_are_those_of_the_modes():
     problem = make_problem("modal")
     sampler = ss.sampler_weights(problem, ss.chain(ss.noise(0.1), ss.proportional()), TIMES, key=jax.random.key(0))
     assert sampler.weights.shape == (len(TIMES) - 1, 12)
+
+
+@ss.register
+class OwnTilt(ss.AbstractStage):
+    """A stage of a user: weights by a power of the energy, from an option that is a text and a number."""
+
+    kind = "allocate"
+    power: jax.Array = eqx.field(converter=np.asarray)
+    label: str = eqx.field(static=True, default="plain")
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return signal**self.power, state
+
+
+def test_an_own_stage_is_saved_and_loaded_by_its_name(tmp_path):
+    path = tmp_path / "own.json"
+    ss.save_schedule(ss.chain(OwnTilt(0.5, "mine"), ss.clip(0.1, 5.0)), path)
+    told = json.loads(path.read_text())["stages"][0]
+    assert (told["stage"], told["module"], told["label"]) == ("OwnTilt", __name__, "mine")
+    loaded = ss.load_schedule(path)
+    assert (loaded.stages[0].label, float(loaded.stages[0].power)) == ("mine", 0.5)
+
+
+def test_float64_of_a_search_in_float32_is_no_reason_to_warn(found, tmp_path, recwarn):
+    """Times and history are kept in float64; a schedule in float32 loses nothing."""
+    problem = make_problem("grouped", np.float32)
+    table = ss.TableSchedule.create(problem, TIMES)
+    single = eqx.tree_at(lambda f: f.schedule, found, table)
+    assert single.history.dtype == np.float64
+    for learned, warned in ((single, False), (found, True)):
+        learned.save(tmp_path / "learned.json")
+        with jax.enable_x64(False):
+            ss.load_learned(tmp_path / "learned.json")
+        assert any("holds float64 arrays" in str(warning.message) for warning in recwarn) == warned

@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 
 import numpy as np
 import pytest
@@ -167,10 +166,8 @@ def test_edges_come_in_any_form_and_order():
         assert shell_rule(MODES, 256, edges) is rule
 
 
-def test_rules_are_cached_read_only_and_quick():
-    start = time.perf_counter()
+def test_rules_are_cached_and_read_only():
     rule = shell_rule(98_765_432, 256)
-    assert time.perf_counter() - start < 1
     assert shell_rule(98_765_432.0, np.int64(256)) is rule
     for array in (rule.index, rule.multiplicity):
         with pytest.raises(ValueError, match="read-only"):

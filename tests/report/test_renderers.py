@@ -1,6 +1,7 @@
 """Tables, files, plots and the page: complete, reloadable, self-contained."""
 
 import dataclasses
+import html
 import json
 import re
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 
 from spectral_sim.report import _plots as plots
-from spectral_sim.report import report_html, summary, table, to_dataset, write_plots, write_results
+from spectral_sim.report import report_html, summary, sweep_html, table, to_dataset, write_plots, write_results
+from spectral_sim.report._html import script_json
 from spectral_sim.report._style import styles
 from spectral_sim.report._table import format_short, format_speedup
 
@@ -145,3 +147,45 @@ def test_views_fit_their_figures(page):
     names = [trace["name"] for trace in figures["s0-loss"]["data"]]
     assert "uniform" in names
     assert "per-mode ideal (not a bound)" in names
+
+
+HOSTILE = "<!--<script>\"'&amp; </script><b>$x$"
+
+
+def scripts(page):
+    """The content of every script element, as a browser would cut them: a name must not end or nest one."""
+    return re.findall(r"<script>(.*?)</script>", page, re.S)
+
+
+def assert_harmless(page, names):
+    """Exactly two scripts, plotly and ours; ours holds no "<" of a name, and gives the names back unchanged."""
+    plotly, own = scripts(page)
+    assert len(plotly) > 10**6
+    assert "<" not in own.partition("const options")[0]
+    rest = page.replace(plotly, "")
+    assert "<!--" not in rest
+    assert rest.count("<script>") == rest.count("</script>") == 2
+    figures = json.loads(own.partition("const figures = ")[2].partition(";\nconst options")[0])
+    for name in names:
+        assert name in json.dumps(figures, ensure_ascii=False) or html.escape(name) in str(figures)
+
+
+def test_no_name_ends_or_nests_a_script(modal_assessment):
+    runs = (*modal_assessment.runs[:1], dataclasses.replace(modal_assessment.runs[1], name=HOSTILE))
+    hostile = dataclasses.replace(modal_assessment, title=HOSTILE, description=HOSTILE, warnings=(HOSTILE,), runs=runs)
+    assert_harmless(report_html([hostile], HOSTILE), [HOSTILE])
+    assert json.loads(script_json({HOSTILE: [HOSTILE]})) == {HOSTILE: [HOSTILE]}
+
+
+def test_no_name_ends_or_nests_a_script_of_a_sweep():
+    xarray = pytest.importorskip("xarray")
+    blocks = [{"paths": [HOSTILE], "length": 3}, {"paths": ["b"], "length": 2}]
+    about = {"title": HOSTILE, "description": HOSTILE, "blocks": json.dumps(blocks), "dtype": "float64"}
+    about |= {"last_time": 1.0, "refreshes_per_decade": 8.0}
+    loss = np.linspace(1, 2, 6)
+    values = {"final_loss": ("schedules", loss, {"long_name": HOSTILE}), "status": ("schedules", np.zeros(6, int))}
+    swept = {HOSTILE: ("schedules", np.repeat([1.0, 2.0, 3.0], 2)), "b": ("schedules", np.tile([1.0, 2.0], 3))}
+    for kind in ("grid", "random"):
+        made = blocks if kind == "grid" else [{"paths": [HOSTILE, "b"], "length": 6}]
+        table = xarray.Dataset(values, swept, {**about, "kind": kind, "blocks": json.dumps(made)})
+        assert_harmless(sweep_html(table), [])

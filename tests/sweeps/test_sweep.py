@@ -23,6 +23,7 @@ QUICKLY = Local(QUICK)
 class Fails(ss.AbstractStage):
     """Weights energy^power that become NaN from a refresh on."""
 
+    kind = "allocate"
     closed_loop: ClassVar[bool] = True
     at: jax.Array = eqx.field(converter=jnp.asarray)
 

@@ -6,20 +6,17 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["COMPILE", "LINK", "NativeUnavailable", "build", "find_compiler", "modal_loop"]
+from spectral_sim.benchmark import PeerUnavailable
+
+SOURCE = Path(__file__).with_name("modal_loop.c")
 
 COMPILE = ("-c", "-O3", "-march=native", "-ffast-math", "-fopenmp", "-fPIC")
 LINK = ("-shared", "-fopenmp")
 """Without -ffast-math: linked with it, a library makes the whole process that loads it flush small numbers to zero."""
-
-
-class NativeUnavailable(Exception):
-    """The loop in C cannot be built here; the message says why."""
 
 
 def find_compiler() -> str | None:
@@ -31,20 +28,19 @@ def build(folder: Path) -> Path:
     """Compile the loop into `folder`.
 
     Raises:
-        NativeUnavailable: no compiler, or it refuses.
+        PeerUnavailable: no compiler, or it refuses.
     """
     compiler = find_compiler()
     if compiler is None:
-        raise NativeUnavailable("no C compiler: install gcc, or name one in CC")
-    source, unlinked, library = (folder / f"modal_loop.{kind}" for kind in ("c", "o", "so"))
-    source.write_bytes(resources.files(__package__ or "").joinpath("modal_loop.c").read_bytes())
+        raise PeerUnavailable("no C compiler: install gcc, or name one in CC")
+    unlinked, library = (folder / f"modal_loop.{kind}" for kind in ("o", "so"))
     for words in (
-        (*COMPILE, str(source), "-o", str(unlinked)),
+        (*COMPILE, str(SOURCE), "-o", str(unlinked)),
         (*LINK, str(unlinked), "-o", str(library), "-lm"),
     ):
         done = subprocess.run([compiler, *words], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NativeUnavailable(f"{compiler} failed: {' '.join(done.stderr.split())[:200]}")
+            raise PeerUnavailable(f"{compiler} failed: {' '.join(done.stderr.split())[:200]}")
     return library
 
 
@@ -57,14 +53,14 @@ def modal_loop(coefficient: np.ndarray, rate: np.ndarray, times: np.ndarray) -> 
         times: float32, shape (times,).
 
     Raises:
-        NativeUnavailable: it cannot be built.
+        PeerUnavailable: it cannot be built.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin would take the cores from the next call
     with tempfile.TemporaryDirectory() as folder:
         try:
             function = ctypes.CDLL(str(build(Path(folder)))).modal_losses
         except OSError as error:
-            raise NativeUnavailable(f"the library does not load: {error}") from error
+            raise PeerUnavailable(f"the library does not load: {error}") from error
     function.restype = None
     arrays = [np.ascontiguousarray(x, np.float32) for x in (coefficient, rate, times)]
     sizes = [ctypes.c_long(n) for n in (*arrays[1].shape, len(arrays[2]))]

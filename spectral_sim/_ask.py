@@ -1,0 +1,51 @@
+"""Asking a schedule for weights at a refresh."""
+
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+from ._observation import Observation
+from ._status import Status
+from ._types import Array, Float, Int, PyTree
+from .numerics import SCALAR, total, unit_of, without_derivative
+from .schedules import AbstractStage, advance_state
+
+__all__ = ["ask"]
+
+
+def ask(
+    schedule: AbstractStage, observation: Observation, state: PyTree
+) -> tuple[Float[Array, "weights"], PyTree, Int[Array, ""]]:
+    """Weights of mean one, the new state of the schedule, and a `Status` code that says what is wrong with them.
+
+    A schedule of observe stages alone asks for what it sees, and for uniform weights where it sees nothing.
+    """
+    mass = observation.mass
+    # what is never sampled is never seen, whatever its energy
+    visible = jnp.where(mass > 0, observation.energy, 0)
+    signal, returned = schedule(visible, observation, state)
+    new_state = advance_state(schedule, state, returned, mass.dtype)
+    if schedule.kind == "observe":
+        signal = jnp.where(jnp.all(signal == 0), 1, signal)
+    if jnp.shape(signal) != mass.shape:
+        raise ValueError(
+            f"the schedule returned weights of shape {jnp.shape(signal)}, but the problem is reweighted by "
+            f"{mass.shape[0]} weights: return one for each."
+        )
+    weights, code = _normalised(jnp.asarray(signal, mass.dtype), mass)
+    return weights, new_state, code
+
+
+def _normalised(signal: Array, mass: Array) -> tuple[Array, Array]:
+    """The signal over its mean, and the status of the signal."""
+    # in a unit of their own, since products of small scores and masses may underflow; a negative weight shows in it as
+    # minus infinity
+    unit = checkpoint_name(unit_of(signal), SCALAR)
+    signal = signal / jnp.where(unit == 0, 1, unit)
+    mean = checkpoint_name(total(mass, signal), SCALAR)
+    code = jnp.where(mean > 0, Status.OK, Status.ZERO_WEIGHTS)
+    code = jnp.where(jnp.isfinite(mean), code, Status.NON_FINITE_WEIGHTS)
+    code = jnp.where(jnp.isneginf(unit), Status.NEGATIVE_WEIGHTS, code)
+    # weights that a constrain stage has made mean one are left alone: dividing by 1 + rounding could exceed a cap
+    settled = jnp.abs(mean * unit - 1) <= 64 * jnp.finfo(mass.dtype).eps
+    divisor = jnp.where(mean == 0, 1, mean)
+    return signal / (divisor / without_derivative(jnp.where(settled, divisor * unit, 1))), code.astype(jnp.int32)

@@ -1,0 +1,57 @@
+"""Files that searches and schedules are kept in: written whole, read back against a schema, one class of error."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._schema import Schema, explained, read_json, read_npz
+
+__all__ = ["SavedFileError", "read_arrays", "read_facts", "scalar", "used", "write_arrays"]
+
+
+class SavedFileError(ValueError):
+    """A file that cannot serve; the message names the file, the field and what to do."""
+
+
+def read_facts(path: Path, schema: Schema, fix: str) -> dict[str, Any]:
+    """The values of a JSON file; raises `SavedFileError` unless they are as the schema says."""
+    return explained(repr(str(path)), fix, SavedFileError, lambda: read_json(path.read_bytes(), schema))
+
+
+def read_arrays(path: Path, schema: Schema, fix: str) -> dict[str, Any]:
+    """The arrays of an .npz file; raises `SavedFileError` unless they are as the schema says."""
+    return explained(repr(str(path)), fix, SavedFileError, lambda: read_npz(path.read_bytes(), schema))
+
+
+def used(path: Path, field: str, fix: str, make: Callable[[], Any]) -> Any:
+    """What `make()` makes of a field that fits its schema; where its own checks refuse the values, `SavedFileError`."""
+    try:
+        return make()
+    except SavedFileError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = str(error).strip() or type(error).__name__
+        raise SavedFileError(f"{str(path)!r}: {field} cannot be rebuilt ({reason}). {fix}") from error
+
+
+def scalar(schema: Schema) -> Schema:
+    """A number or a text that an .npz file holds as an array without axes."""
+
+    def check(value: Any, field: str) -> Any:
+        plain = isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iufU"
+        return schema(value.item() if plain else value, field)
+
+    return check
+
+
+def write_arrays(path: Path, arrays: dict[str, Any], *, compressed: bool) -> None:
+    """Write an .npz file to the side and move it into place, so that it is always whole."""
+    aside = path.with_name(f".{path.name}.part")
+    with aside.open("wb") as file:
+        (np.savez_compressed if compressed else np.savez)(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)

@@ -1,0 +1,54 @@
+"""What every objective owes a search."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._simulate import simulate
+from .._trajectory import Trajectory
+from .._types import ArrayLike
+from ..learning import AbstractObjective, save_costs
+from ..problems import AbstractProblem
+from ..schedules import proportional
+from ._common import TIMES, default_problems
+
+__all__ = ["check_objective"]
+
+
+def check_objective(
+    objective: AbstractObjective, problem: AbstractProblem | None = None, times: ArrayLike = TIMES
+) -> None:
+    """Hold an objective to what searches and gaps rely on.
+
+    It is a finite number with a finite gradient; it never grows when the loss falls everywhere, so that its value on a
+    lower bound is one on every schedule; under jit it is the same.
+
+    Arguments:
+        objective: the objective.
+        problem: what runs; a problem with modes if None.
+        times: refresh grid.
+
+    Raises:
+        AssertionError: an invariant does not hold; the message says which.
+    """
+    problem = default_problems()[0] if problem is None else problem
+    grid = np.asarray(times, np.float64)
+    objective.check(grid, float(problem.floor))
+    run = simulate(problem, proportional(1.0), grid, save=save_costs)
+
+    def value(loss):
+        return objective(Trajectory(run.times, loss, run.saved, run.status, run.refresh))
+
+    at = value(run.loss)
+    chex.assert_shape(at, ())
+    assert np.isfinite(at), f"the objective of a good run is {at}"
+    np.testing.assert_allclose(jax.jit(value)(run.loss), at, rtol=1e-6, err_msg="with and without jit")
+    gradient = jax.grad(value)(run.loss)
+    assert np.isfinite(gradient).all(), "its gradient is not finite"
+    lower = run.loss * jnp.linspace(0.99, 0.9, len(grid), dtype=run.loss.dtype)
+    assert value(lower) <= at, "it grows when the loss falls"
+    assert objective.measures in ("loss", "time"), f"measures = {objective.measures!r}: give 'loss' or 'time'"
+    if not objective.needs_weights:
+        bare = objective(Trajectory(run.times, run.loss, None, run.status, run.refresh))
+        np.testing.assert_array_equal(bare, at, err_msg="it reads more than the loss: set needs_weights = True")
