@@ -1,7 +1,8 @@
 """What no schedule can beat."""
 
-from ._certificate import Certificate, certificate
+from ._certificate import certificate
 from ._certificate_multiplier import Multiplier
+from ._certificate_result import Certificate
 from ._ideal import IdealOracle, ideal_oracle
 from ._quadrature import quadrature_error
 from ._speed_limit import SpeedLimit, speed_limit

@@ -1,6 +1,5 @@
 """How much any schedule could give: a proven and nearly tight bound for data problems."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,9 @@ from .._checks import check_choice, check_finite, check_length, check_ndim, chec
 from .._types import ArrayLike
 from ..problems import OperatorProblem
 from ._certificate_exact import exact_multiplier
-from ._certificate_interior import interior_multiplier, memory_needed
+from ._certificate_interior import interior_multiplier, memory_needed, shares_of
 from ._certificate_multiplier import Multiplier, proven_loss, repaired, violations
+from ._certificate_result import Certificate
 from ._certificate_task import CertificateTask, certificate_tasks
 
 _DEGREE = 3  # cubic pieces: for the same number of control matrices the bound is far tighter than with straight ones
@@ -18,105 +18,6 @@ _CROWDING = 1.5  # pieces crowd towards the horizon, where the multiplier bends 
 _MEMORY = 8e9
 _PRICED = 4000  # unknown prices at one point in time, up to which a cap is taken into account
 _EXACT_STATE, _EXACT_SIZE = 49, 24 * 24
-
-
-@dataclasses.dataclass(frozen=True)
-class Certificate:
-    """A proof that no schedule has a lower loss at given times; see `certificate`.
-
-    Arguments:
-        horizon: the times that the bound holds at, shape (horizons,).
-        loss: no schedule reaches a lower loss at that time, shape (horizons,).
-        limit: no multiplier on the same pieces proves more, to the accuracy of the search, shape (horizons,); NaN where
-            it is not known.
-        multiplier: the proof, for each horizon one `Multiplier` P for each of `tasks`.
-        tasks: what the multipliers are about, in coordinates of unit scale: one for each output, or one for all.
-        cap: the largest weight that the proof counts on, None for any weights.
-        method: the route that found the multipliers.
-        finished: whether each horizon's search came to its end, shape (horizons,).
-    """
-
-    horizon: np.ndarray
-    loss: np.ndarray
-    limit: np.ndarray
-    multiplier: tuple[tuple[Multiplier, ...], ...]
-    tasks: tuple[CertificateTask, ...]
-    cap: float | None
-    method: str
-    finished: np.ndarray
-
-    @property
-    def verified(self) -> bool:
-        """Whether the multipliers as they stand prove `loss`: every condition is checked again in float64."""
-        for row, loss in zip(self.multiplier, self.loss, strict=True):
-            proven = 0.0
-            for task, multiplier in zip(self.tasks, row, strict=True):
-                by_piece, terminal = violations(task, multiplier, self.cap)
-                if by_piece.any() or terminal:
-                    return False
-                proven += proven_loss(task, multiplier)
-            if not loss <= proven:
-                return False
-        return True
-
-    def gap(self, learned: Any) -> Any:
-        """How far a schedule may still be from the best: its loss over the bound, minus one.
-
-        Arguments:
-            learned: losses at the horizons, a number or shape (horizons,); or a `Trajectory` whose times hold them.
-
-        Returns:
-            A number for one horizon, else shape (horizons,); 0 where the schedule is proven to be optimal, infinite
-            where the bound is 0.
-
-        Raises:
-            ValueError: a run that was not recorded at a horizon.
-        """
-        losses = learned
-        if hasattr(learned, "times") and hasattr(learned, "loss"):
-            times, recorded = np.asarray(learned.times, np.float64), np.asarray(learned.loss, np.float64)
-            places = np.argmin(np.abs(times[:, None] - self.horizon), axis=0)
-            away = np.abs(times[places] - self.horizon) > 1e-6 * self.horizon
-            if away.any():
-                missing = float(self.horizon[np.argmax(away)])
-                raise ValueError(f"the run has no record at the horizon {missing:.6g}: put it among its times.")
-            losses = recorded[places]
-        with np.errstate(divide="ignore"):
-            ratio = np.asarray(losses, np.float64) / self.loss - 1
-        return float(ratio[0]) if ratio.size == 1 else ratio
-
-    def bound(self, times: ArrayLike) -> np.ndarray:
-        """The loss that no schedule can beat at any times: a multiplier for T also serves T' < T, begun at T - T'.
-
-        Arguments:
-            times: shape (times,), not negative.
-
-        Returns:
-            Shape (times,); 0 beyond the last horizon, where the certificate says nothing.
-        """
-        times = np.atleast_1d(np.asarray(times, np.float64))
-        best = np.zeros(len(times))
-        for row, horizon in zip(self.multiplier, self.horizon, strict=True):
-            inside = np.flatnonzero(times <= horizon * (1 + 1e-12))
-            for n in inside:
-                later = [_begun_at(m, max(m.knots[-1] * (1 - times[n] / horizon), 0.0)) for m in row]
-                best[n] = max(best[n], sum(proven_loss(t, m) for t, m in zip(self.tasks, later, strict=True)))
-        return best
-
-    def report(self) -> str:
-        """A few lines for people: the bound by horizon, how it was found and whether it is proven."""
-        lines = [f"{'horizon':>10}  {'no loss below':>13}  {'limit of the pieces':>19}  search"]
-        for horizon, loss, limit, finished in zip(self.horizon, self.loss, self.limit, self.finished, strict=True):
-            known = "not known" if np.isnan(limit) else f"{limit:.6g}"
-            lines.append(f"{horizon:10.4g}  {loss:13.6g}  {known:>19}  {'finished' if finished else 'stopped early'}")
-        weights = "any weights" if self.cap is None else f"weights up to {self.cap:g}"
-        proof = "proven in float64" if self.verified else "NOT PROVEN: do not use"
-        first = self.tasks[0]
-        lines.append(
-            f"{proof}, for {weights} on {len(first.generators)} examples or groups; {len(self.tasks)} multiplier(s) of "
-            f"size {len(first.start)}, by the {self.method} route."
-        )
-        return "\n".join(lines)
 
 
 def certificate(
@@ -177,21 +78,23 @@ def certificate(
     count = -(-int(pieces) // degree)
     _check_size(tasks, count, degree, cap, route)
     crowded = 1 - (1 - np.linspace(0, 1, count + 1)) ** _CROWDING
-    rows, losses, limits, finished = [], [], [], []
+    rows, losses, limits, finished, shares = [], [], [], [], []
     interrupted = False
     for end in horizons:
-        found, limit, done = [], 0.0, not interrupted
+        found, limit, done, parts = [], 0.0, not interrupted, []
         for task in tasks:
             knots = crowded * end / task.time_scale
             multiplier, upper = _nothing(task, knots, degree), np.nan
             if not interrupted:
                 if route == "exact":
-                    best = exact_multiplier(task, knots, degree, cap, tolerance)
+                    best, part = exact_multiplier(task, knots, degree, cap, tolerance)
                 else:
                     best, point = interior_multiplier(task, knots, degree, cap, tolerance)
                     upper = point.upper * task.loss_scale if np.isfinite(point.upper) else np.nan
                     interrupted, done = point.interrupted, done and point.finished
+                    part = shares_of(task, point)
                 multiplier = _proven(task, best, cap, multiplier)
+                parts.append(part)
             found.append(multiplier)
             limit += upper
             done = done and not interrupted
@@ -199,8 +102,20 @@ def certificate(
         losses.append(sum(proven_loss(task, multiplier) for task, multiplier in zip(tasks, found, strict=True)))
         limits.append(limit)
         finished.append(done)
+        shares.append(np.mean(parts, axis=0) if parts else np.tile(tasks[0].shares, (count * (degree + 1), 1)))
+    width = crowded[1:] - crowded[:-1]
+    instants = (crowded[:-1, None] + width[:, None] * (np.arange(degree + 1) + 0.5) / (degree + 1)).ravel()
     return Certificate(
-        horizons, np.array(losses), np.array(limits), tuple(rows), tuple(tasks), cap, route, np.array(finished)
+        horizon=horizons,
+        loss=np.array(losses),
+        limit=np.array(limits),
+        multiplier=tuple(rows),
+        tasks=tuple(tasks),
+        cap=cap,
+        method=route,
+        finished=np.array(finished),
+        shares=tuple(shares),
+        instants=instants,
     )
 
 
@@ -219,18 +134,6 @@ def _nothing(task: CertificateTask, knots: np.ndarray, degree: int) -> Multiplie
     nodes = degree * (len(knots) - 1) + 1
     level = 1e-9 * np.linalg.norm(task.terminal, 2) * (1.0 + nodes - np.arange(nodes))
     return repaired(task, Multiplier(knots, -level[:, None, None] * np.eye(len(task.start))), None)
-
-
-def _begun_at(multiplier: Multiplier, time: float) -> Multiplier:
-    """The part of a multiplier from a time on, as far as `proven_loss` looks at it."""
-    piece = min(int(np.searchsorted(multiplier.knots, time, side="right")) - 1, multiplier.pieces - 1)
-    left, right = multiplier.knots[piece], multiplier.knots[piece + 1]
-    part, degree = (time - left) / (right - left), multiplier.degree
-    points = multiplier.control[degree * piece : degree * (piece + 1) + 1]
-    while len(points) > 1:
-        points = (1 - part) * points[:-1] + part * points[1:]
-    ends = np.array([0.0, multiplier.knots[-1] - time])
-    return Multiplier(ends, np.concatenate([points, multiplier.control]))
 
 
 def _horizons(times: ArrayLike, horizon: ArrayLike | None) -> np.ndarray:

@@ -14,10 +14,14 @@ _SOLVERS = ("CLARABEL", "SCS")
 
 def exact_multiplier(
     task: CertificateTask, knots: np.ndarray, degree: int, cap: float | None, tolerance: float
-) -> Multiplier:
+) -> tuple[Multiplier, np.ndarray]:
     """Maximise the bound over multipliers on given pieces with Clarabel, or with SCS where Clarabel fails.
 
     Nothing the solver says is trusted: its multiplier is repaired and proven afterwards.
+
+    Returns:
+        The multiplier, and the part of the time that each choice has in the relaxed problem's best schedule, shape
+        (conditions, choices).
 
     Raises:
         ImportError: cvxpy is not installed.
@@ -53,9 +57,16 @@ def exact_multiplier(
             said.append(f"{solver}: {error}")
         if all(matrix.value is not None for matrix in control):
             scale = [d / degree for d in np.diff(knots) for _ in range(degree + 1)]
-            return Multiplier(knots, _values(control), _prices(prices, scale, pieces) if cap is not None else None)
+            found = Multiplier(knots, _values(control), _prices(prices, scale, pieces) if cap is not None else None)
+            return found, _shares(constraints[1:], choices)
         said.append(f"{solver}: {program.status}")
     raise RuntimeError(f"no solver found a multiplier ({'; '.join(said)}): try method='scalable', or fewer pieces.")
+
+
+def _shares(constraints: list[Any], choices: int) -> np.ndarray:
+    traces = [0.0 if each.dual_value is None else max(float(np.trace(each.dual_value)), 0.0) for each in constraints]
+    table = np.reshape(traces, (-1, choices)) + 1e-12
+    return table / table.sum(axis=1, keepdims=True)
 
 
 def _values(variables: list[Any]) -> np.ndarray:

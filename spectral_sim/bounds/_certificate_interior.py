@@ -76,6 +76,15 @@ def interior_multiplier(
     return Multiplier(knots, point.control, prices), point
 
 
+def shares_of(task: CertificateTask, point: InteriorPoint) -> np.ndarray:
+    """The part of the time that each choice has in the relaxed problem's best schedule, shape (conditions, choices).
+
+    The moments of a condition are q_i s s^T where the relaxation is exact.
+    """
+    traces = np.trace(point.moments[:, : len(task.generators)], axis1=2, axis2=3)
+    return traces / traces.sum(axis=1, keepdims=True)
+
+
 def memory_needed(task: CertificateTask, pieces: int, degree: int, capped: bool) -> float:
     """Bytes that a search holds at its peak, about."""
     choices, size = task.generators.shape[:2]

@@ -379,3 +379,18 @@ def test_tasks_are_the_dynamics():
 
 def test_a_multiplier_is_public():
     assert Multiplier(np.array([0.0, 1.0]), np.zeros((4, 2, 2))).degree == 3
+
+
+def test_a_search_begins_where_the_multiplier_points():
+    problem = ss.torus(2.0, 2.0, 8)
+    times = np.linspace(0.0, 8.0, 17)
+    proof = certificate(problem, times, pieces=24)
+    begin = ss.simulate(problem, proof.schedule(times), times)
+    assert 0 < proof.gap(begin) < 0.5 * proof.gap(ss.simulate(problem, ss.uniform(), times))
+    objective = ss.terminal_log_loss()
+    found = ss.learn(problem, None, times, objective=objective, start=proof, steps=30)
+    assert found.certificate is proof
+    assert 0 < proof.gap(np.exp(found.value)) < proof.gap(begin)
+    for schedule, start in ((None, None), (ss.uniform(), proof)):
+        with pytest.raises(ValueError, match=r"learn\(\) was given .* start=: give one of them"):
+            ss.learn(problem, schedule, times, objective=objective, start=start)
