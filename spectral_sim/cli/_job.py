@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..report import (
     Assessment,
@@ -42,6 +43,7 @@ class Part:
     settings: dict[str, Any] = field(default_factory=dict)
     group_names: tuple[str, ...] = ()
     search: Search | None = None
+    certificate: Certificate | None = None
 
 
 def run_job(
@@ -92,6 +94,7 @@ def run_job(
                     settings=part.settings,
                     group_names=part.group_names,
                     search=part.search,
+                    certificate=part.certificate,
                     started=step.start,
                     finished=keep,
                 )
