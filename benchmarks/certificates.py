@@ -186,13 +186,13 @@ def raised(found: Any, rng: Any) -> Any:
 
 def measure(name: str, problem: Any, horizon: float, pieces: int, steps: int, starts: int, cap: Any = None) -> Any:
     wall, processor = time.perf_counter(), time.process_time()
-    found = certificate(problem, [0.0, horizon], pieces=pieces, cap=cap)
+    found = certificate(problem, np.array([0.0, horizon]), pieces=pieces, cap=cap)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     learned = learned_loss(problem, horizon, steps, starts, cap)
     row = {"problem": name, "t": horizon, "pieces": pieces, "cap": cap}
-    row |= {"uniform": float(ss.simulate(problem, ss.uniform(), [0.0, horizon]).loss[-1]), "learned": learned}
+    row |= {"uniform": float(ss.simulate(problem, ss.uniform(), np.array([0.0, horizon])).loss[-1]), "learned": learned}
     row |= {"certificate": float(found.loss[0]), "ratio": float(found.loss[0]) / learned}
-    row |= {"speed limit": float(speed_limit(problem, [horizon]).loss[0]), "verified": found.verified}
+    row |= {"speed limit": float(speed_limit(problem, np.array([horizon])).loss[0]), "verified": found.verified}
     return tell(row | {"processor s": round(processor, 1), "wall s": round(wall, 1)})
 
 
@@ -240,10 +240,11 @@ def routes() -> list[dict[str, Any]]:
     """Both routes on the same pieces."""
     rows = []
     for examples, pieces in ((8, 12), (8, 24), (12, 12)):
-        problem, row = ss.torus(2.0, 2.0, examples, seed=SIGNS), {"examples": examples, "pieces": pieces}
+        problem = ss.torus(2.0, 2.0, examples, seed=SIGNS)
+        row: dict[str, Any] = {"examples": examples, "pieces": pieces}
         for method in ("exact", "scalable"):
             begin = time.process_time()
-            row[method] = float(certificate(problem, [0, 8.0], pieces=pieces, method=method).loss[0])
+            row[method] = float(certificate(problem, np.array([0.0, 8.0]), pieces=pieces, method=method).loss[0])
             row[f"{method}, processor s"] = round(time.process_time() - begin, 2)
         rows.append(tell(row))
     return rows
@@ -257,6 +258,7 @@ def digits() -> list[dict[str, Any]]:
     """Held-out loss of ten outputs, which the features cannot meet, by horizon."""
     data = ss.digits(100)
     mapped = ss.feature_map(ss.rbf(None), data.inputs, method="nystrom", num_features=12, key=jax.random.key(0))
+    assert data.eval_inputs is not None
     held_out = {"eval_features": mapped(data.eval_inputs), "eval_targets": data.eval_targets}
     problem = ss.OperatorProblem(mapped(data.inputs), data.targets, **held_out)
     times = np.geomspace(1e-3, 1e4, 400)

@@ -40,7 +40,7 @@ def exact_multiplier(
             if order < degree:
                 slope = slope + (degree - order) / degree * (control[at + 1] - control[at])
             price = [cvxpy.Variable((size, size), PSD=True) for _ in range(choices)] if cap is not None else []
-            if price:
+            if price and cap is not None:
                 slope = slope - cap * sum(p * s for p, s in zip(task.shares, price, strict=True))
             prices.append(price)
             for n, generator in enumerate(task.generators):

@@ -124,7 +124,7 @@ class _Conditions:
         for row, (at, slope, duration) in enumerate(self.rows):
             half = control[at] @ self.generators
             out[row] = sum(c * control[n] for n, c in slope.items()) - duration * (half + half.swapaxes(1, 2))
-        if prices is not None:
+        if prices is not None and self.burden is not None:
             out += prices - np.tensordot(prices, self.burden, axes=((1,), (0,)))[:, None]
             out = np.concatenate([out, prices], axis=1)
         return out, -control[-1]
@@ -157,7 +157,7 @@ class _Conditions:
             vectors[at] -= taken[count:]
         found = system.solve(vectors)
         prices = [
-            self.priced[row].recover(flat[row], sum(c * found[n] for n, c in slope.items()), found[at])
+            self.priced[row].recover(flat[row], np.sum([c * found[n] for n, c in slope.items()], axis=0), found[at])
             for row, (at, slope, _) in enumerate(self.rows)
         ]
         return self.space.matrix(found), self.space.matrix(np.stack(prices))

@@ -48,9 +48,9 @@ class CertificateTask:
         2 |P x| |a| e at most.
         """
         train, evaluation = self.neglected
-        farthest = np.sqrt(self.start @ self.start + horizon * train**2 / 2)
+        farthest = float(np.sqrt(self.start @ self.start + horizon * train**2 / 2))
         loss -= 2 * horizon * steepest * self.reach * farthest * train
-        return 0.5 * max(np.sqrt(2 * max(loss, 0.0)) - evaluation, 0.0) ** 2 if evaluation else loss
+        return 0.5 * max(float(np.sqrt(2 * max(loss, 0.0))) - evaluation, 0.0) ** 2 if evaluation else loss
 
 
 def certificate_tasks(problem: OperatorProblem, groups: np.ndarray | None) -> list[CertificateTask]:
@@ -137,7 +137,8 @@ def _task(training, evaluation, solution, groups, scales) -> CertificateTask:
         mass / mass.sum(),
         terminal,
         start,
-        *scales,
+        scales[0],
+        scales[1],
         augmented,
         float(missed.max()),
         (0.0, 0.0) if augmented else (train, held),

@@ -61,10 +61,7 @@ def learn(
         UserWarning: the weights that were found leave little of the data: their effective sample size is small.
     """
     problems = as_problems(problem)
-    if (schedule is None) == (start is None):
-        given = "neither a schedule nor" if start is None else "a schedule and"
-        raise ValueError(f"learn() was given {given} start=: give one of them, as the search begins in one place.")
-    begin = start.schedule(times) if schedule is None and start is not None else schedule
+    begin = _beginning(schedule, start, times)
     settings = {"optimizer": optimizer, "steps": steps, "num_starts": num_starts, "key": key, **options}
     found = search(problems, begin, times, objective=objective, **settings)
     run_options = {"dynamics": found.dynamics, "key": run_key(key)}
@@ -82,3 +79,12 @@ def learn(
     )
     warn_of_small_samples(learned, problems)
     return learned
+
+
+def _beginning(schedule: AbstractStage | None, start: Certificate | None, times: ArrayLike) -> AbstractStage:
+    if schedule is not None and start is None:
+        return schedule
+    if schedule is None and start is not None:
+        return start.schedule(times)
+    given = "neither a schedule nor" if start is None else "a schedule and"
+    raise ValueError(f"learn() was given {given} start=: give one of them, as the search begins in one place.")
