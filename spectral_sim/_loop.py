@@ -10,6 +10,7 @@ from jax.ad_checkpoint import checkpoint_name
 from ._ask import ask
 from ._clock import Clock
 from ._observation import Observation
+from ._state import as_state, next_state
 from ._status import Status
 from ._tables import split_tables
 from ._trajectory import Trajectory
@@ -56,10 +57,11 @@ def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajecto
         if held is not None and dynamics.jumps:
             since, span = dynamics_now.init(problem), end
         operands = dynamics_now, problem, since, weights, span, next_time, key, index
-        (observed, found), _ = attempt(_advance, operands)
+        (moved, found), _ = attempt(_advance, operands)
+        state = next_state(type(dynamics).__name__, observed.state, moved.state, problem.dtype)
         if found is not None:
             fault = fault.first(live, found.code, index, found.limit)
-        return _Carry(observed, memory, weights, fault), record
+        return _Carry(moved.replace(state=state), memory, weights, fault), record
 
     carry = _Carry(observed, memory, jnp.ones_like(facts.mass), fault)
     again = lambda x: jnp.concatenate([x, x[-1:]])
@@ -122,7 +124,8 @@ def _begin(operands):
     """Look at the learner before anything has happened to it."""
     dynamics, problem, time = operands
     observed = _strip(dynamics.observe(problem, dynamics.init(problem), time))
-    return observed, _finite(observed)
+    state = as_state(type(dynamics).__name__, observed.state, problem.dtype)
+    return observed.replace(state=state), _finite(observed)
 
 
 def _decide(schedule, shown: Observation, memory: PyTree, constants: PyTree) -> tuple[Array, PyTree, Array]:
@@ -145,8 +148,10 @@ def _advance(operands):
     """Hold the weights over the interval and look at the learner after it."""
     dynamics, problem, state, weights, span, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
-    found = verdict(dynamics, dynamics.check(problem, state, weights, span), problem.dtype)
-    observed = _strip(dynamics.observe(problem, dynamics.advance(problem, state, weights, span, key), time))
+    after = dynamics.advance(problem, state, weights, span, key)
+    seen = *dynamics.check(problem, state, weights, span), *dynamics.verify(problem, state, after, weights)
+    found = verdict(dynamics, seen, problem.dtype)
+    observed = _strip(dynamics.observe(problem, after, time))
     code = _finite(observed)
     if found is not None:
         code = jnp.where(found.code == Status.OK, code, found.code)

@@ -47,7 +47,8 @@ def simulate(
             refreshes. The default of the dynamics if None. Forward mode works with each.
         key: PRNG key, for schedules with random stages and for dynamics that draw mini-batches.
         throw: raise `SimulationError` when a run fails; otherwise its status says so, and it runs on with uniform
-            weights, so that no member of a batch affects another's result or gradient.
+            weights, so that no member of a batch affects another's result or gradient. Under `jit` or `vmap` nothing
+            can be raised: call `raise_if_failed` on the trajectory that they return.
 
     Returns:
         A `Trajectory`.
@@ -68,6 +69,7 @@ def simulate(
     if dynamics is None:
         dynamics = problem.default_dynamics()
     dynamics.validate(problem)
+    schedule.validate(problem)
     if dynamics.needs_key and key is None:
         raise ValueError(f"{type(dynamics).__name__} draws random numbers: pass simulate(key=jax.random.key(0)).")
     dynamics, clock = run_clock(dynamics, times, problem.dtype)

@@ -21,7 +21,7 @@ class Trajectory(eqx.Module):
 
     Arguments:
         times: intrinsic time at each refresh, shape (times,): the grid itself, or, for dynamics with steps, the running
-            sum of their learning rates over the steps taken.
+            sum of their learning rates over the steps taken, which stands still while a rate is zero.
         loss: loss under the uncurated distribution, shape (times,): held-out where the problem has an evaluation set.
         saved: what `save` returned, every array with a leading `times` axis.
         status: a `Status` code, or that of a fault of the dynamics; scalar (one per member of a batch).
@@ -41,6 +41,11 @@ class Trajectory(eqx.Module):
     limit: Float[Array, "..."] | None = None
     steps: Int[Array, "times"] | None = None
     faults: tuple[str, ...] = eqx.field(static=True, default=())
+
+    @property
+    def grid(self) -> Array:
+        """The refresh grid as it was given: whole steps, or times, shape (times,), in the dtype of the loss."""
+        return self.times if self.steps is None else self.steps.astype(self.loss.dtype)
 
     def raise_if_failed(self) -> None:
         """Raise `SimulationError` for the first member that failed; nothing is raised under a trace."""

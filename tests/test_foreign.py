@@ -217,7 +217,7 @@ def test_a_report(problem):
 # What is refused, and how ------------------------------------------------------------------------------------------
 
 
-def test_what_is_left_out_is_named():
+def test_what_is_left_out_is_named(problem):
     class NoKind(ss.AbstractStage):
         def init(self, problem):
             return None
@@ -227,6 +227,13 @@ def test_what_is_left_out_is_named():
 
     with pytest.raises(TypeError, match="kind"):
         NoKind()
+
+    class Misspelt(NoKind):
+        kind = "alocate"
+
+    for build in (lambda: ss.chain(Misspelt(), ss.clip(0.1, 2.0)), lambda: ss.simulate(problem, Misspelt(), TIMES)):
+        with pytest.raises(ValueError, match=r"Misspelt.kind='alocate' is not known. Did you mean 'allocate'"):
+            build()
 
     class NoLoss(ss.AbstractProblem):
         mass = dtype = None
@@ -249,6 +256,15 @@ def test_a_state_that_changes_is_shown_before_and_after(problem, first, then):
 
     with pytest.raises(TypeError, match=r"state of Changes changes.*it was\n.*\nand became\n.*\nReturn the structure"):
         ss.simulate(problem, ss.chain(Changes(), ss.clip(0.1, 2.0)), TIMES)
+
+
+def test_the_state_of_a_dynamics_that_changes_is_shown_too(problem):
+    class Grows(Relaxation):
+        def advance(self, problem, state, weights, duration, key):
+            return (*super().advance(problem, state, weights, duration, key), 1.0)
+
+    with pytest.raises(TypeError, match=r"state of Grows changes.*it was\n.*\nand became\n"):
+        ss.simulate(problem, ss.uniform(), TIMES, dynamics=Grows(1.0))
 
 
 def test_a_state_of_words_and_a_false_constant_are_refused(problem):

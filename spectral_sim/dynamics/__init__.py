@@ -1,7 +1,7 @@
 """How a learner moves between refreshes."""
 
 from .._registry import register
-from ._base import AbstractDynamics, Verdict, verdict
+from ._base import AbstractDynamics, verdict
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
 from ._pool_moments import PoolMoments, PoolState
@@ -26,7 +26,6 @@ __all__ = [
     "ShellTransport",
     "TrainingState",
     "TransportState",
-    "Verdict",
     "largest_stable_rate",
     "log_shells",
     "verdict",

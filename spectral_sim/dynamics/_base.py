@@ -22,8 +22,8 @@ class AbstractDynamics(eqx.Module):
         needs_key: whether the dynamics draws random numbers.
         jumps: whether weights held over many intervals may be held in one `advance` from the start, at no more cost.
         clock: "time", or "steps" for dynamics that take steps: their refresh grid counts them.
-        faults: what may be wrong during a run, one string for each entry that `check` returns: a few words, a colon and
-            a sentence, in which "{limit}" stands for the number that `check` gives.
+        faults: what may be wrong during a run, one string for each entry that `check` returns, and then those of
+            `verify`: a few words, a colon and a sentence, in which "{limit}" stands for the number that goes with it.
         ranges: by field (low, high), each a number or None, between which a search keeps it.
     """
 
@@ -75,6 +75,12 @@ class AbstractDynamics(eqx.Module):
         """
         return ()
 
+    def verify(
+        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
+    ) -> Sequence[tuple[Array, Any]]:
+        """Whether what `advance` made of a state can be true; pairs as those of `check`, for the faults after its."""
+        return ()
+
     def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
         """The dynamics as they run on a grid of steps, asked once before a run where `clock` is "steps".
 
@@ -105,10 +111,10 @@ class Verdict(eqx.Module):
 
 
 def verdict(dynamics: AbstractDynamics, found: Sequence[tuple[Bool[Array, ""], Any]], dtype: Any) -> Verdict | None:
-    """The first fault at hand among those that `check` has looked for; None where it looks for none."""
+    """The first fault at hand among those that `check` and `verify` have looked for; None where they look for none."""
     if len(found) != len(dynamics.faults):
         raise ValueError(
-            f"{type(dynamics).__name__}.check returns {len(found)} entries, but the class names "
+            f"{type(dynamics).__name__}.check and verify return {len(found)} entries, but the class names "
             f"{len(dynamics.faults)} faults: return one pair (at hand, limit) for each of them."
         )
     if not found:

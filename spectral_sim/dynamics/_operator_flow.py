@@ -8,11 +8,13 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_positive
 from .._observation import Observation
 from .._types import Array, Float
-from ..numerics import ROUTES, log_or_minus_inf, row_product, sum_rows, weighted_phi1
+from ..numerics import ROUTES, log_or_minus_inf, row_product, sum_rows, total, weighted_phi1, without_derivative
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
 
 _TOLERANCE = {"float64": 1e-10, "float32": 1e-6}
+_MOST_RISE = 1e-3  # of the training loss over an interval: more than the tolerance makes of it
+_MOST_NOISE = {"float64": 1e-10, "float32": 1e-5}  # of the loss of no model at all: so little is rounding, not a rise
 
 
 class OperatorState(eqx.Module):
@@ -39,6 +41,10 @@ class OperatorFlow(AbstractDynamics):
     """
 
     adjoint: ClassVar[str] = "stored"  # an interval costs far more than its state weighs
+    faults: ClassVar[tuple[str, ...]] = (
+        "training loss rose: the training loss rose over an interval, which gradient flow under held weights cannot "
+        "do: rounding has taken over; use float64, or scale the features so that duration times trace is smaller",
+    )
     method: str = eqx.field(static=True, default="auto")
     tolerance: float | None = eqx.field(static=True, default=None)
 
@@ -57,6 +63,14 @@ class OperatorFlow(AbstractDynamics):
         drive = sum_rows(row_product, problem.features, scale[:, None] * state.residual)
         step = weighted_phi1(problem.features, scale, drive, self.method, self._tolerance(problem))
         return _state(problem, state.parameters + step)
+
+    def verify(self, problem, before, after, weights):
+        """Flow under held weights lowers the loss that they weight, always."""
+        measure = problem.example_mass * problem.per_example(weights)
+        loss = lambda residual: total(measure, jnp.sum(without_derivative(residual) ** 2, axis=1))
+        start, end, nothing = loss(before.residual), loss(after.residual), loss(problem.targets)
+        rose = end - start > _MOST_RISE * start + _MOST_NOISE[problem.dtype.name] * nothing
+        return ((rose, None),)
 
     def _tolerance(self, problem: OperatorProblem) -> float:
         rounding = float(jnp.finfo(problem.dtype).eps)

@@ -49,7 +49,7 @@ class TerminalLogLoss(AbstractObjective):
 
 
 class AnytimeLogLoss(AbstractObjective):
-    """Mean log loss over a window of log time: good at every horizon in it.
+    """Mean log loss over a window of log time (of steps, where the dynamics takes them): good at every horizon in it.
 
     Arguments:
         window: first and last time; all times after the start if None.
@@ -70,7 +70,7 @@ class AnytimeLogLoss(AbstractObjective):
             raise ValueError(f"window={self.window} holds fewer than two refreshes: widen it, or use a denser grid.")
 
     def __call__(self, trajectory):
-        weight = log_time_weights(clock_of(trajectory), self.window)
+        weight = log_time_weights(trajectory.grid, self.window)
         # a loss that has underflowed outside the window must not spoil what is inside it
         counted = jnp.where(weight > 0, trajectory.loss, 1)
         return jnp.sum(weight * jnp.log(counted))
@@ -102,7 +102,7 @@ class SoftTimeToTarget(AbstractObjective):
             )
 
     def __call__(self, trajectory):
-        log_time = jnp.log(clock_of(trajectory)[1:])
+        log_time = jnp.log(trajectory.grid[1:])
         above = jax.nn.sigmoid((jnp.log(trajectory.loss[1:]) - jnp.log(self.target)) / self.softness)
         return log_time[0] + jnp.sum((above[1:] + above[:-1]) / 2 * jnp.diff(log_time))
 
@@ -155,11 +155,6 @@ class Penalised(AbstractObjective):
 def save_costs(observation: Observation, weights: Float[Array, "weights"]) -> Any:
     """What `Penalised` needs of a run: weights, shape (times, weights), and the measure they have mean one under."""
     return {"weights": weights, "mass": observation.mass}
-
-
-def clock_of(trajectory: Trajectory) -> Float[Array, "times"]:
-    """The grid of a run as it was given: times, or steps, which do not move where learning rates are learned."""
-    return trajectory.times if trajectory.steps is None else trajectory.steps.astype(trajectory.times.dtype)
 
 
 def log_time_weights(times: Float[Array, "times"], window: tuple[float, float] | None) -> Float[Array, "times"]:

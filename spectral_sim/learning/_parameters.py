@@ -159,7 +159,7 @@ def _from_free(free: Array, low: float, high: float) -> Array:
     return low + (high - low) * jax.nn.sigmoid(free)
 
 
-def _check_samples(samples: float, dynamics: AbstractDynamics | None, steps: float, trained: list[str]) -> None:
+def _check_samples(samples: float, dynamics: Any, steps: float, trained: list[str]) -> None:
     if dynamics is None or dynamics.clock != "steps" or not any(_is_under(n, "dynamics.batch_size") for n in trained):
         raise ValueError(
             f"samples={samples:g} is a budget for the batches of all steps: pass dynamics with steps, and "

@@ -1,5 +1,6 @@
 """Numerical kernels: each does one thing, to rounding, with its derivative."""
 
+from ._crossing import where_one
 from ._guard import attempt, without_derivative
 from ._limiter import limited_slope
 from ._phi import integral_decay, phi1, phi1_eigh
@@ -12,7 +13,7 @@ from ._scores import log_or_minus_inf, mean_one, relative_log, score_of, unit_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
 from ._selection import Rank, lowest_mass, mass_rank, top_mass
 from ._sums import group_sums, total
-from ._water_filling import capped_water_level, water_level
+from ._water_filling import capped_water_level, held_water_level, water_level
 from ._weighted_phi import ROUTES, chebyshev_terms, weighted_phi1
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "capped_water_level",
     "chebyshev_terms",
     "group_sums",
+    "held_water_level",
     "integral_decay",
     "limited_slope",
     "log_or_minus_inf",
@@ -52,5 +54,6 @@ __all__ = [
     "unit_of",
     "water_level",
     "weighted_phi1",
+    "where_one",
     "without_derivative",
 ]

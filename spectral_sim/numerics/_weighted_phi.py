@@ -19,8 +19,8 @@ __all__ = ["ROUTES", "chebyshev_terms", "weighted_phi1"]
 
 ROUTES = ("auto", "chebyshev", "eigh")
 
-# On two cores of a server with AVX-512, in float64; only ratios matter. Measured at 64 x 32 to 2048 x 512, for 1 to 32
-# members and 1 to 10 outputs.
+# Times on two cores of a server with AVX-512, in float64; only ratios matter. Measured at 64 x 32 to 2048 x 512, for 1
+# to 32 members and 1 to 10 outputs. They choose among routes on CPUs alone: accelerators go by `_operations`.
 _FLOPS = 75e9  # a second, of a product
 _GRAM_FLOPS = 60e9
 _PASSED = 1e9  # numbers a second, of what is done to each of them
@@ -113,6 +113,16 @@ class _Rule:
         return self.switch(routes, *residuals, tuple(operands))
 
 
+def _operations(terms, examples, size, outputs, matrices, columns) -> tuple[Array, Array, Array]:
+    """Floating-point operations of each route, for machines on which the times above were not measured.
+
+    Eigenvectors of a symmetric matrix take about 9 size^3, most of them not in products.
+    """
+    forming = matrices * (2.0 * examples * size**2)
+    by_gram = forming + terms * (matrices * (2.0 * size**2 * outputs))
+    return forming + matrices * (9.0 * size**3), by_gram, terms * (columns * (4.0 * examples * size))
+
+
 def _choose(features, scale, drive, method, tolerance) -> Int[Array, ""]:
     """Position of the route in `ADVANCE` and `_CHANGE`, the same for every member of a batch."""
     bound = trace_bound(features, scale)
@@ -130,6 +140,8 @@ def _choose(features, scale, drive, method, tolerance) -> Int[Array, ""]:
     by_gram = forming + terms * (_CALL + reading + numbers * (2 * (outputs + 3) / _FLOPS))
     passing = columns * ((2 * examples + 6 * size) / _PASSED)
     by_features = terms * (_CALL + passing + (columns + 2) * (4 * examples * size / _FLOPS))
+    if jax.default_backend() != "cpu":
+        eigh, by_gram, by_features = _operations(terms, examples, size, outputs, matrices, columns)
     if method == "chebyshev":
         eigh = jnp.inf
     costs = jnp.stack([jnp.asarray(x, bound.dtype) for x in (eigh, by_gram, by_features)])

@@ -94,7 +94,7 @@ class OperatorProblem(AbstractProblem):
     @property
     def mass(self) -> Float[Array, "weights"]:
         """Base mass of examples, or of groups where the problem has them."""
-        if self.groups is None:
+        if self.groups is None or self.num_groups is None:
             return self.example_mass
         return group_sums(self.example_mass, self.groups, self.num_groups)
 
@@ -120,7 +120,7 @@ class OperatorProblem(AbstractProblem):
 
     def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
         """Average values on examples over each group under the base mass; without groups they pass through."""
-        if self.groups is None:
+        if self.groups is None or self.num_groups is None:
             return values
         return group_sums(self.example_mass * values, self.groups, self.num_groups) / self.mass
 

@@ -237,14 +237,15 @@ def eigenvalue_figure(assessment: Assessment) -> dict[str, Any] | None:
 
 
 def energy_figure(assessment: Assessment) -> dict[str, Any]:
-    """Residual energy per mode before and after training."""
+    """Residual energy of each entry of the spectrum before and after training."""
     style = styles(assessment.runs)
     before = mode_curves(assessment, assessment.reference.initial_mode_energy)
     data = [_line("before training", *before, BOUND_COLOUR, "solid", 6)]
     for run in assessment.runs:
         own = style[run.name]
         data.append(_line(run.name, *mode_curves(assessment, run.mode_energy), own.colour, own.dash, own.width))
-    layout = _layout(_height(400, len(data)), "mode number (log scale)", "energy of the training residual")
+    number = f"{assessment.spectrum.entry} number (log scale)"
+    layout = _layout(_height(400, len(data)), number, "energy of the training residual")
     layout["xaxis"] |= _log_axis(_padded(assessment.spectrum.index))
     layout["yaxis"] |= _log_axis(energy_span(assessment))
     return {"data": data, "layout": layout}

@@ -123,7 +123,12 @@ def _section(assessment: Assessment, name: str, figures: dict[str, Any], title: 
     add("weights", "Weights over time", weight_figure(assessment), [rows], select=True)
     add("eigenvalues", "Eigenvalues under uniform sampling", eigenvalue_figure(assessment), [])
     energy = f"After training: at t = {format_short(assessment.times[-1])}."
-    add("energies", "Residual energy per mode, before and after", energy_figure(assessment), [energy])
+    add(
+        "energies",
+        f"Residual energy per {assessment.spectrum.entry}, before and after",
+        energy_figure(assessment),
+        [energy],
+    )
     settings = json.dumps(assessment.settings, indent=2, default=str, ensure_ascii=False)
     parts.append(f"<details><summary>Settings</summary><pre>{html.escape(settings)}</pre></details></section>")
     return "\n".join(part for part in parts if part)

@@ -174,19 +174,23 @@ def _spectra(assessment: Assessment) -> Any:
     style = styles(assessment.runs)
     columns = 3
     figure = new_figure(12, 4.8 + 0.25 * -(-(len(assessment.runs) + 1) // columns))
-    left, right = figure.subplots(1, 2)
     values = np.where(assessment.spectrum.eigenvalues > 0, assessment.spectrum.eigenvalues, np.nan)
-    left.plot(assessment.spectrum.index, values, color="black", lw=1.8)
-    left.set(title="eigenvalues under uniform sampling", xlabel="mode number", ylabel="eigenvalue (1 / time)")
+    known = not np.isnan(values).all()
+    *beside, right = figure.subplots(1, 1 + known, squeeze=False)[0]
+    for left in beside:
+        left.plot(assessment.spectrum.index, values, color="black", lw=1.8)
+        left.set(title="eigenvalues under uniform sampling", xlabel="mode number", ylabel="eigenvalue (1 / time)")
     before = mode_curves(assessment, assessment.reference.initial_mode_energy)
     handles = [right.plot(*before, color=BOUND_COLOUR, lw=4, alpha=0.6, solid_capstyle="round")[0]]
     for run in assessment.runs:
         own = style[run.name]
         after = mode_curves(assessment, run.mode_energy)
         handles += right.plot(*after, color=own.colour, ls=own.linestyle, lw=own.width)
-    title = f"residual energy per mode, before and after (t = {format_short(assessment.times[-1])})"
-    right.set(title=title, xlabel="mode number", ylabel="energy of the training residual")
-    for axes in (left, right):
+    title = (
+        f"residual energy per {assessment.spectrum.entry}, before and after (t = {format_short(assessment.times[-1])})"
+    )
+    right.set(title=title, xlabel=f"{assessment.spectrum.entry} number", ylabel="energy of the training residual")
+    for axes in (*beside, right):
         axes.set(xscale="log", yscale="log")
         axes.grid(True, which="major", lw=0.4, color="#dddddd")
     right.set_ylim(energy_span(assessment))

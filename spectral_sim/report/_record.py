@@ -45,11 +45,13 @@ class Spectrum:
 
     Arguments:
         index: mode number, shape (modes,).
-        eigenvalues: shape (modes,), per unit of time.
+        eigenvalues: shape (modes,), per unit of time; NaN where a problem does not say.
+        entry: what an entry is called.
     """
 
     index: np.ndarray
     eigenvalues: np.ndarray
+    entry: str = "mode"
 
 
 class Record(eqx.Module):
@@ -134,7 +136,7 @@ def _plain_recorder(problem: AbstractProblem) -> tuple[Record, Rows, Spectrum]:
     edges = np.searchsorted(np.asarray(row), np.arange(count + 1)) + 1
     names = tuple(f"{a}" if b == a + 1 else f"{a}-{b - 1}" for a, b in itertools.pairwise(edges))
     record = Record(row, problem.mass, row, problem.mass, None, None, None, count, count)
-    return record, Rows("weight number", names, position), Spectrum(position, np.full(count, np.nan))
+    return record, Rows("weight number", names, position), Spectrum(position, np.full(count, np.nan), "weight")
 
 
 def _data_recorder(problem: OperatorProblem, group_names: tuple[str, ...]) -> tuple[Record, Rows, Spectrum]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._checks import check_finite, check_fraction, check_positive
 from .._types import Array, Float, as_inexact
-from ..numerics import mean_one, relative_log, score_of, top_mass, water_level
+from ..numerics import held_water_level, mean_one, relative_log, score_of, top_mass
 from ..problems import ModalProblem
 from ._base import AbstractStage, require_modal
 
@@ -92,7 +92,7 @@ class WaterFilling(AbstractStage):
     def __call__(self, signal, observation, state):
         problem = observation.problem.as_modal()
         depth = relative_log(jnp.where(problem.eigenvalues > 0, signal, 0))  # the others would swallow the budget
-        level = water_level(depth, problem.multiplicity, problem.trace * observation.duration)
+        level = held_water_level(depth, problem.multiplicity, problem.trace * observation.duration)
         progress = jnp.maximum(depth - level, 0) / 2
         passes = observation.duration > 0  # no time passes where steps have a learning rate of zero
         share = jnp.where(passes, progress / jnp.where(passes, observation.duration, 1), problem.eigenvalues)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
+from .._checks import check_choice
 from .._observation import Observation
 from .._registry import family, registered_name
 from .._state import as_state, check_constants, next_state
@@ -20,6 +21,7 @@ else:
     from equinox import AbstractClassVar
 
 Kind = Literal["observe", "allocate", "constrain"]
+KINDS: tuple[Kind, ...] = ("observe", "allocate", "constrain")  # in the order in which they stand in a chain
 
 
 class TrainingCost(NamedTuple):
@@ -72,6 +74,10 @@ class AbstractStage(eqx.Module):
 
         Unsuited problems are refused here. Structure, shapes and dtypes stay; inexact leaves take the problem's dtype.
         """
+
+    def validate(self, problem: Any) -> None:
+        """Raise or warn of what a run would not show, before anything is compiled; values may be looked at."""
+        return None
 
     @abc.abstractmethod
     def __call__(
@@ -144,7 +150,8 @@ def stage_name(stage: Any) -> str:
 
 
 def begin_state(stage: AbstractStage, problem: AbstractProblem) -> PyTree:
-    """The state before the first refresh, as arrays."""
+    """The state before the first refresh, as arrays; raises ValueError for a stage of a kind that there is not."""
+    check_choice(f"{stage_name(stage)}.kind", stage.kind, KINDS)
     return as_state(stage_name(stage), stage.init(problem), problem.dtype)
 
 

@@ -4,12 +4,10 @@ import itertools
 
 import jax
 
-from .._checks import nearest
+from .._checks import check_choice, nearest
 from .._observation import Observation
 from .._types import Array, Float, PyTree
-from ._base import AbstractStage, advance_state, begin_state, stage_name
-
-_ORDER = ("observe", "allocate", "constrain")
+from ._base import KINDS, AbstractStage, advance_state, begin_state, stage_name
 
 
 class Chain(AbstractStage):
@@ -49,6 +47,10 @@ class Chain(AbstractStage):
     def constants(self) -> PyTree:  # pyright: ignore[reportIncompatibleVariableOverride]
         return tuple(stage.constants for stage in self.stages)
 
+    def validate(self, problem) -> None:
+        for stage in self.stages:
+            stage.validate(problem)
+
     def init(self, problem) -> PyTree:
         return tuple(begin_state(stage, problem) for stage in self.stages)
 
@@ -81,11 +83,12 @@ def chain(*stages: AbstractStage) -> AbstractStage:
     for position, stage in enumerate(stages):
         if not isinstance(stage, AbstractStage):
             raise TypeError(f"chain() argument {position} is {stage!r}: give stages, such as proportional(1.0).")
+        check_choice(f"{stage_name(stage)}.kind", stage.kind, KINDS)
         flat.extend(stage.stages if isinstance(stage, Chain) else [stage])
     if not flat:
         raise ValueError("chain() needs at least one stage; uniform() is the schedule that changes nothing.")
     for before, after in itertools.pairwise(flat):
-        if _ORDER.index(after.kind) < _ORDER.index(before.kind):
+        if KINDS.index(after.kind) < KINDS.index(before.kind):
             raise ValueError(
                 f"{stage_name(after)} ({after.kind}) stands after {stage_name(before)} ({before.kind}), whose effect "
                 "it would undo: put stages in the order observe, allocate, constrain."

@@ -1,16 +1,20 @@
 """Heterogeneous complementarity: what the learner gets wrong and another model does not."""
 
+import warnings
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 
+from .._checks import is_concrete
 from .._types import Array, Float, as_inexact
-from ..numerics import log_or_minus_inf
+from ..numerics import log_or_minus_inf, without_derivative
 from ._base import AbstractStage
 from ._second_model import (
     SecondModel,
     check_second_model,
+    learner_model,
     model_passes,
     once_trained,
     priced,
@@ -20,7 +24,8 @@ from ._second_model import (
 )
 
 _KNOWN = 0.5  # progress at which the energy has fallen by a factor e
-_ROUNDING = 32  # units of the dtype's precision that a residual energy may be off by
+_ROUNDING = 32  # units of the dtype's precision that a logarithm of a residual energy may be off by
+_INTEGRATED = {"float32": 1e-4, "float64": 1e-8}  # of the largest residual at the start, that one on data may be off by
 
 
 class Complement(AbstractStage):
@@ -65,6 +70,14 @@ class Complement(AbstractStage):
     def __check_init__(self):
         check_second_model(self)
 
+    def validate(self, problem: Any) -> None:
+        if self.training_time is None and _equal(second_model(self, problem), learner_model(problem)):
+            warnings.warn(
+                "complement's second model is the learner itself, as old as it is: there is no excess, and weights are "
+                "uniform. Give it another spectrum (exponent=, eigenvalues=) or other features=, or a training_time=.",
+                stacklevel=3,
+            )
+
     def init(self, problem: Any) -> Any:
         model = second_model(self, problem)
         if self.training_time is None:
@@ -78,14 +91,18 @@ class Complement(AbstractStage):
             energy, learnt = second.energy, second.progress
         else:
             energy, learnt = state
-        rounding = _ROUNDING * jnp.finfo(signal.dtype).eps
+        # an excess below the error of what both energies were computed by is none
+        own = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
+        rounding = _ROUNDING * jnp.finfo(signal.dtype).eps * (1 + own)
         excess = signal - energy
-        # at first both models are the same, and rounding is no excess
-        excess = jnp.where((observation.mass > 0) & (excess > rounding * signal), excess, 0)
+        clear = excess > rounding * signal
+        if observation.problem.as_operator() is not None:
+            largest = jnp.max(jnp.where(observation.mass > 0, observation.initial_energy, 0))
+            clear &= _root(signal) - _root(energy) > _INTEGRATED[signal.dtype.name] * _root(largest)
+        excess = jnp.where((observation.mass > 0) & clear, excess, 0)
         # what is in excess stays so after both energies have underflowed: weights must not turn uniform at a time that
         # the floating-point type sets
         faint = 4 * jnp.finfo(signal.dtype).tiny
-        own = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
         drained = (signal < faint) & (observation.energy < faint) & (observation.initial_energy > 0)
         ahead = (observation.mass > 0) & (learnt > (1 + rounding) * own)
         excess = jnp.where(drained & ahead, faint, excess)
@@ -103,3 +120,18 @@ class Complement(AbstractStage):
 
     def second_model(self, problem):
         return SecondModel("second model", self, problem, _KNOWN)
+
+
+def _root(energy):
+    """The size of a residual, without the infinite slope of a square root at zero: what is compared needs none."""
+    return jnp.sqrt(without_derivative(energy))
+
+
+def _equal(model, learner):
+    """Whether two models are the same to rounding, as far as their values may be looked at."""
+    if model is learner:
+        return True
+    if model.shape != learner.shape or not is_concrete(model, learner):
+        return False
+    size = np.abs(np.asarray(learner)).max()
+    return bool(np.allclose(model, learner, rtol=0, atol=8 * np.finfo(learner.dtype).eps * size))

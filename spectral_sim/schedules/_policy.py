@@ -50,8 +50,8 @@ class PolicySchedule(AbstractStage):
         check_cap(cap)
         check_positive("width", width)
         check_positive("depth", depth)
-        functions = {"activation": _bend, "final_activation": _as_it_is}
-        return cls(eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, key=key, **functions), cap)
+        network = eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=_bend, final_activation=_as_it_is, key=key)
+        return cls(network, cap)
 
     def __check_init__(self):
         check_cap(self.cap)
@@ -108,7 +108,7 @@ class PolicySchedule(AbstractStage):
         return self.cap
 
 
-# Functions of this module, so that a policy can be pickled: those of JAX are wrapped, that of Equinox is a lambda.
+# Functions of this module, so that a policy can be pickled: those of JAX are wrapped, the default is a lambda.
 def _bend(value):
     return jnp.tanh(value)
 

@@ -18,6 +18,7 @@ from ._base import TrainingCost, scored_once, stage_name
 __all__ = [
     "SecondModel",
     "check_second_model",
+    "learner_model",
     "model_passes",
     "once_trained",
     "priced",
@@ -86,6 +87,15 @@ def _second_features(name: str, stage: Any, problem: OperatorProblem) -> Array:
     number = problem.features.shape[0]
     check_length(f"{name}'s features", stage.features, number, f"a problem of {number} examples")
     return stage.features.astype(problem.dtype)
+
+
+def learner_model(problem: AbstractProblem) -> Array:
+    """What `second_model` returns for a second model that is the learner."""
+    modal, data = problem.as_modal(), problem.as_operator()
+    if modal is not None:
+        return modal.eigenvalues
+    assert data is not None  # or there would be no second model
+    return data.features
 
 
 def once_trained(signal: Array, training_time: Array) -> Array:

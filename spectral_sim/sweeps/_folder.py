@@ -1,8 +1,10 @@
 """Small files of a store: written at once or not at all, on a local disk or at any address that fsspec knows."""
 
 import contextlib
+import importlib
 import os
 import secrets
+import threading
 import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +18,8 @@ except ImportError:  # not on Windows
     fcntl = None
 
 __all__ = ["Folder", "check_folder", "open_folder"]
+
+_creating = threading.Lock()  # not every file system in memory creates a file in one step
 
 
 def open_folder(address: str | os.PathLike) -> "Folder":
@@ -187,13 +191,23 @@ class RemoteFolder:
         """Make a file where there is none, in one step where the file system offers that; None if there is one."""
         self._files.makedirs(self._root, exist_ok=True)
         self._files.invalidate_cache()
-        if self._files.exists(self._at(name)):  # for file systems that would overwrite it
-            return None
-        try:
-            self._files.pipe_file(self._at(name), data, mode="create")
-        except FileExistsError:
-            return None
+        with _creating:
+            if self._files.exists(self._at(name)):  # for file systems that would overwrite it
+                return None
+            try:
+                self._create(self._at(name), data)
+            except FileExistsError:
+                return None
         return contextlib.ExitStack()  # holds nothing
+
+    def _create(self, path: str, data: bytes) -> None:
+        base = importlib.import_module("fsspec").AbstractFileSystem
+        if not self._files.async_impl and type(self._files).pipe_file is base.pipe_file:
+            # that would look first and write then; file systems with real files can do it in one step
+            with contextlib.suppress(NotImplementedError, ValueError), self._files.open(path, "xb") as file:
+                file.write(data)
+                return
+        self._files.pipe_file(path, data, mode="create")
 
     def is_held(self, name: str) -> bool | None:
         """None: a file behind fsspec cannot be held."""

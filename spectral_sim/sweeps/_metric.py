@@ -40,7 +40,9 @@ class Variable:
 class MemberRun:
     """One finished run under a trace, as metrics see it; references are computed once, and only if asked for.
 
-    A reference of a problem that does not vary in the sweep is computed once per chunk.
+    `times` are constants, the same for every row. They are intrinsic times; they are steps where dynamics with steps
+    give each row intrinsic times of its own (`counts_steps`). A reference of a problem that does not vary in the sweep
+    is computed once per chunk.
     """
 
     def __init__(
@@ -55,19 +57,31 @@ class MemberRun:
     ):
         self.problem, self.schedule, self.dynamics = problem, schedule, dynamics
         self.times, self.loss, self.recorded = times, loss, recorded
-        self._key = key
+        self.counts_steps = False
+        self._key, self._grid, self._intrinsic = key, times, times
+
+    def on_steps(self, grid: np.ndarray, intrinsic: Array, counts_steps: bool) -> "MemberRun":
+        """The same run where the dynamics take steps.
+
+        Arguments:
+            grid: number of steps at each refresh, shape (times,).
+            intrinsic: intrinsic time at each refresh, which may differ from row to row, shape (times,).
+            counts_steps: whether `times` are the steps, and not the intrinsic time.
+        """
+        self._grid, self._intrinsic, self.counts_steps = grid, intrinsic, counts_steps
+        return self
 
     @functools.cached_property
     def uniform_loss(self) -> Array:
         """Loss of uniform sampling on the same problem, shape (times,); on real data, whatever the learner makes."""
         plain = None if self.dynamics is None else self.dynamics.reference(self.problem)
         options = {"dynamics": plain, "key": self._key, "adjoint": "direct", "throw": False}
-        return simulate(self.problem, uniform(), self.times, **options).loss
+        return simulate(self.problem, uniform(), self._grid, **options).loss
 
     @functools.cached_property
     def ideal_loss(self) -> Array:
-        """Loss of the ideal oracle on the same problem, shape (times,)."""
-        return ideal_oracle(self.problem, self.times).loss
+        """Loss of the ideal oracle on the same problem at the same intrinsic times, shape (times,)."""
+        return ideal_oracle(self.problem, self._intrinsic).loss
 
 
 class AbstractMetric(abc.ABC):
@@ -75,9 +89,11 @@ class AbstractMetric(abc.ABC):
 
     Class attributes to override:
         records: whether `record` is to be called at each refresh.
+        weights_alone: whether `record` reads the weights and nothing else; a static schedule is then asked once.
     """
 
     records: ClassVar[bool] = False
+    weights_alone: ClassVar[bool] = False
 
     @abc.abstractmethod
     def variables(self, times: np.ndarray) -> dict[str, Variable]:

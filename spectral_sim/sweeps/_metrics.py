@@ -129,6 +129,7 @@ class MaxWeight(AbstractMetric):
     """`max_weight`: the largest density ratio of the run."""
 
     records: ClassVar[bool] = True
+    weights_alone: ClassVar[bool] = True
 
     def variables(self, times):
         return {"max_weight": Variable("largest density ratio")}

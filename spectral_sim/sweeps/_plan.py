@@ -35,7 +35,9 @@ class Plan:
     Arguments:
         problem: what is to be learnt.
         spec: the rows.
-        times: refresh grid, float64.
+        grid: refresh grid on the clock of the dynamics, float64.
+        times: the same as metrics count it, see `row_times`.
+        counts_steps: whether `times` are steps.
         dynamics: how the learner moves; None for the default.
         metrics: what is kept.
         key: seed of random stages, the data of a PRNG key and the name of its kind; None if there is none. All rows
@@ -45,7 +47,9 @@ class Plan:
 
     problem: Any
     spec: SweepSpec
+    grid: np.ndarray
     times: np.ndarray
+    counts_steps: bool
     dynamics: Any
     metrics: tuple[AbstractMetric, ...]
     key: tuple[np.ndarray, str] | None
@@ -74,7 +78,7 @@ class Plan:
         """Everything that the results depend on, as plain JSON; not the size of chunks."""
         what = {
             "problem": self.problem,
-            "times": self.times,
+            "times": self.grid,
             "dynamics": self.dynamics,
             "metrics": self.metrics,
             "key": self.key,
@@ -105,17 +109,20 @@ class Plan:
         recorders = [metric for metric in self.metrics if metric.records]
         save = lambda observation, weights: [metric.record(observation, weights) for metric in recorders]
         options = {"dynamics": dynamics, "key": key, "adjoint": "direct", "throw": False}
-        if schedule.static:  # the weights of the first interval are those of all: look at them once
-            run = simulate(problem, schedule, self.times, **options)
-            recorded = simulate(problem, schedule, self.times[:2], save=save, **options).saved if recorders else []
+        quick = schedule.static and (dynamics is None or dynamics.clock == "time")
+        if quick and all(metric.weights_alone for metric in recorders):
+            # the weights of the first interval are those of all: look at them once
+            run = simulate(problem, schedule, self.grid, **options)
+            recorded = simulate(problem, schedule, self.grid[:2], save=save, **options).saved if recorders else []
             recorded = jax.tree.map(lambda x: jnp.where(run.status == 0, x, jnp.full_like(x, jnp.nan)), recorded)
         else:
-            run = simulate(problem, schedule, self.times, save=save, **options)
+            run = simulate(problem, schedule, self.grid, save=save, **options)
             recorded = run.saved
         values = {}
         for metric in self.metrics:
             own = recorded[recorders.index(metric)] if metric.records else None
-            values |= metric(MemberRun(problem, schedule, dynamics, key, self.times, run.loss, own))
+            seen = MemberRun(problem, schedule, dynamics, key, self.times, run.loss, own)
+            values |= metric(seen.on_steps(self.grid, run.times, self.counts_steps) if run.steps is not None else seen)
         return {**values, "status": run.status.astype(jnp.int8), "refresh": run.refresh}
 
     @property
@@ -141,7 +148,7 @@ class Plan:
         if data is not None:
             carried += data.features.shape[1] ** 2 * itemsize
         recorded = 1 + sum(metric.records for metric in self.metrics)
-        return _COPIES * carried + (4 + 2 * recorded) * self.times.size * itemsize
+        return _COPIES * carried + (4 + 2 * recorded) * self.grid.size * itemsize
 
 
 def chunk_size(plan: Plan, devices: Sequence[Any], budget: int) -> int:

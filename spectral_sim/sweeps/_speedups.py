@@ -78,6 +78,11 @@ class NetSpeedup(AbstractMetric):
         return {"speedup_net": Variable(f"{text}, {where}"), "speedup_net_bound": Variable(_BOUND)}
 
     def __call__(self, run):
+        if run.counts_steps:
+            raise ValueError(
+                "speedup_net: the swept rates give every row times of its own, and costs are in units of time: leave "
+                "it out, or sweep rates one at a time."
+            )
         found = _race(run, self.window, self.horizons)
         charges, fixed = refresh_costs(
             run.problem,

@@ -28,6 +28,7 @@ from ._plan import Plan
 from ._plan import chunk_size as fitting_chunk
 from ._ray import Ray
 from ._reading import check_store_packages, open_table
+from ._row_times import row_times
 from ._spec import SweepSpec
 from ._store import Store
 from ._table import attributes_of, columns_of, parameters, to_dataset
@@ -91,13 +92,16 @@ def sweep(
 ) -> Any:
     """Run every row of a spec and reduce each to a few numbers, in chunks through one compiled program.
 
-    Rows are split over all local devices. With a store, every chunk is committed as it is finished; whatever stops the
-    sweep, the same call goes on from there and gives the same table.
+    Rows are split over all local devices. Results do not depend on the size of chunks, the number of devices or the
+    engine beyond rounding: with others, the last digits may differ. With a store, every chunk is committed as it is
+    finished; whatever stops the sweep, the same call goes on from there and, on the same devices, gives the same table.
 
     Arguments:
         problem: what is to be learnt.
         schedules: the rows; from `grid`, `sobol` or `random_search`.
-        times: refresh grid, shape (times,), starting at 0.
+        times: refresh grid, shape (times,), starting at 0. For dynamics with steps whole numbers of steps, as in
+            `simulate`; metrics count in intrinsic time all the same, or in steps where swept rates give each row times
+            of its own (the attribute `clock` of the table says which).
         metrics: names or metrics of `spectral_sim.sweeps`: what to keep of each row. Names take their defaults.
             "speedup" is gross; "speedup_net" beside it counts what curating costs too, on modes without passes over the
             data unless `NetSpeedup(cost_per_refresh=...)` prices them.
@@ -234,7 +238,8 @@ def _plan(problem, schedules, times, metrics, chunk_size, dynamics, key) -> Plan
         raise ValueError(f"the schedule draws random numbers: pass sweep(key=jax.random.key(0)), or sweep {SEED!r}.")
     seed = None if key is None else (np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key)))
     chunk = 0 if chunk_size is None else min(int(chunk_size), len(schedules))
-    return Plan(problem, schedules, grid, dynamics, as_metrics(metrics, grid), seed, chunk)
+    shown, counts_steps = row_times(problem, schedules, grid, dynamics)
+    return Plan(problem, schedules, grid, shown, counts_steps, dynamics, as_metrics(metrics, shown), seed, chunk)
 
 
 def _engine(engine: Any) -> AbstractEngine:

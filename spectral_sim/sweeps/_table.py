@@ -63,6 +63,7 @@ def attributes_of(plan: Plan, title: str) -> dict[str, Any]:
         "blocks": json.dumps(blocks),
         "dtype": str(np.dtype(plan.problem.dtype)),
         **{f"{name}_version": version for name, version in plan.versions.items()},
+        "clock": "steps" if plan.counts_steps else "time",
         "last_time": float(plan.times[-1]),
         "refreshes_per_decade": float((plan.times.size - 2) / np.log10(plan.times[-1] / plan.times[1]))
         if plan.times.size > 2

@@ -77,7 +77,8 @@ def check_run(problem: AbstractProblem, run: Trajectory, weights: Any, energy: A
         flow: whether the dynamics is the default one, which the problem's bound is for.
     """
     times, mass, dtype = len(run.times), np.asarray(problem.mass, np.float64), problem.dtype
-    assert run.status == Status.OK, f"the run failed: {describe_status(run.status)} at refresh {run.refresh}"
+    words = describe_status(run.status, run.faults)
+    assert run.status == Status.OK, f"the run failed: {words} at refresh {run.refresh}"
     assert run.refresh == -1
     chex.assert_type([run.times, run.loss, weights, energy], dtype)
     chex.assert_shape([run.times, run.loss], (times,))

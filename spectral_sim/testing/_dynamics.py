@@ -131,6 +131,7 @@ class _DynamicsCheck:
         """Looking is no act: what is seen of a state is the same the second time."""
         state, time = self.dynamics.init(self.problem), jnp.zeros((), self.problem.dtype)
         first = self.dynamics.observe(self.problem, state, time)
+        chex.assert_trees_all_equal(first.state, state)
         second = self.dynamics.observe(self.problem, first.state, time)
         chex.assert_trees_all_equal(first, second)
 

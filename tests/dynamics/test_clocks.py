@@ -144,6 +144,21 @@ def test_steps_at_a_rate_of_zero_do_nothing(name):
     assert np.isfinite(slope).all()
 
 
+def test_objectives_and_fits_read_the_grid_of_steps():
+    """Their windows are in steps, as the grid is; a schedule that slows the clock down gains nothing by it."""
+    problem, steps = ss.power_law(2.0, 2.0, max_mode=1e8, nodes=96), ss.log_steps(1, 1e5, 120)
+    dynamics = ss.SGDMoments(optax.warmup_constant_schedule(0.0, 0.1, 30), 64.0)
+    run = ss.simulate(problem, ss.uniform(), steps, dynamics=dynamics)
+    np.testing.assert_array_equal(run.grid, steps)
+    inside = (steps >= 1e3) & (steps <= 1e5)
+    x, y = np.log(steps[inside]), np.log(np.asarray(run.loss)[inside])
+    assert float(ss.anytime_log_loss((1e3, 1e5))(run)) == pytest.approx(np.trapezoid(y, x) / np.ptp(x), rel=1e-3)
+    assert ss.fit_exponent(run.grid, run.loss, window=(1e3, 1e5)).value == pytest.approx(0.5, rel=0.03)
+    assert np.exp(ss.soft_time_to_target(0.02, 1e-3)(run)) == pytest.approx(
+        ss.time_to_loss(steps, run.loss, 0.02), rel=0.1
+    )
+
+
 @pytest.mark.parametrize("kind", ["modal", "operator"])
 def test_one_rate_a_step_a_table_and_a_function_are_the_same_run(kind):
     problem = make_problem(kind)
@@ -281,7 +296,9 @@ def test_a_check_answers_for_every_fault():
     class Silent(Sign):
         faults = ()
 
-    with pytest.raises(ValueError, match=r"Silent\.check returns 1 entries, but the class names 0 faults: return one"):
+    with pytest.raises(
+        ValueError, match=r"Silent\.check and verify return 1 entries, but the class names 0 faults"
+    ):
         ss.simulate(ss.ModalProblem([1.0], [1.0]), ss.uniform(), [0, 2], dynamics=Silent(0.1))
 
 

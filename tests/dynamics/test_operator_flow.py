@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
-from helpers import QUICK
+from helpers import QUICK, make_problem
 
 import spectral_sim as ss
 from spectral_sim import PerRefresh
@@ -201,3 +201,34 @@ def test_gradients_of_a_whole_run_agree_between_methods(adjoint):
     difference = (along(1e-5) - along(-1e-5)) / 2e-5
     assert float(jnp.sum(ours[0] * direction)) == pytest.approx(float(tangent), rel=1e-9)
     assert float(tangent) == pytest.approx(float(difference), rel=1e-6)
+
+
+def test_a_training_loss_that_rises_is_a_status():
+    """A state further from the targets than before is refused, one that is nearer is not."""
+    problem, weights = make_problem("operator"), jnp.ones(12)
+    flow = ss.OperatorFlow()
+    start = flow.init(problem)
+    end = flow.advance(problem, start, weights, jnp.asarray(0.5), None)
+    ((lower, _),), ((higher, _),) = (flow.verify(problem, *pair, weights) for pair in ((start, end), (end, start)))
+    assert not lower
+    assert higher
+
+
+def test_rounding_that_has_taken_over_is_reported():
+    """Nearly parallel features of large norm: float32 cannot hold the slow direction over so long an interval."""
+    rng = np.random.default_rng(0)
+    column = rng.normal(size=(50, 1))
+    features = 3000 * (column + 1e-5 * rng.normal(size=(50, 6)))
+    targets = rng.normal(size=50)
+    run = lambda dtype: ss.simulate(
+        ss.OperatorProblem(features.astype(dtype), targets.astype(dtype)),
+        ss.uniform(),
+        [0.0, 1e6, 1e7],
+        dynamics=ss.OperatorFlow(method="eigh"),
+        throw=False,
+    )
+    with pytest.raises(ss.SimulationError, match="the training loss rose over an interval"):
+        run(np.float32).raise_if_failed()
+    exact = run(np.float64)
+    assert exact.status == ss.Status.OK
+    assert np.all(np.diff(exact.loss) < 0)

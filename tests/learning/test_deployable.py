@@ -1,5 +1,8 @@
 """Ceiling and deployable: what each search may see, and that they are not mixed up."""
 
+import pickle
+
+import equinox as eqx
 import jax
 import numpy as np
 import optax
@@ -120,3 +123,22 @@ def test_bad_arguments_are_named():
         search(problem, ss.proportional(), searched_on="validation", validation_fraction=1.0)
     with pytest.raises(ValueError, match="sets no example aside"):
         search(problem, ss.proportional(), searched_on="validation", validation_fraction=1e-3)
+
+
+def test_numpy_draws_by_the_probabilities_of_a_float32_run():
+    rng = np.random.default_rng(0)
+    problem = ss.OperatorProblem(
+        rng.normal(size=(3001, 2)).astype(np.float32), rng.normal(size=3001).astype(np.float32)
+    )
+    weights = ss.sampler_weights(problem, ss.proportional(1.0), [0.0, 0.3, 1.0])
+    probabilities = weights.probabilities()
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=0, atol=1e-14)
+    for row in probabilities:
+        assert rng.choice(3001, size=5, p=row).shape == (5,)
+
+
+def test_a_policy_can_be_pickled():
+    policy = ss.PolicySchedule.create(jax.random.key(0), cap=(0.1, 3.0))
+    again = pickle.loads(pickle.dumps(policy))
+    assert eqx.tree_equal(policy, again)

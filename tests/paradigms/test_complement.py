@@ -145,3 +145,21 @@ def test_gradients_through_the_second_model():
         difference = (value(at + step * direction) - value(at - step * direction)) / (2 * step)
         np.testing.assert_allclose(reverse, difference, rtol=1e-6)
         assert abs(float(reverse)) > 1e-4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["modes", "data"])
+def test_a_second_model_that_is_the_learner_is_warned_of_and_changes_nothing(kind, dtype):
+    rng = np.random.default_rng(4)
+    if kind == "modes":
+        problem, times = ss.power_law(dtype(2.0), dtype(2.0), max_mode=1e4, nodes=48), ss.log_times(0.1, 1e4, 24)
+        twins = [ss.complement(), ss.complement(eigenvalues=problem.eigenvalues)]
+    else:
+        features = rng.normal(size=(70, 6)).astype(dtype)
+        problem = ss.OperatorProblem(features, (features @ rng.normal(size=6) + rng.normal(size=70)).astype(dtype))
+        times = ss.log_times(0.01, 100.0, 12)
+        twins = [ss.complement(), ss.complement(features=features)]
+    for twin in twins:
+        with pytest.warns(UserWarning, match="second model is the learner itself"):
+            weights = ss.simulate(problem, ss.chain(twin, ss.proportional(1.0)), times, save=ss.save_weights).saved
+        np.testing.assert_array_equal(weights, 1)

@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise
 
+import spectral_sim as ss
 from spectral_sim.problems._kernels import RBF, ArcCosine, Linear, feature_map
 
 KERNELS = [Linear(), RBF(), ArcCosine(0), ArcCosine(1), ArcCosine(0, depth=2), ArcCosine(1, depth=3)]
@@ -268,3 +269,31 @@ KEY = jax.random.key(0)
 def test_errors(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_float32_inputs_keep_the_directions_that_float64_keeps():
+    """Whitened in float64 whatever the inputs; the Gram matrix comes back to the rounding of float32."""
+    line = np.linspace(-31.0, 31.0, 120)
+    inputs = np.stack([line, np.ones_like(line)], axis=1).astype(np.float32)
+    kernel = ss.arc_cosine(depth=2)
+    narrow, wide = ss.feature_map(kernel, inputs), ss.feature_map(kernel, inputs.astype(float))
+    features = np.asarray(narrow(inputs))
+    assert features.dtype == np.float32
+    assert features.shape == wide(inputs.astype(float)).shape
+    assert narrow.dropped == wide.dropped
+    assert narrow.dropped.count == 120 - features.shape[1] < 60
+    assert narrow.dropped.share < 1e-10
+    gram = np.asarray(kernel(inputs.astype(float), inputs.astype(float)))
+    np.testing.assert_allclose(features.astype(float) @ features.T.astype(float), gram, rtol=0, atol=1e-5 * gram.max())
+    # each feature keeps its own digits, however small its eigenvalue
+    np.testing.assert_allclose(features, wide(inputs.astype(float)), rtol=1e-6, atol=1e-30)
+
+
+def test_a_gram_matrix_that_its_precision_cuts_short_is_warned_of():
+    line = np.linspace(-31.0, 31.0, 120)
+    inputs = np.stack([line, np.ones_like(line)], axis=1)
+    gram, target = np.asarray(ss.arc_cosine(depth=2)(inputs, inputs)), np.sin(line)
+    with pytest.warns(UserWarning, match=r"kernel in float32 cannot tell \d+ of its 120 directions .* of the trace"):
+        narrow = ss.from_kernel(gram.astype(np.float32), target.astype(np.float32))
+    assert narrow.dtype == np.float32
+    assert narrow.features.shape[1] < ss.from_kernel(gram, target).features.shape[1]

@@ -53,6 +53,58 @@ def test_power_law_on_shells():
     assert ss.doubled_rule(ss.ModalProblem([1.0], [1.0])) is None
 
 
+LAW = {"max_mode": 200_000, "nodes": 128, "eigenvalue_scale": 0.7, "energy_scale": 2.0, "floor": 0.3}
+TIMES = np.array([0.0, 10.0, 1e3, 1e5])
+
+
+def test_breaks_scales_and_a_floor():
+    """Weights that jump after mode 5,000, against every mode: exact where the jump is a break."""
+    cut, k = 5000, np.arange(1.0, 200_001)
+    eigenvalues, energies = 0.7 * k**-1.5, 2 * k**-1.8
+    weights = np.where(k <= cut, 1.0, 0.2)
+    rate = eigenvalues * weights * eigenvalues.sum() / (weights @ eigenvalues)
+    exact = 0.3 + 0.5 * np.exp(-2 * TIMES[:, None] * rate) @ energies
+    error = {}
+    for breaks in ((), (cut,)):
+        problem = ss.power_law(1.5, 1.8, breaks=breaks, **LAW)
+        schedule = ss.static_weights(jnp.where(problem.index < cut + 0.5, 1.0, 0.2))
+        error[breaks] = np.max(np.abs(ss.simulate(problem, schedule, TIMES).loss - exact) / (exact - 0.3))
+    assert error[(cut,)] < 1e-12
+    assert error[()] > 1e-3
+    finer = ss.doubled_rule(problem)
+    assert (len(finer.index), finer.law.breaks, float(finer.floor)) == (256, (cut,), 0.3)
+    np.testing.assert_allclose(finer.trace, eigenvalues.sum(), rtol=1e-12)
+    np.testing.assert_allclose(problem.initial_loss(), exact[0], rtol=1e-12)
+
+
+def test_bounds_know_the_floor():
+    problem, bare = ss.power_law(1.5, 1.8, **LAW), ss.power_law(1.5, 1.8, **LAW | {"floor": 0.0})
+    for curve in (
+        lambda p: ss.ideal_oracle(p, TIMES).loss,
+        lambda p: ss.ideal_oracle(p, TIMES, cap=4.0).loss,
+        lambda p: p.lower_bound(TIMES).loss,
+        lambda p: ss.static_sandwich(p, TIMES, 0.5, 2.0).lower,
+        lambda p: ss.simulate(p, ss.water_filling(), TIMES).loss,
+        lambda p: ss.simulate(p, ss.uniform(), [0, 9], dynamics=ss.SGDMoments(0.1)).loss,
+    ):
+        np.testing.assert_allclose(curve(problem), curve(bare) + 0.3, rtol=1e-13)
+
+
+def test_fits_may_differentiate_in_all_numbers_of_a_power_law():
+    def loss(numbers):
+        alpha, beta, *scales, floor = numbers
+        names = ("eigenvalue_scale", "energy_scale")
+        law = ss.power_law(alpha, beta, max_mode=1e5, nodes=40, floor=floor, **dict(zip(names, scales, strict=True)))
+        return jnp.sum(jnp.log(ss.simulate(law, ss.uniform(), TIMES).loss))
+
+    numbers = jnp.array([1.5, 1.8, 0.7, 2.0, 0.3])
+    gradient, value = jax.grad(loss)(numbers), jax.jit(loss)
+    for i, number in enumerate(numbers):
+        step = 1e-5 * number
+        difference = (value(numbers.at[i].add(step)) - value(numbers.at[i].add(-step))) / (2 * step)
+        assert float(gradient[i]) == pytest.approx(float(difference), rel=1e-7)
+
+
 def test_single_precision_stays_single():
     single = np.float32
     assert ss.ModalProblem(np.ones(3, single), np.ones(3, single)).dtype == jnp.float32
@@ -127,6 +179,12 @@ def test_refuses_an_index_of_another_length():
         (2.0, 2.0, {}, r"num_modes=None and max_mode=None: give exactly one"),
         (2.0, 2.0, {"num_modes": 5, "max_mode": 50}, r"num_modes=5 and max_mode=50: give exactly one"),
         (2.0, 2.0, {"num_modes": 5, "nodes": 32}, r"nodes=32 is used with max_mode only; .*max_mode=5"),
+        (2.0, 2.0, {"num_modes": 5, "breaks": [3]}, r"breaks=\(3,\) are used with max_mode only: plain modes have no"),
+        (2.0, 2.0, {"num_modes": 5, "eigenvalue_scale": 0.0}, r"eigenvalue_scale is 0: it must be positive"),
+        (2.0, 2.0, {"num_modes": 5, "energy_scale": -1.0}, r"energy_scale is -1: it must be positive"),
+        (2.0, 2.0, {"num_modes": 5, "floor": -1.0}, r"floor is -1: it must not be negative; it is a loss"),
+        (2.0, 2.0, {"num_modes": 5, "floor": [0.1]}, r"floor must have shape \(\), got shape \(1,\)"),
+        (2.0, 2.0, {"max_mode": 1e6, "nodes": 32, "breaks": range(100, 900, 10)}, r"entries in use, too many"),
         (2.0, 2.0, {"num_modes": 0}, r"num_modes is 0: give a whole number, at least 1"),
         (2.0, 2.0, {"num_modes": 2.5}, r"num_modes is 2\.5: give a whole number"),
         (2.0, 2.0, {"max_mode": 1e6, "nodes": 8}, r"nodes=8 is too few for 1000000 modes: give at least 32"),

@@ -161,13 +161,13 @@ def test_what_a_part_closes_over_tells_sweeps_apart(kind, tmp_path):
 
 
 def test_a_batch_schedule_is_part_of_what_a_sweep_is(tmp_path):
-    problem, times = ss.power_law(alpha=2.0, beta=2.0, num_modes=32), np.arange(9) * 8 * 0.05
+    problem, steps = ss.power_law(alpha=2.0, beta=2.0, num_modes=32), np.arange(0, 65, 8)
     spec = ss.grid(ss.power_tilt(0.5, cutoff=30.0), exponent=[0.0, 0.5])
 
     def swept(batch, store):
         schedule = optax.piecewise_constant_schedule(batch, {1000: 0.5})
         dynamics = ss.SGDMoments(learning_rate=0.05, batch_size=schedule, noise_variance=1.0)
-        return ss.sweep(problem, spec, times, metrics=["final_loss"], dynamics=dynamics, store=store, engine=QUICKLY)
+        return ss.sweep(problem, spec, steps, metrics=["final_loss"], dynamics=dynamics, store=store, engine=QUICKLY)
 
     one = swept(1.0, tmp_path / "store").load()
     with pytest.raises(StoreError, match=r"batch_size\.closure\.init_value is 1.0 there and 64.0 here"):

@@ -1,5 +1,6 @@
 """Execution: one program, chunks and devices that do not matter, failures that stay rows."""
 
+import dataclasses
 from typing import ClassVar
 
 import equinox as eqx
@@ -136,6 +137,14 @@ def test_a_schedule_that_does_not_suit_is_refused_before_anything_is_written(tmp
     assert not (tmp_path / "store" / "manifest.json").exists()
 
 
+def test_the_size_of_chunks_does_not_matter_beyond_rounding():
+    """Sizes that leave a row over, leave none, or hold every row."""
+    tables = [ss.sweep(PROBLEM, SPEC, TIMES, metrics=METRICS, chunk_size=n, engine=QUICKLY) for n in (2, 5, 15)]
+    for table in tables[1:]:
+        for name in table.data_vars:
+            np.testing.assert_allclose(table[name], tables[0][name], rtol=1e-11, atol=1e-14, err_msg=name)
+
+
 def test_one_device_and_eight_give_the_same_table():
     script = """
 import json, jax, numpy as np
@@ -149,3 +158,65 @@ print(json.dumps({name: np.asarray(table[name]).tolist() for name in table.data_
     table = ss.sweep(PROBLEM, SPEC, TIMES, metrics=METRICS, chunk_size=7, engine=QUICKLY)
     for name in table.data_vars:
         np.testing.assert_allclose(sharded[name], table[name], rtol=1e-11, atol=1e-14, err_msg=name)
+
+
+STEPS = np.array([0, 4, 16, 64, 256, 512, 1024, 2048])
+
+
+def sgd(rate, batch=4.0):
+    return ss.SGDMoments(learning_rate=rate, batch_size=batch, noise_variance=0.0)
+
+
+def test_metrics_of_dynamics_with_steps_count_intrinsic_time_where_rows_share_it():
+    spec = ss.grid(ss.power_tilt(0.5), **{"dynamics.batch_size": [1.0, 64.0]})
+    metrics = ["loss", "max_weight", "over_ideal", ss.sweeps.LossAt([2.0, 30.0]), ss.sweeps.TimeToLoss([0.3])]
+    table = ss.sweep(PROBLEM, spec, STEPS, dynamics=sgd(0.05), metrics=metrics, engine=QUICKLY)
+    assert table.attrs["clock"] == "time"
+    np.testing.assert_allclose(table.times, 0.05 * STEPS, rtol=1e-12)
+    for row, batch in enumerate((1.0, 64.0)):
+        run = ss.simulate(PROBLEM, ss.power_tilt(0.5), STEPS, dynamics=sgd(0.05, batch), save=ss.save_summary)
+        np.testing.assert_allclose(table.loss[row], run.loss, rtol=1e-10)
+        np.testing.assert_allclose(table.time_to_loss[row, 0], ss.time_to_loss(run.times, run.loss, 0.3), rtol=1e-8)
+        np.testing.assert_allclose(table.max_weight[row], np.max(run.saved["max_weight"]), rtol=1e-12)
+        ideal = ss.ideal_oracle(PROBLEM, run.times).loss
+        np.testing.assert_allclose(table.over_ideal[row], run.loss[-1] / ideal[-1], rtol=1e-10)
+
+
+def test_metrics_count_steps_where_swept_rates_give_rows_times_of_their_own():
+    spec = ss.grid(ss.power_tilt(0.5), **{"dynamics.learning_rate": [0.02, 0.05]})
+    metrics = ["loss", "over_ideal", ss.sweeps.TimeToLoss([0.4])]
+    table = ss.sweep(PROBLEM, spec, STEPS, dynamics=sgd(0.1), metrics=metrics, engine=QUICKLY)
+    assert table.attrs["clock"] == "steps"
+    np.testing.assert_array_equal(table.times, STEPS)
+    for row, rate in enumerate((0.02, 0.05)):
+        run = ss.simulate(PROBLEM, ss.power_tilt(0.5), STEPS, dynamics=sgd(rate))
+        np.testing.assert_allclose(table.time_to_loss[row, 0], ss.time_to_loss(STEPS, run.loss, 0.4), rtol=1e-8)
+        ideal = ss.ideal_oracle(PROBLEM, run.times).loss  # at the times of that row
+        np.testing.assert_allclose(table.over_ideal[row], run.loss[-1] / ideal[-1], rtol=1e-10)
+    with pytest.raises(ValueError, match="speedup_net: the swept rates give every row times of its own"):
+        ss.sweep(PROBLEM, spec, STEPS, dynamics=sgd(0.1), metrics=["speedup_net"], engine=QUICKLY)
+
+
+@dataclasses.dataclass(frozen=True)
+class LateEnergy(ss.sweeps.AbstractMetric):
+    """The energy that was seen at the last refresh: `record` looks at the learner, not only at the weights."""
+
+    records: ClassVar[bool] = True
+
+    def variables(self, times):
+        return {"late_energy": ss.sweeps.Variable("energy at the last refresh")}
+
+    def record(self, observation, weights):
+        return jnp.sum(observation.energy)
+
+    def __call__(self, run):
+        return {"late_energy": run.recorded[-1]}
+
+
+def test_a_metric_that_looks_at_the_learner_sees_every_refresh_of_a_static_schedule():
+    spec = ss.grid(ss.power_tilt(0.5), exponent=[0.0, 0.5])
+    table = ss.sweep(PROBLEM, spec, TIMES, metrics=[LateEnergy(), "max_weight"], engine=QUICKLY)
+    for row in range(2):
+        save = lambda observation, weights: jnp.sum(observation.energy)
+        run = ss.simulate(PROBLEM, spec.schedule_at(row), TIMES, save=save)
+        np.testing.assert_allclose(table.late_energy[row], run.saved[-1], rtol=1e-10)
