@@ -5,6 +5,9 @@ import scipy.linalg
 
 from ._certificate_newton import Symmetric
 
+_REFINEMENTS = 2
+_DENSE = 600  # unknown prices up to which their matrix is factored as a whole, which keeps the most digits
+
 
 class PricedRow:
     """The normal equations of the conditions at one point in time, with their prices S_i eliminated.
@@ -28,16 +31,37 @@ class PricedRow:
         slacks, prices = forms[:choices], forms[choices:]
         joined = np.concatenate([slacks, -duration * (slacks @ maps)], axis=2)
         coupling = joined - burden[:, None, None] * joined.sum(axis=0)
+        self._count, self._slacks, self._prices, self._burden = count, slacks, prices, burden
+        self._dense = self._dense_factor() if choices * count <= _DENSE else None
+        if self._dense is None:
+            self._prepare_formula()
+        self._coupling = coupling.reshape(choices * count, -1)
+        self._transfer = self._solve(coupling).reshape(choices * count, -1)
+
+    def _dense_factor(self):
+        choices, count, burden, slacks = len(self._slacks), self._count, self._burden, self._slacks
         matrix = np.einsum("i,j,ab->iajb", burden, burden, slacks.sum(axis=0))
         matrix -= np.einsum("j,iab->iajb", burden, slacks) + np.einsum("i,jab->iajb", burden, slacks)
         for i in range(choices):
-            matrix[i, :, i, :] += slacks[i] + prices[i]
-        self._count = count
-        self._factor = scipy.linalg.cho_factor(
-            matrix.reshape(choices * count, -1), lower=True, overwrite_a=True, check_finite=False
-        )
-        self._coupling = coupling.reshape(choices * count, -1)
-        self._transfer = scipy.linalg.cho_solve(self._factor, self._coupling, check_finite=False)
+            matrix[i, :, i, :] += slacks[i] + self._prices[i]
+        return scipy.linalg.cho_factor(matrix.reshape(choices * count, -1), lower=True, check_finite=False)
+
+    def _prepare_formula(self) -> None:
+        count, slacks, prices, burden = self._count, self._slacks, self._prices, self._burden
+        self._factors = [
+            scipy.linalg.cho_factor(h + k, lower=True, check_finite=False)
+            for h, k in zip(self._slacks, self._prices, strict=True)
+        ]
+        # the matrix is blockdiag(H_i + K_i) + U C U^T, U = [H_i, n_i] and C^-1 = [[-sum_k H_k, -1], [-1, 0]]
+        eye = np.eye(count)
+        self._solved = self._by_block(np.concatenate([slacks, burden[:, None, None] * eye], axis=2))
+        of_slacks, of_burden = self._solved[:, :, :count], self._solved[:, :, count:]
+        inner = np.zeros((2 * count, 2 * count))
+        inner[:count, :count] = -np.sum(prices @ of_slacks, axis=0)  # of -H + H (H + K)^-1 H without cancellation
+        inner[:count, count:] = np.sum(slacks @ of_burden, axis=0) - eye
+        inner[count:, :count] = inner[:count, count:].T
+        inner[count:, count:] = np.tensordot(burden, of_burden, axes=1)
+        self._inner = scipy.linalg.lu_factor(inner, check_finite=False)
 
     def reduction(self) -> np.ndarray:
         """What the elimination takes off the matrix of (E, F)."""
@@ -49,6 +73,31 @@ class PricedRow:
 
     def recover(self, right: np.ndarray, slope: np.ndarray, own: np.ndarray) -> np.ndarray:
         """The prices, given (E, F), as vectors of shape (choices, count)."""
-        found = scipy.linalg.cho_solve(self._factor, right, check_finite=False)
+        found = self._solve(right.reshape(-1, self._count, 1)).ravel()
         found -= self._transfer @ np.concatenate([slope, own])
         return found.reshape(-1, self._count)
+
+    def _solve(self, right: np.ndarray) -> np.ndarray:
+        """Solve with the matrix of the prices; near the end of the search the formula alone loses too many digits."""
+        if self._dense is not None:
+            flat = right.reshape(-1, right.shape[2])
+            return scipy.linalg.cho_solve(self._dense, flat, check_finite=False).reshape(right.shape)
+        found = self._by_formula(right)
+        for _ in range(_REFINEMENTS):
+            found = found + self._by_formula(right - self._apply(found))
+        return found
+
+    def _by_formula(self, right: np.ndarray) -> np.ndarray:
+        """The formula of Sherman, Morrison and Woodbury."""
+        first = self._by_block(right)
+        seen = [np.sum(self._slacks @ first, axis=0), np.tensordot(self._burden, first, axes=1)]
+        return first - self._solved @ scipy.linalg.lu_solve(self._inner, np.concatenate(seen), check_finite=False)
+
+    def _apply(self, prices: np.ndarray) -> np.ndarray:
+        """The matrix of the prices times vectors."""
+        pulled = self._slacks @ (prices - np.tensordot(self._burden, prices, axes=1))
+        return pulled - self._burden[:, None, None] * pulled.sum(axis=0) + self._prices @ prices
+
+    def _by_block(self, right: np.ndarray) -> np.ndarray:
+        pairs = zip(self._factors, right, strict=True)
+        return np.stack([scipy.linalg.cho_solve(factor, block, check_finite=False) for factor, block in pairs])
