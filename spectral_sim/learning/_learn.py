@@ -41,7 +41,7 @@ def learn(
         times: refresh grid, shape (times,).
         objective: what to minimise, such as `anytime_log_loss()`.
         start: a certificate of the (first) problem, from `bounds.certificate`: the search begins at the weights that it
-            points at, and `Learned.certificate` keeps it.
+            points at, `Learned.certificate` keeps it, and the gap is measured to it.
         optimizer: optax optimiser; Adam with a cosine decay from 0.1 if None.
         steps: number of gradient steps.
         num_starts: number of starts; the first is `schedule` itself, the others add noise to its leaves.
@@ -72,7 +72,10 @@ def learn(
         history=found.history,
         failed_at=found.failed_at,
         best_start=found.best_start,
-        gap=tuple(measure_gap(each, found.schedule, objective, times, **run_options) for each in problems),
+        gap=tuple(
+            measure_gap(each, found.schedule, objective, times, proof=None if n else start, **run_options)
+            for n, each in enumerate(problems)
+        ),
         steps=found.steps,
         samplers=tuple(sampler_weights(each, found.schedule, times, **run_options) for each in problems),
         certificate=start,

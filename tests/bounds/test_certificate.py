@@ -390,6 +390,9 @@ def test_a_search_begins_where_the_multiplier_points():
     objective = ss.terminal_log_loss()
     found = ss.learn(problem, None, times, objective=objective, start=proof, steps=30)
     assert found.certificate is proof
+    assert found.gap[0].kind == "certificate"
+    assert np.exp(found.gap[0].optimum) == pytest.approx(proof.loss[0])
+    assert found.gap[0].gap < 0.2 * ss.measure_gap(problem, found.schedule, objective, times).gap
     assert 0 < proof.gap(np.exp(found.value)) < proof.gap(begin)
     for schedule, start in ((None, None), (ss.uniform(), proof)):
         with pytest.raises(ValueError, match=r"learn\(\) was given .* start=: give one of them"):
