@@ -57,8 +57,11 @@ class Multiplier:
 def violations(task: CertificateTask, multiplier: Multiplier, cap: float | None) -> tuple[np.ndarray, float]:
     """By how much the conditions of each piece, and that at the horizon, fail: 0 where they are proven to hold.
 
-    A condition counts as proven if it has a Cholesky factor after the rounding of its own entries is taken off.
+    A condition counts as proven if it has a Cholesky factor after the rounding of its own entries is taken off. All
+    fail by infinity where the arrays do not describe a symmetric matrix on pieces of positive duration.
     """
+    if not _is_well_formed(task, multiplier):
+        return np.full(max(multiplier.pieces, 1), np.inf), np.inf
     generator = np.sqrt(np.max(np.sum(task.generators**2, axis=(1, 2))))
     size = len(task.start)
     by_piece = np.zeros(multiplier.pieces)
@@ -124,6 +127,18 @@ def proven_loss(task: CertificateTask, multiplier: Multiplier) -> float:
     value -= _ROUNDING * len(task.start) * float(np.abs(task.start) @ np.abs(first) @ np.abs(task.start))
     steepest = float(np.max(np.linalg.norm(multiplier.control, ord=2, axis=(1, 2)))) if task.neglected[0] else 0.0
     return task.loss_scale * max(task.pay(value, steepest, float(multiplier.knots[-1])), 0.0)
+
+
+def _is_well_formed(task: CertificateTask, multiplier: Multiplier) -> bool:
+    size, knots, control, prices = len(task.start), multiplier.knots, multiplier.control, multiplier.prices
+    if len(knots) < 2 or knots[0] != 0 or not (np.diff(knots) > 0).all() or multiplier.degree < 1:
+        return False
+    if control.shape != (multiplier.degree * multiplier.pieces + 1, size, size):
+        return False
+    rows = multiplier.pieces, multiplier.degree + 1, len(task.generators), size, size
+    if prices is not None and (prices.shape != rows or not np.array_equal(prices, prices.swapaxes(-1, -2))):
+        return False
+    return np.array_equal(control, control.swapaxes(-1, -2))
 
 
 def _price_shortfall(price: np.ndarray) -> float:

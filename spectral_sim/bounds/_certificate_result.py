@@ -44,9 +44,11 @@ class Certificate:
     @property
     def verified(self) -> bool:
         """Whether the multipliers as they stand prove `loss`: every condition is checked again in float64."""
-        for row, loss in zip(self.multiplier, self.loss, strict=True):
+        for row, horizon, loss in zip(self.multiplier, self.horizon, self.loss, strict=True):
             proven = 0.0
             for task, multiplier in zip(self.tasks, row, strict=True):
+                if not np.isclose(multiplier.knots[-1] * task.time_scale, horizon, rtol=1e-12, atol=0):
+                    return False
                 by_piece, terminal = violations(task, multiplier, self.cap)
                 if by_piece.any() or terminal:
                     return False

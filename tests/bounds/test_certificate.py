@@ -144,6 +144,25 @@ def test_a_broken_multiplier_is_caught_every_time(kind):
     assert not dataclasses.replace(found, multiplier=((nan, *found.multiplier[0][1:]),)).verified
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: {"control": m.control + np.triu(np.ones(m.control.shape[1:]), 1)},  # the lower triangle is as before
+        lambda m: {"control": m.control[:-1]},
+        lambda m: {"control": m.control[:, :-1, :-1]},
+        lambda m: {"knots": m.knots * 0.9},
+        lambda m: {"knots": m.knots[::-1].copy()},
+        lambda m: {"knots": m.knots + 0.1},
+        lambda m: {"prices": None},
+    ],
+)
+def test_malformed_multipliers_prove_nothing(change):
+    problem, options = draw("capped")
+    found = certificate(problem, TIMES, pieces=6, **options)
+    first = found.multiplier[0][0]
+    assert not dataclasses.replace(found, multiplier=((dataclasses.replace(first, **change(first)),),)).verified
+
+
 def test_conditions_hold_between_the_coefficients():
     """The polynomial itself, not only its Bernstein coefficients: dP/dt - A^T P - P A by differences in time."""
     problem, _ = draw("missed")
