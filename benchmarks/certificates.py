@@ -251,7 +251,7 @@ def routes() -> list[dict[str, Any]]:
 
 
 def large() -> list[dict[str, Any]]:
-    return [measure("torus, 64 examples", ss.torus(2.0, 2.0, 64, seed=SIGNS), 19.5, 3, 100, 1)]
+    return [measure("torus, 64 examples", ss.torus(2.0, 2.0, 64, seed=SIGNS), 19.5, 12, 200, 1)]
 
 
 def digits() -> list[dict[str, Any]]:
