@@ -12,6 +12,7 @@ from ._modal import ModalProblem
 from ._modal_view import modal_view
 from ._operator import OperatorProblem, mean_squared_norm
 from ._power_law import doubled_rule, power_law
+from ._random_features import random_features
 from ._torus import torus
 from .tables import load_table
 
@@ -35,6 +36,7 @@ __all__ = [
     "mean_squared_norm",
     "modal_view",
     "power_law",
+    "random_features",
     "rbf",
     "torus",
 ]
