@@ -84,7 +84,7 @@ def certificate(
         found, limit, done, parts = [], 0.0, not interrupted, []
         for task in tasks:
             knots = crowded * end / task.time_scale
-            multiplier, upper = _nothing(task, knots, degree), np.nan
+            multiplier, upper = _constant(task, knots, degree), np.nan
             if not interrupted:
                 if route == "exact":
                     best, part = exact_multiplier(task, knots, degree, cap, tolerance)
@@ -100,7 +100,7 @@ def certificate(
             done = done and not interrupted
         rows.append(tuple(found))
         losses.append(sum(proven_loss(task, multiplier) for task, multiplier in zip(tasks, found, strict=True)))
-        limits.append(limit)
+        limits.append(max(limit, losses[-1]))
         finished.append(done)
         shares.append(np.mean(parts, axis=0) if parts else np.tile(tasks[0].shares, (count * (degree + 1), 1)))
     width = crowded[1:] - crowded[:-1]
@@ -119,21 +119,30 @@ def certificate(
     )
 
 
-def _proven(task: CertificateTask, found: Multiplier, cap: float | None, nothing: Multiplier) -> Multiplier:
-    """The multiplier repaired, or the one that says nothing where a repair fails or leaves less than that."""
+def _proven(task: CertificateTask, found: Multiplier, cap: float | None, constant: Multiplier) -> Multiplier:
+    """The multiplier repaired, or the constant one where a repair fails or leaves less than that."""
     if not np.isfinite(found.control).all():
-        return nothing
+        return constant
     mended = repaired(task, found, cap)
     by_piece, terminal = violations(task, mended, cap)
     holds = not (by_piece.any() or terminal)
-    return mended if holds and proven_loss(task, mended) > 0 else nothing
+    return mended if holds and proven_loss(task, mended) > proven_loss(task, constant) else constant
 
 
-def _nothing(task: CertificateTask, knots: np.ndarray, degree: int) -> Multiplier:
-    """A multiplier just below P = 0, which meets every condition with room to spare and bounds the loss by 0."""
-    nodes = degree * (len(knots) - 1) + 1
+def _constant(task: CertificateTask, knots: np.ndarray, degree: int) -> Multiplier:
+    """A multiplier just below a constant one, which bounds the loss by what no parameters remove.
+
+    P = diag(0, f) meets every condition, as A_i leaves the last entry of the state alone; f is the least value of the
+    terminal form over all states. Without a last entry f is 0.
+    """
+    nodes, size = degree * (len(knots) - 1) + 1, len(task.start)
     level = 1e-9 * np.linalg.norm(task.terminal, 2) * (1.0 + nodes - np.arange(nodes))
-    return repaired(task, Multiplier(knots, -level[:, None, None] * np.eye(len(task.start))), None)
+    control = -level[:, None, None] * np.eye(size)
+    if task.augmented:
+        inner, side = task.terminal[:-1, :-1], task.terminal[:-1, -1]
+        floor = task.terminal[-1, -1] - side @ np.linalg.lstsq(inner, side, rcond=None)[0]
+        control[:, -1, -1] += max(float(floor), 0.0)
+    return repaired(task, Multiplier(knots, control), None)
 
 
 def _horizons(times: ArrayLike, horizon: ArrayLike | None) -> np.ndarray:

@@ -227,6 +227,14 @@ def test_orthogonal_examples_of_unequal_size():
     assert 0.98 * optimum < found.loss[0] <= optimum
 
 
+def test_is_never_below_the_floor():
+    problem, _ = draw("held out")
+    late = certificate(problem, [0, 100.0], pieces=1)
+    floor = float(ss.speed_limit(problem, [100.0]).floor)
+    assert late.verified
+    assert late.loss[0] >= floor * (1 - 1e-6)
+
+
 def test_is_far_above_the_speed_limit():
     problem = ss.torus(2.0, 2.0, 8)
     found = certificate(problem, np.linspace(0, 8, 5), horizon=[2.0, 8.0])
