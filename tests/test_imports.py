@@ -29,7 +29,7 @@ LAYERS = (
     {"_loop"},
     {"_simulate"},
     {"bounds", "analysis"},
-    {"learning"},
+    {"fitting", "learning"},
     {"sweeps"},
     {"assessment", "testing"},
     {"report"},
@@ -46,6 +46,7 @@ MAY_IMPORT_ROOT = {"assessment", "report", "benchmark", "cli"}
 LAZY = (
     "cvxpy",
     "fsspec",
+    "lightgbm",
     "matplotlib",
     "pandas",
     "plotly",
