@@ -256,8 +256,10 @@ def large() -> list[dict[str, Any]]:
 
 def digits() -> list[dict[str, Any]]:
     """Held-out loss of ten outputs, which the features cannot meet, by horizon."""
-    data = ss.digits(100)
-    mapped = ss.feature_map(ss.rbf(None), data.inputs, method="nystrom", num_features=12, key=jax.random.key(0))
+    data = ss.problems.digits(100)
+    mapped = ss.problems.feature_map(
+        ss.problems.rbf(None), data.inputs, method="nystrom", num_features=12, key=jax.random.key(0)
+    )
     assert data.eval_inputs is not None
     held_out = {"eval_features": mapped(data.eval_inputs), "eval_targets": data.eval_targets}
     problem = ss.OperatorProblem(mapped(data.inputs), data.targets, **held_out)

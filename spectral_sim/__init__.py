@@ -15,7 +15,7 @@ from ._trajectory import SimulationError, Status, Trajectory, describe_status
 from ._types import PerRefresh
 from ._version import __version__ as __version__
 from .analysis import fit_exponent, speedup, time_to_loss
-from .bounds import ideal_oracle
+from .bounds import certificate, ideal_oracle
 from .dynamics import (
     AbstractDynamics,
     ModalFlow,
@@ -72,6 +72,7 @@ __all__ = [
     "analysis",
     "anytime_log_loss",
     "bounds",
+    "certificate",
     "chain",
     "clip",
     "complement",

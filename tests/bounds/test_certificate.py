@@ -230,7 +230,7 @@ def test_orthogonal_examples_of_unequal_size():
 def test_is_never_below_the_floor():
     problem, _ = draw("held out")
     late = certificate(problem, [0, 100.0], pieces=1)
-    floor = float(ss.speed_limit(problem, [100.0]).floor)
+    floor = float(ss.bounds.speed_limit(problem, [100.0]).floor)
     assert late.verified
     assert late.loss[0] >= floor * (1 - 1e-6)
 
@@ -238,7 +238,7 @@ def test_is_never_below_the_floor():
 def test_is_far_above_the_speed_limit():
     problem = ss.torus(2.0, 2.0, 8)
     found = certificate(problem, np.linspace(0, 8, 5), horizon=[2.0, 8.0])
-    assert np.all(found.loss > 3 * np.asarray(ss.speed_limit(problem, [2.0, 8.0]).loss))
+    assert np.all(found.loss > 3 * np.asarray(ss.bounds.speed_limit(problem, [2.0, 8.0]).loss))
     assert np.all(found.bound([2.0, 8.0]) >= found.loss * (1 - 1e-9))
     assert found.bound([9.0]) == 0
 
@@ -419,7 +419,7 @@ def test_a_search_begins_where_the_multiplier_points():
     assert found.certificate is proof
     assert found.gap[0].kind == "certificate"
     assert np.exp(found.gap[0].optimum) == pytest.approx(proof.loss[0])
-    assert found.gap[0].gap < 0.2 * ss.measure_gap(problem, found.schedule, objective, times).gap
+    assert found.gap[0].gap < 0.2 * ss.learning.measure_gap(problem, found.schedule, objective, times).gap
     assert 0 < proof.gap(np.exp(found.value)) < proof.gap(begin)
     for schedule, start in ((None, None), (ss.uniform(), proof)):
         with pytest.raises(ValueError, match=r"learn\(\) was given .* start=: give one of them"):
