@@ -29,7 +29,7 @@ LAYERS = (
     {"_loop"},
     {"_simulate"},
     {"bounds", "analysis"},
-    {"learning"},
+    {"fitting", "learning"},
     {"sweeps"},
     {"assessment", "testing"},
     {"report"},
@@ -44,7 +44,9 @@ MAY_IMPORT_ROOT = {"assessment", "report", "benchmark", "cli"}
 
 # Optional packages, and those that are slow to import: loaded by the call that needs them.
 LAZY = (
+    "cvxpy",
     "fsspec",
+    "lightgbm",
     "matplotlib",
     "pandas",
     "plotly",

@@ -1,6 +1,7 @@
 """What is made of assessments and sweeps: tables and verdicts as files, plots, the HTML report."""
 
 from ._html import report_html, write_report
+from ._mixture_html import mixture_html, write_mixture_report
 from ._phases import Phases, draw_phases, self_scoring_phases
 from ._plots import write_plots
 from ._results import summary, to_dataset, verdict_of, write_dataset, write_results
@@ -12,6 +13,7 @@ __all__ = [
     "PALETTE",
     "Phases",
     "draw_phases",
+    "mixture_html",
     "new_figure",
     "report_html",
     "self_scoring_phases",
@@ -20,6 +22,7 @@ __all__ = [
     "to_dataset",
     "verdict_of",
     "write_dataset",
+    "write_mixture_report",
     "write_plots",
     "write_report",
     "write_results",
