@@ -1,6 +1,6 @@
 """A differentiable simulator of how a model learns while its training data is curated."""
 
-from . import analysis, bounds, dynamics, learning, problems, schedules, sweeps
+from . import analysis, bounds, dynamics, fitting, learning, problems, schedules, sweeps
 from ._observation import Observation
 from ._registry import register
 from ._save import save_loss, save_summary, save_weights
@@ -45,6 +45,7 @@ from .dynamics import (
     ShellTransport,
     log_shells,
 )
+from .fitting import MixtureFit, fit_mixture, fit_phases, load_mixture
 from .learning import (
     AbstractObjective,
     CeilingAndDeployable,
@@ -159,6 +160,9 @@ __all__ = [
     "ExponentFit",
     "feature_map",
     "fit_exponent",
+    "fit_mixture",
+    "fit_phases",
+    "fitting",
     "from_kernel",
     "frontier",
     "Gap",
@@ -176,6 +180,7 @@ __all__ = [
     "leverage_sampling",
     "linear",
     "load_learned",
+    "load_mixture",
     "load_sampler_weights",
     "load_schedule",
     "load_table",
@@ -185,6 +190,7 @@ __all__ = [
     "log_times",
     "measure_gap",
     "mix",
+    "MixtureFit",
     "ModalFlow",
     "ModalProblem",
     "modal_view",

@@ -29,7 +29,7 @@ LAYERS = (
     {"_loop"},
     {"_simulate"},
     {"bounds", "analysis"},
-    {"learning"},
+    {"fitting", "learning"},
     {"sweeps"},
     {"report", "testing"},
     {"benchmark"},
@@ -44,6 +44,7 @@ MAY_IMPORT_ROOT = {"report", "benchmark", "cli"}
 # Optional packages, and those that are slow to import: loaded by the call that needs them.
 LAZY = (
     "fsspec",
+    "lightgbm",
     "matplotlib",
     "pandas",
     "plotly",

@@ -21,6 +21,7 @@ from ._config import LearnConfig, LearnFile
 from ._data import Features, learning_task
 from ._demo import PARTS, demo_parts
 from ._errors import UserError, explained
+from ._fit import fit
 from ._job import Part, run_job
 from ._learn import learn_part
 from ._output import OutputFolder
@@ -220,6 +221,7 @@ def _example(name: str) -> str:
 app.command()(sweep)
 app.command()(report)
 app.command()(bench)
+app.add_typer(fit, name="fit")
 
 
 @contextmanager

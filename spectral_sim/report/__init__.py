@@ -6,6 +6,7 @@ from ._defaults import REFRESHES_PER_DECADE, default_entries, default_times
 from ._entry import Entry
 from ._extras import INSTALL, require
 from ._html import report_html, write_report
+from ._mixture_html import mixture_html, write_mixture_report
 from ._phases import Phases, draw_phases, self_scoring_phases
 from ._plots import write_plots
 from ._results import summary, to_dataset, verdict_of, write_dataset, write_results
@@ -35,6 +36,7 @@ __all__ = [
     "draw_phases",
     "THEORIES",
     "findings",
+    "mixture_html",
     "new_figure",
     "report_html",
     "require",
@@ -51,6 +53,7 @@ __all__ = [
     "verdict",
     "verdict_of",
     "write_dataset",
+    "write_mixture_report",
     "write_plots",
     "write_report",
     "write_results",

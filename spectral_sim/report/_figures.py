@@ -27,6 +27,7 @@ from ._views import (
 )
 
 __all__ = [
+    "RED_BLUE",
     "eigenvalue_figure",
     "energy_figure",
     "learned_figure",
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 _SPEEDUP_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
-_RED_BLUE = [  # ColorBrewer RdBu from blue to red: white at weight 1, safe for colour-blind readers
+RED_BLUE = [  # ColorBrewer RdBu from blue to red: white at weight 1, safe for colour-blind readers
     [0.0, "#053061"],
     [0.1, "#2166ac"],
     [0.2, "#4393c3"],
@@ -139,7 +140,7 @@ def _heat_trace(assessment: Assessment, run: Run, limit: float) -> tuple[dict[st
         "customdata": _round(cells.weights, 3),
         "zmin": -np.log10(limit),
         "zmax": np.log10(limit),
-        "colorscale": _RED_BLUE,
+        "colorscale": RED_BLUE,
         "hovertemplate": "time %{x:.3g}<br>row %{y}<br>weight %{customdata}<extra></extra>",
         "colorbar": {
             "title": {"text": "weight", "side": "right"},

@@ -1,0 +1,35 @@
+"""Problems made from what users have: tables of mixtures and the losses they reached."""
+
+from ._mixture_clock import MixtureClock
+from ._mixture_curve import LearningCurve, learning_curve
+from ._mixture_files import read_by_name, read_mixtures
+from ._mixture_fit import MixtureFit, fit_mixture, load_mixture
+from ._mixture_law import MixtureLaw
+from ._mixture_optimum import Gain, Optimum
+from ._mixture_phases import OrderEffect, PhaseFit, fit_phases
+from ._mixture_problem import MixtureFlow, MixtureProblem
+from ._mixture_scores import MixtureScore, score_mixture
+from ._mixture_support import Support, nearest_distances
+
+__all__ = [
+    "Gain",
+    "LearningCurve",
+    "MixtureClock",
+    "MixtureFit",
+    "MixtureFlow",
+    "MixtureLaw",
+    "MixtureProblem",
+    "MixtureScore",
+    "Optimum",
+    "OrderEffect",
+    "PhaseFit",
+    "Support",
+    "fit_mixture",
+    "fit_phases",
+    "learning_curve",
+    "load_mixture",
+    "nearest_distances",
+    "read_by_name",
+    "read_mixtures",
+    "score_mixture",
+]
