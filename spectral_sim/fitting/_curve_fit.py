@@ -30,8 +30,8 @@ class CurveFit:
         hold_out: names of the curves that were not fitted.
         law: the constants of the fit; see `parameters` for what was fitted.
         point: the parameters on the real line, shape (7,), in the order of `parameters`: log(alpha - 1), log(beta - 1),
-            the logit of eigenvalue_scale times the peak rate, log energy_scale, the logit of the floor over the smallest
-            fitted loss, log noise_strength, and noise_exponent.
+            the logit of eigenvalue_scale times the peak rate, log energy_scale, the logit of the floor over the
+            smallest fitted loss, log noise_strength, and noise_exponent.
         covariance: of `point`, shape (7, 7), widened by how far left-out curves were missed.
         residual: standard deviation of a measured log loss about the fit, widened likewise.
         level: coverage that intervals aim at.
@@ -109,7 +109,9 @@ class CurveFit:
             if np.ndim(learning_rate) != 1:
                 raise ValueError("steps is None: give the steps where the loss is wanted, or a rate for every step.")
             last = np.shape(learning_rate)[0]
-            wanted = np.unique(np.linspace(last / min(_POINTS, last), last, min(_POINTS, last)).round().astype(np.int64))
+            wanted = np.unique(
+                np.linspace(last / min(_POINTS, last), last, min(_POINTS, last)).round().astype(np.int64)
+            )
         else:
             wanted = np.atleast_1d(np.asarray(steps))
             if wanted.ndim != 1 or wanted.size == 0 or np.any(np.diff(wanted) <= 0) or wanted[0] < 0:

@@ -20,7 +20,7 @@ from ._curve_validation import Validation, choose_exponent, validate
 __all__ = ["fit_curves"]
 
 _COARSE, _FINE = 32, 400  # most points of a curve while searching, and in the end
-_SCREENED, _STARTS, _FIRST, _MOST = 48, 3, 30, 80  # points screened, searches begun, evaluations at first and in the end
+_SCREENED, _STARTS, _FIRST, _MOST = 48, 3, 30, 50  # points screened, searches begun, evaluations at first and later
 
 
 def fit_curves(
@@ -171,8 +171,8 @@ def _warnings(
         notes.append("the fit ran in single precision, where searches stop early: enable double precision")
     if not found.converged:
         notes.append(
-            f"the search stopped after {found.evaluations} evaluations before it had converged; residuals of the log loss "
-            f"have a standard deviation of {residual:.2g}"
+            f"the search stopped after {found.evaluations} evaluations before it had converged; residuals of the log "
+            f"loss have a standard deviation of {residual:.2g}"
         )
     if len(fitted) == 1:
         notes.append("one curve only: noise and decay cannot be told apart, and other schedules are a guess")
@@ -181,7 +181,9 @@ def _warnings(
     rates = [curve.learning_rate[: curve.steps[-1]] for curve in fitted.values()]
     after = np.concatenate([each[int(np.argmax(each)) :] for each in rates])
     if np.ptp(after) <= 1e-6 * reach.peak:
-        notes.append("the rate never changes after its peak: the noise cannot be told from the floor; add a decayed run")
+        notes.append(
+            "the rate never changes after its peak: the noise cannot be told from the floor; add a decayed run"
+        )
     notes += [f"the curves leave open {direction}" for direction in flat_directions(covariance)]
     if validated:
         best = min(validated, key=lambda name: validated[name])
@@ -192,7 +194,7 @@ def _warnings(
             )
     if validation is not None and validation.inflation > 1.5:
         notes.append(
-            f"left-out curves were missed by {np.sqrt(validation.inflation):.2g} times what the scatter explains: the law "
-            "is not exact here, and intervals are as much wider"
+            f"left-out curves were missed by {np.sqrt(validation.inflation):.2g} times what the scatter explains: the "
+            "law is not exact here, and intervals are as much wider"
         )
     return tuple(notes)

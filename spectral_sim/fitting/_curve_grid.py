@@ -36,8 +36,8 @@ class CurveBatch(NamedTuple):
 def refine(steps: np.ndarray, rates: np.ndarray, peak: float) -> tuple[np.ndarray, np.ndarray]:
     """A grid of whole steps that contains 0 and `steps`, and the mean of the rates over each of its intervals.
 
-    Where the rate moves by more than 3% of the peak within an interval it is cut. The mean itself is exact, so that what
-    is left is of second order in that move. A rate that jumps at very many steps is cut more coarsely.
+    Where the rate moves by more than 3% of the peak within an interval it is cut. The mean itself is exact, so that
+    what is left is of second order in that move. A rate that jumps at very many steps is cut more coarsely.
 
     Arguments:
         steps: steps that the grid must contain, increasing, shape (points,).
@@ -106,7 +106,9 @@ def curve_batch(curves: Sequence[Curve], peak: float, reference_batch: float | N
     return CurveBatch(
         np.stack([_padded(grid, times) for grid, _ in cut]),
         np.stack([_padded(rates, times - 1) for _, rates in cut]),
-        np.array([1.0 if reference_batch is None else reference_batch / (c.batch_size or reference_batch) for c in curves]),
+        np.array(
+            [1.0 if reference_batch is None else reference_batch / (c.batch_size or reference_batch) for c in curves]
+        ),
         np.stack([_padded(np.searchsorted(grid, c.steps), points) for (grid, _), c in zip(cut, curves, strict=True)]),
         np.stack([_padded(np.log(curve.loss), points) for curve in curves]),
         np.stack([(np.arange(points) < curve.steps.size).astype(np.float64) for curve in curves]),

@@ -77,7 +77,9 @@ def _curves(
 
     def one(grid, rates, noise, index):
         dynamics = law.dynamics(values, PerRefresh(rates), noise)
-        return simulate(problem, schedule or uniform(), grid, dynamics=dynamics, adjoint="direct", throw=False).loss[index]
+        return simulate(problem, schedule or uniform(), grid, dynamics=dynamics, adjoint="direct", throw=False).loss[
+            index
+        ]
 
     parts = batch.grid, batch.rates, batch.noise, batch.index
     return jax.vmap(one)(*map(jnp.asarray, parts))

@@ -75,13 +75,17 @@ class Reach:
         if rates.size > _BEYOND * self.steps:
             found.append(f"the run takes {rates.size} steps, and the longest fitted curve {self.steps}")
         if rates.sum() > _BEYOND * self.area:
-            found.append(f"the rates sum to {rates.sum():.3g}, and those of the fitted curves to {self.area:.3g} at most")
+            found.append(
+                f"the rates sum to {rates.sum():.3g}, and those of the fitted curves to {self.area:.3g} at most"
+            )
         if rates.max() > _BEYOND * self.peak:
             found.append(f"the largest rate is {rates.max():.3g}, and the largest that was fitted {self.peak:.3g}")
         late = rates[int(np.argmax(rates)) :]
         least = late[late > 0].min() if np.any(late > 0) else 0.0
         if least < self.least / _BEYOND:
-            found.append(f"the smallest rate after the peak is {least:.3g}, and that of the fitted curves {self.least:.3g}")
+            found.append(
+                f"the smallest rate after the peak is {least:.3g}, and that of the fitted curves {self.least:.3g}"
+            )
         return tuple(found)
 
     def check_batch_size(self, batch_size: Any) -> float:
@@ -121,8 +125,8 @@ def predict_batch(
     middle = values[0]
     if not np.isfinite(middle[batch.mask > 0]).all():
         raise ValueError(
-            "learning_rate is above the limit of stability of the fitted law (or the schedule fails): give smaller rates; "
-            f"the largest that was fitted is {float(law.peak):.3g}."
+            "learning_rate is above the limit of stability of the fitted law (or the schedule fails): give smaller "
+            f"rates; the largest that was fitted is {float(law.peak):.3g}."
         )
     number = len(point)
     around = np.where(np.isfinite(values), values, middle)

@@ -88,13 +88,16 @@ def _read(data: bytes) -> CurveFit:
     facts = schema.read_json(str(arrays["facts"]).encode(), _FACTS)
     curves = {}
     if len(facts["batch_sizes"]) != len(facts["names"]):
-        raise schema.Malformed("facts.batch_sizes", f"has {len(facts['batch_sizes'])} entries, not {len(facts['names'])}")
+        raise schema.Malformed(
+            "facts.batch_sizes", f"has {len(facts['batch_sizes'])} entries, not {len(facts['names'])}"
+        )
     for n, (name, batch_size) in enumerate(zip(facts["names"], facts["batch_sizes"], strict=True)):
         missing = [field for field in _FIELDS if f"curves.{n}.{field}" not in arrays]
         if missing:
             raise schema.Malformed(f"curves.{n}.{missing[0]}", "is missing")
+        steps, loss, rates = (arrays[f"curves.{n}.{field}"] for field in _FIELDS)
         try:
-            curves[name] = Curve(*(arrays[f"curves.{n}.{field}"] for field in _FIELDS), batch_size)
+            curves[name] = Curve(steps, loss, rates, batch_size)
         except ValueError as error:
             raise schema.Malformed(f"curves.{n}", f"is no curve ({error})") from error
     try:
@@ -113,7 +116,9 @@ def _read(data: bytes) -> CurveFit:
         covariance=arrays["covariance"],
         residual=residual,
         level=facts["level"],
-        scores={law: {name: CurveScore(*each) for name, each in scores.items()} for law, scores in facts["scores"].items()},
+        scores={
+            law: {name: CurveScore(*each) for name, each in scores.items()} for law, scores in facts["scores"].items()
+        },
         cross_validation=facts["cross_validation"],
         exponents=dict(map(tuple, facts["exponents"])),
         converged=facts["converged"],

@@ -1,4 +1,4 @@
-"""The search for the parameters of loss curves: screening by linear least squares, then a trust region on all of them."""
+"""The search for the parameters of loss curves: linear least squares give starts, a trust region does the rest."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ _INSTALL = "pip install 'spectral_sim[mixture]'"
 # Range of starts and middle of each parameter on the real line, in the order of NAMES.
 _LOW = np.array([np.log(0.03), np.log(0.02), -14.0, -15.0, -12.0, -20.0, -1.0])
 _HIGH = np.array([np.log(5.0), np.log(5.0), 12.0, 20.0, 12.0, 15.0, 3.0])
-_MIDDLE = np.array([np.log(0.6), np.log(0.4), -2.0, 1.0, 0.0, -1.0, 0.5])
-_PULL = 3e-5  # per unit from the middle, against errors of the log loss: decides only what the curves leave open
+_MIDDLE = np.array([np.log(0.6), np.log(0.4), -4.0, 2.0, 1.5, 1.0, 0.0])
+_PULL = 3e-4  # per unit from the middle, against errors of the log loss: decides only what the curves leave open
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class CurveSearch:
             f_scale=HUBER,
             x_scale=1.0,
             max_nfev=most,
-            ftol=1e-5,
+            ftol=1e-4,
             xtol=1e-6,
             gtol=1e-12,
         )
@@ -127,7 +127,9 @@ def screen(law: CurveLaw, batch: CurveBatch, seed: int, count: int) -> np.ndarra
         point = _MIDDLE.copy()
         point[:3] = low + row[:3] * (high - low)
         point[_EXPONENT] = row[3] - 0.25
-        quiet, loud = (np.asarray(part, np.float64)[measured] for part in law_parts(law, jnp.asarray(point, float), batch))
+        quiet, loud = (
+            np.asarray(part, np.float64)[measured] for part in law_parts(law, jnp.asarray(point, float), batch)
+        )
         columns = np.stack([quiet, loud, np.full_like(quiet, float(law.lowest))], axis=1) / target[:, None]
         if not np.isfinite(columns).all():
             continue
