@@ -62,7 +62,8 @@ def fit_curves(
     """
     curves = check_curves(curves)
     held = check_hold_out(hold_out, curves)
-    if noise_exponent != "auto" and not (np.ndim(noise_exponent) == 0 and np.isfinite(np.float64(noise_exponent))):
+    given = isinstance(noise_exponent, int | float | np.number) and np.isfinite(noise_exponent)
+    if not given and not (isinstance(noise_exponent, str) and noise_exponent == "auto"):
         raise ValueError(f"noise_exponent is {noise_exponent!r}: give 'auto' or a finite number.")
     if not 0 < intervals < 1:
         raise ValueError(f"intervals is {intervals:.6g}: give a coverage between 0 and 1.")
