@@ -1,5 +1,6 @@
-"""Loss curves: the law against stepping in NumPy, fits of curves from a known truth, and input that cannot be fitted."""
+"""Loss curves: the law against stepping in NumPy, fits of curves from a known truth, and input that is refused."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,8 +191,8 @@ def test_grid_holds_what_moves():
     rate = rates("drop")
     grid, held = refine(np.array([1500, 2000]), rate, PEAK)
     assert {0, 1200, 1500, 2000} <= set(grid.tolist())
-    np.testing.assert_allclose(held, [rate[a:b].mean() for a, b in zip(grid[:-1], grid[1:], strict=True)], rtol=1e-12)
-    for begin, end in zip(grid[:-1], grid[1:], strict=True):
+    np.testing.assert_allclose(held, [rate[a:b].mean() for a, b in itertools.pairwise(grid)], rtol=1e-12)
+    for begin, end in itertools.pairwise(grid):
         assert np.ptp(rate[begin:end]) <= 0.03 * PEAK + 1e-15
     jumping = np.where(np.arange(20_000) % 2, PEAK, 0.5 * PEAK)
     assert len(refine(np.array([20_000]), jumping, PEAK)[0]) <= 1100
