@@ -1,6 +1,7 @@
 """Problems made from what users have: tables of mixtures and the losses they reached, and loss curves."""
 
 from ._curve import Curve, interpolate_rates
+from ._curve_files import read_logs, read_rates
 from ._curve_fit import CurveFit, load_curves
 from ._curve_fitting import fit_curves
 from ._curve_prediction import CurvePrediction
@@ -42,6 +43,8 @@ __all__ = [
     "load_mixture",
     "nearest_distances",
     "read_by_name",
+    "read_logs",
     "read_mixtures",
+    "read_rates",
     "score_mixture",
 ]

@@ -129,6 +129,15 @@ class CurveFit:
         loss, low, high = (part[0, : wanted.size] for part in parts)
         return CurvePrediction(wanted, loss, low, high, self.reach.warnings(rates))
 
+    def predict_curve(self, name: str) -> CurvePrediction:
+        """The prediction of one of the curves at the steps where it was measured."""
+        if name not in self.curves:
+            raise ValueError(f"name is {name!r}, which is no curve: give one of {', '.join(self.curves)}.")
+        curve = self.curves[name]
+        several = len(self.reach.batch_sizes) > 1
+        size = curve.batch_size if several else None
+        return self.predict(curve.learning_rate, steps=curve.steps, batch_size=size)
+
     def report(self) -> str:
         """What was fitted, how well it predicts, and what it cannot tell, in lines of text."""
         lines = [f"fitted {', '.join(self.fitted)}"]

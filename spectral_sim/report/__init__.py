@@ -2,6 +2,7 @@
 
 from ..analysis import scoring_charges, step_charge
 from ._assessment import Assessment, Run, run_assessment
+from ._curve_html import curves_html, write_curve_report
 from ._defaults import REFRESHES_PER_DECADE, default_entries, default_times
 from ._entry import Entry
 from ._extras import INSTALL, require
@@ -31,6 +32,7 @@ __all__ = [
     "Search",
     "SearchCurve",
     "Table",
+    "curves_html",
     "default_entries",
     "default_times",
     "draw_phases",
@@ -52,6 +54,7 @@ __all__ = [
     "to_dataset",
     "verdict",
     "verdict_of",
+    "write_curve_report",
     "write_dataset",
     "write_mixture_report",
     "write_plots",
