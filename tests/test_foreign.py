@@ -14,7 +14,8 @@ import pytest
 
 import spectral_sim as ss
 from spectral_sim import dynamics, problems, schedules
-from spectral_sim.report import Entry, report_html, run_assessment
+from spectral_sim.assessment import Entry, run_assessment
+from spectral_sim.report import report_html
 from spectral_sim.sweeps import AbstractMetric, Variable
 from spectral_sim.testing import check_dynamics, check_metric, check_objective, check_problem, check_stage
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..report import BOUND_COLOUR, PALETTE, new_figure, require
+from .._extras import require
+from ..report import BOUND_COLOUR, PALETTE, new_figure
 from ._result import CaseResult, Program, Results
 from ._targets import Standing, standings
 

@@ -16,7 +16,7 @@ def main(defaults: dict[str, Any] | None = None, command: str | None = None) -> 
     Raises:
         SystemExit: always, with the exit code: 0, 1 (something is not installed), 2 (bad input) or 130 (interrupted).
     """
-    from ..report import require
+    from .._extras import require
 
     try:
         for module in ("typer", "pydantic", "rich"):

@@ -13,12 +13,34 @@ from rich.console import Console
 
 from .._extras import require
 from .._times import log_times
+from ..assessment import REFRESHES_PER_DECADE, default_entries, default_times
 from ..problems import load_table
-from ..report import REFRESHES_PER_DECADE, default_entries, default_times
 from ._bench import bench
 from ._build import build_part
 from ._config import LearnConfig, LearnFile
-from ._data import Features, learning_task
+from ._data import Features, known_noise, learning_task
+from ._data_options import (
+    Drop,
+    Encoding,
+    Eval,
+    EvalFraction,
+    EvalWhere,
+    FeaturesFrom,
+    Gram,
+    Group,
+    Inputs,
+    Missing,
+    MissingOption,
+    NoiseColumn,
+    NoStandardise,
+    Split,
+    SplitBy,
+    SplitOption,
+    Targets,
+    Task,
+    TaskOption,
+    named_as_flags,
+)
 from ._demo import PARTS, demo_parts
 from ._errors import UserError, explained
 from ._fit import fit
@@ -92,19 +114,37 @@ def demo(
 
 @app.command()
 def assess(
-    data: Annotated[Path, typer.Argument(help="Your data: .csv, .parquet, .npz or .npy.", show_default=False)],
-    target: Annotated[
-        list[str], typer.Option(help="Column (or array) to predict; repeat it for several.", show_default=False)
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Your data: .csv or .tsv (also .gz, .zst), .parquet, .arrow, .feather, .jsonl, .npz, .npy, or a "
+            "folder saved by datasets.",
+            show_default=False,
+        ),
     ],
+    target: Targets,
     output: Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)],
-    group: Annotated[str | None, typer.Option(help="Column with the group of each example.")] = None,
+    group: Group = None,
+    inputs: Inputs = None,
+    drop: Drop = None,
+    missing: MissingOption = Missing.error,
+    target_task: TaskOption = Task.auto,
+    no_standardise: NoStandardise = False,
+    eval_file: Eval = None,
+    eval_where: EvalWhere = None,
+    eval_fraction: EvalFraction = None,
+    split: SplitOption = Split.random,
+    split_by: SplitBy = None,
+    features_from: FeaturesFrom = None,
+    gram: Gram = None,
+    noise_column: NoiseColumn = None,
+    encoding: Encoding = None,
     by_group: Annotated[bool, typer.Option("--by-group", help="Weights on groups, not on examples.")] = False,
-    kernel: Annotated[Kernel, typer.Option(help="Kernel on the inputs.")] = Kernel.rbf,
+    kernel: Annotated[Kernel | None, typer.Option(help="Kernel on the inputs; rbf.")] = None,
     features: Annotated[int | None, typer.Option(min=1, help="Number of features; 128, or one per example.")] = None,
     method: Annotated[
         Method | None, typer.Option(help="How the kernel becomes features; exact if linear, else nystrom.")
     ] = None,
-    eval_fraction: Annotated[float, typer.Option(help="Part of the examples to hold out, 0 for none.")] = 0.25,
     horizon: Annotated[float | None, typer.Option(help="Last time; chosen by the spectrum.")] = None,
     times: Annotated[
         tuple[float, float, int] | None,
@@ -129,13 +169,41 @@ def assess(
             raise UserError(f"--horizon {horizon:g} is not possible: give a positive time.")
         if by_group and group is None:
             raise UserError("--by-group needs --group: name the column that holds the groups.")
+        own_features = features_from is not None or gram is not None
+        if own_features and (kernel, method, features) != (None, None, None):
+            raise UserError("--kernel, --method and --features make features of inputs; yours are given: drop them.")
+        if noise_column is not None and by_group:
+            raise UserError("--noise-column prunes by example and --by-group weighs groups: drop one.")
         with explained(f"assess {data}"):
             progress.print(f"reading {data}", highlight=False, markup=False)
-            one_or_more = target[0] if len(target) == 1 else target
-            dataset = load_table(data, one_or_more, group=group, eval_fraction=eval_fraction, seed=seed)
+            with named_as_flags():
+                dataset = load_table(
+                    data,
+                    target,
+                    group=group,
+                    inputs=inputs[0] if inputs is not None and len(inputs) == 1 else inputs,
+                    drop=drop,
+                    missing=missing.value,
+                    task=target_task.value,
+                    standardise=not no_standardise,
+                    eval=eval_file,
+                    eval_where=eval_where,
+                    eval_fraction=eval_fraction,
+                    split=split.value,
+                    split_by=split_by,
+                    features_from=features_from,
+                    gram=gram,
+                    noise_column=noise_column,
+                    encoding=encoding,
+                    seed=seed,
+                )
+            for note in dataset.notes:
+                progress.print(f"  {note}", highlight=False, markup=False)
+            for warning in dataset.warnings:
+                progress.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
             task = learning_task(
                 dataset,
-                Features(kernel.value, None if method is None else method.value, features),
+                Features((kernel or Kernel.rbf).value, None if method is None else method.value, features),
                 precision=precision.value,
                 batch_size=batch_size,
                 seed=seed,
@@ -154,7 +222,8 @@ def assess(
                 reference=task.reference_model(),
                 groups=None if by_group else task.groups,
                 epoch=task.epoch,
-            ),
+            )
+            + known_noise(task),
             times=grid,
             title=f"{data.name}: {', '.join(target)}",
             subject=data.name,

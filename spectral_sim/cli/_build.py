@@ -1,5 +1,6 @@
 """From a configuration to the job that it describes; everything that can be wrong is found here."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from .._checks import check_times, nearest
 from .._times import log_times
+from ..analysis import step_charge
+from ..assessment import Entry, default_times
 from ..problems import (
     AbstractProblem,
     Dataset,
@@ -19,7 +22,6 @@ from ..problems import (
     power_law,
     torus,
 )
-from ..report import Entry, default_times, step_charge
 from ._config import (
     Config,
     DataProblem,
@@ -30,7 +32,8 @@ from ._config import (
     TimesConfig,
     TorusProblem,
 )
-from ._data import Features, LearningTask, learning_task
+from ._data import Features, LearningTask, known_noise, learning_task
+from ._data_options import named_as_keys
 from ._errors import UserError, explained
 from ._job import Part
 from ._second import second_model_of
@@ -38,6 +41,10 @@ from ._stages import build_dynamics, build_schedule, check_suits
 
 __all__ = ["build_part", "data_task", "spectral_problem"]
 
+# what a configuration and `load_table` call by the same name
+_DATA_OPTIONS = sorted(
+    set(DataProblem.model_fields) & set(inspect.signature(load_table).parameters) - {"path", "target"}
+)
 _DATASETS = {"digits": digits, "image_patches": image_patches, "diabetes": diabetes}
 
 
@@ -83,6 +90,8 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
         for seed in seeds:
             name = own.name if len(seeds) == 1 else f"{own.name}, seed {seed}"
             entries.append(Entry(name, schedule, grouped, own.cost, seed, dynamics))
+    if task is not None:
+        entries += known_noise(task)
     return Part(
         name=path.stem,
         problem=problem,
@@ -113,18 +122,18 @@ def data_task(source: DataProblem | DatasetProblem, folder: Path, precision: str
 
 def _load(source: DataProblem, folder: Path) -> Dataset:
     file = folder / source.path
-    # a .npy file has no columns: there targets and groups are files as well, beside the first one
-    names = [str(folder / name) for name in source.target] if file.suffix == ".npy" else source.target
-    group = str(folder / source.group) if source.group and file.suffix == ".npy" else source.group
-    inputs = source.inputs[0] if source.inputs is not None and len(source.inputs) == 1 else source.inputs
-    return load_table(
-        file,
-        names[0] if len(names) == 1 else names,
-        group=group,
-        features=inputs,
-        eval_fraction=source.eval_fraction,
-        seed=source.seed,
-    )
+    options = {name: getattr(source, name) for name in _DATA_OPTIONS}
+    for name in ("eval", "features_from", "gram"):
+        if options[name] is not None:
+            options[name] = folder / options[name]
+    target: list[str] = source.target
+    if file.suffix == ".npy":  # it has no columns: targets and groups are files as well, beside the first one
+        target = [str(folder / name) for name in target]
+        options["group"] = None if source.group is None else folder / source.group
+    if file.suffix == ".npz" and options["inputs"] is not None and len(options["inputs"]) == 1:
+        options["inputs"] = options["inputs"][0]
+    with named_as_keys():
+        return load_table(file, target, **options)
 
 
 def spectral_problem(source: Any, folder: Path, precision: str) -> tuple[AbstractProblem, str]:

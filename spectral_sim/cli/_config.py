@@ -83,14 +83,34 @@ class DatasetProblem(FromKernel):
 
 
 class DataProblem(FromKernel):
-    """A file of the user's."""
+    """A file of the user's; its keys are the arguments of `load_table`."""
 
     kind: Literal["data"]
     path: str
     target: Names
     group: str | None = None
     inputs: Names | None = None
-    eval_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    drop: Names | None = None
+    missing: Literal["error", "drop", "mean"] = "error"
+    task: Literal["auto", "regression", "classification"] = "auto"
+    standardise: bool = True
+    eval: str | None = None
+    eval_where: str | None = None
+    eval_fraction: Annotated[float, Field(ge=0, lt=1)] | None = None
+    split: Literal["random", "group", "time"] = "random"
+    split_by: str | None = None
+    features_from: str | None = None
+    gram: str | None = None
+    noise_column: str | None = None
+    encoding: str | None = None
+
+    @model_validator(mode="after")
+    def _own_features(self) -> "DataProblem":
+        own = "gram" if self.gram is not None else "features_from"
+        given = sorted({"kernel", "method", "features", "bandwidth"} & self.model_fields_set)
+        if getattr(self, own) is not None and given:
+            raise ValueError(f"{given[0]} makes features of inputs, and {own} gives them: leave one of them out")
+        return self
 
 
 class TimesConfig(_Model):

@@ -10,14 +10,27 @@ import numpy as np
 
 from .._checks import check_choice
 from .._types import cast_inexact
-from ..problems import Dataset, ModalProblem, OperatorProblem, arc_cosine, feature_map, linear, modal_view, rbf
-from ..report import step_charge
+from ..analysis import step_charge
+from ..assessment import Entry
+from ..problems import (
+    Dataset,
+    ModalProblem,
+    OperatorProblem,
+    arc_cosine,
+    feature_map,
+    from_kernel,
+    linear,
+    modal_view,
+    rbf,
+)
+from ..schedules import static_weights
 
-__all__ = ["KERNELS", "METHODS", "Features", "LearningTask", "learning_task"]
+__all__ = ["KERNELS", "METHODS", "Features", "LearningTask", "known_noise", "learning_task"]
 
 KERNELS = {"rbf": rbf, "linear": linear, "arc_cosine": arc_cosine}
 METHODS = ("exact", "nystrom", "random")
 DEFAULT_FEATURES = 128
+_CONSTANT = ("rbf",)  # kernels whose features can nearly sum to a constant; others cannot fit a mean by themselves
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class LearningTask:
         description: of the data and the features.
         settings: for the results.
         second_features: training inputs mapped in another way, shape (examples, features).
+        mislabelled: which training examples have a label known to be wrong, or None.
     """
 
     problem: OperatorProblem
@@ -60,6 +74,7 @@ class LearningTask:
     description: str
     settings: dict[str, Any]
     second_features: Callable[[Features], np.ndarray]
+    mislabelled: np.ndarray | None = None
 
     def reference_model(self) -> tuple[str, np.ndarray]:
         """A model of another kind, by name and features: arc-cosine ones, or RBF ones where the learner has those."""
@@ -96,40 +111,40 @@ def learning_task(
     if by_group and data.groups is None:
         raise ValueError("weights by group need groups: name the column that holds them.")
     # features and spectrum in float64 whatever the precision of the run: whitening divides by small eigenvalues
-    inputs = data.inputs.astype(np.float64)
-    mapped, method = _mapped(inputs, features, seed)
+    made = _made_features(data, features, seed)
 
     def second_features(other: Features) -> np.ndarray:
-        return np.asarray(_mapped(inputs, other, seed)[0](inputs)).astype(precision)
+        return np.asarray(_mapped(made.inputs, other, seed)[0](made.inputs)).astype(precision)
 
     held_out: dict[str, Any] = {}
-    if data.eval_inputs is not None and data.eval_targets is not None:
+    if made.held_out is not None and data.eval_targets is not None:
         held_out = {
-            "eval_features": mapped(data.eval_inputs.astype(np.float64)).astype(precision),
+            "eval_features": made.held_out.astype(precision),
             "eval_targets": data.eval_targets.astype(precision),
         }
     groups = data.groups if by_group else None
     problem = OperatorProblem(
-        mapped(inputs).astype(precision), data.targets.astype(precision), groups=groups, **held_out
+        made.training.astype(precision), data.targets.astype(precision), groups=groups, **held_out
     )
     modal, _ = eqx.filter_jit(modal_view)(cast_inexact(problem, np.float64))
     kappa = float(modal.trace)
-    charge = step_charge(len(inputs), kappa, batch_size)
-    count = problem.features.shape[1]
+    charge = step_charge(len(made.inputs), kappa, batch_size)
+    count = problem.features.shape[1] - made.intercept
     num_held_out = 0 if data.eval_inputs is None else len(data.eval_inputs)
+    intercept = " and an intercept" if made.intercept else ""
     description = (
-        f"{data.description} Trained on {len(inputs):,} examples, {num_held_out:,} held out; {features.kernel} kernel, "
-        f"{count} features ({method}), kappa = {kappa:.4g}. Scoring all training examples once is charged "
-        f"{charge:.3g} time units (batches of {batch_size})."
+        f"{data.description} Trained on {len(made.inputs):,} examples, {num_held_out:,} held out; {made.kernel}, "
+        f"{count} features ({made.method}){intercept}, kappa = {kappa:.4g}. Scoring all training examples once is "
+        f"charged {charge:.3g} time units (batches of {batch_size})."
     )
     settings = {
         "data": data.name,
-        "training_examples": len(inputs),
+        "training_examples": len(made.inputs),
         "held_out_examples": num_held_out,
         "outputs": list(data.target_names),
-        "kernel": features.kernel,
+        "kernel": made.kernel.removesuffix(" kernel"),
         "bandwidth": features.bandwidth,
-        "method": method,
+        "method": made.method,
         "features": count,
         "kappa": kappa,
         "batch_size": batch_size,
@@ -138,11 +153,72 @@ def learning_task(
         "seed": seed,
         "by_group": by_group,
     }
-    return LearningTask(problem, modal, charge, data.groups, data.group_names, description, settings, second_features)
+    if data.warnings:
+        description += f" To be looked at: {'; '.join(data.warnings)}."
+    return LearningTask(
+        problem,
+        modal,
+        charge,
+        data.groups,
+        data.group_names,
+        description,
+        settings,
+        second_features,
+        data.mislabelled,
+    )
+
+
+def known_noise(task: LearningTask) -> list[Entry]:
+    """Pruning that knows which labels are wrong, to compare with; nobody could run it. None where nothing is known."""
+    if task.mislabelled is None:
+        return []
+    if task.problem.groups is not None:
+        raise ValueError("labels known to be wrong are pruned by example: leave out weights by group, or that column.")
+    kept = static_weights((~task.mislabelled).astype(np.float64))
+    return [Entry("known wrong labels pruned", kept, is_ceiling=True)]
+
+
+@dataclass(frozen=True)
+class _MadeFeatures:
+    """Features in double precision: of both parts, what they were made of and how."""
+
+    inputs: np.ndarray
+    training: np.ndarray
+    held_out: np.ndarray | None
+    kernel: str
+    method: str
+    intercept: bool
+
+
+def _made_features(data: Dataset, features: Features, seed: int) -> _MadeFeatures:
+    inputs = data.inputs.astype(np.float64)
+    held_out = None if data.eval_inputs is None else data.eval_inputs.astype(np.float64)
+    if data.inputs_are == "inputs":
+        mapped, method = _mapped(inputs, features, seed)
+        made = np.asarray(mapped(inputs)), None if held_out is None else np.asarray(mapped(held_out))
+        return _MadeFeatures(inputs, *made, f"{features.kernel} kernel", method, features.kernel not in _CONSTANT)
+    if data.inputs_are == "gram":
+        problem = from_kernel(
+            inputs, data.targets, eval_kernel=held_out, eval_targets=None if held_out is None else data.eval_targets
+        )
+        inputs = np.asarray(problem.features)
+        held_out = None if problem.eval_features is None else np.asarray(problem.eval_features)
+    constant = _constant(inputs, inputs.shape[1])
+    made = _with_constant(inputs, constant), None if held_out is None else _with_constant(held_out, constant)
+    return _MadeFeatures(inputs, *made, "own kernel" if data.inputs_are == "gram" else "own features", "exact", True)
+
+
+def _constant(features: np.ndarray, dimensions: int) -> float:
+    """The value of the intercept's feature: as large as a typical input, so that it is learnt about as fast."""
+    return float(np.sqrt(np.mean(np.sum(features**2, axis=1)) / dimensions))
+
+
+def _with_constant(features: Any, constant: float) -> np.ndarray:
+    return np.hstack([np.asarray(features), np.full((len(features), 1), constant)])
 
 
 def _mapped(inputs: np.ndarray, features: Features, seed: int) -> tuple[Any, str]:
-    """The feature map, and the method that it uses."""
+    """The feature map, with an intercept where the kernel has none of its own, and the method that it uses."""
     check_choice("kernel", features.kernel, KERNELS)
     method = features.method or ("exact" if features.kernel == "linear" else "nystrom")
     check_choice("method", method, METHODS)
@@ -154,4 +230,8 @@ def _mapped(inputs: np.ndarray, features: Features, seed: int) -> tuple[Any, str
     elif features.number is not None:
         raise ValueError(f"features={features.number} is for 'nystrom' and 'random'; method='exact' finds its number.")
     kernel = rbf(features.bandwidth) if features.kernel == "rbf" else KERNELS[features.kernel]()
-    return feature_map(kernel, inputs, method=method, num_features=number, key=jax.random.key(seed)), method
+    mapped = feature_map(kernel, inputs, method=method, num_features=number, key=jax.random.key(seed))
+    if features.kernel in _CONSTANT:
+        return mapped, method
+    constant = _constant(np.asarray(mapped(inputs)), inputs.shape[1])
+    return lambda points: _with_constant(mapped(points), constant), method

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from ..assessment import REFRESHES_PER_DECADE, default_entries, default_times
 from ..problems import digits, image_patches
-from ..report import REFRESHES_PER_DECADE, default_entries, default_times
 from ._data import Features, learning_task
 from ._job import Part
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..fitting import Optimum, fit_mixture, learning_curve, read_by_name, read_mixtures
+from ..fitting import Optimum, by_domain, fit_mixture, learning_curve, read_by_name, read_mixtures
 from ..report import write_mixture_report
 from ._curves import curves
 from ._errors import UserError, explained
@@ -76,6 +76,12 @@ def mixture(
             )
             natural = None if prior is None else read_by_name(prior)
             importance = None if weights is None else read_by_name(weights)
+            for name, given, known, kind in (
+                ("prior", natural, shares.columns, "domain"),
+                ("weights", importance, losses.columns, "loss"),
+            ):
+                if given is not None:  # before the fit, which takes a while
+                    by_domain(name, given, known, kind, fill=0.0 if name == "weights" else None)
             progress.print(f"fitting {len(shares.values)} runs", highlight=False, markup=False)
             found = fit_mixture(shares, losses, law=law.value, boost=boost.value, intervals=intervals, seed=seed)
             best = found.optimum(

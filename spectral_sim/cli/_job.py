@@ -8,17 +8,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from ..assessment import Assessment, Entry, Search, run_assessment
 from ..problems import AbstractProblem
-from ..report import (
-    Assessment,
-    Entry,
-    Search,
-    run_assessment,
-    write_dataset,
-    write_plots,
-    write_report,
-    write_results,
-)
+from ..report import write_dataset, write_plots, write_report, write_results
 from ._output import OutputFolder
 from ._progress import steps
 from ._show import show

@@ -12,6 +12,7 @@ import optax
 from rich.console import Console
 
 from .._trajectory import SimulationError
+from ..assessment import Entry, Search, search_of_data, search_of_modes
 from ..learning import (
     AbstractObjective,
     CeilingAndDeployable,
@@ -28,7 +29,6 @@ from ..learning import (
     soft_time_to_target,
     terminal_log_loss,
 )
-from ..report import Entry, Search, search_of_data, search_of_modes
 from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, uniform, water_filling
 from ._config import LearnConfig, ScheduleConfig
 from ._errors import UserError, explained

@@ -4,7 +4,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from ..report import Assessment, Table, table, verdict_of
+from ..assessment import Assessment, Table, table
+from ..report import verdict_of
 
 __all__ = ["show"]
 

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from ..report import findings, write_sweep_report
+from ..assessment import findings
+from ..report import write_sweep_report
 from ..sweeps import Progress, open_table
 from ..sweeps import sweep as run_sweep
 from ._errors import UserError, explained

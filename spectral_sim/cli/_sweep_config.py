@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .._checks import check_times, nearest
 from .._times import log_times
+from ..assessment import THEORIES
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
-from ..report import THEORIES
 from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_search, sobol
 from ._build import data_task, spectral_problem
 from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption

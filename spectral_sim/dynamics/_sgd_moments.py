@@ -71,7 +71,8 @@ class SGDMoments(AbstractDynamics):
     The noise of the labels is given by its variance, or by its strength sigma^2 / B, all that runs with one batch size
     can tell of both. B also sets the noise that a batch has of itself, the other terms in 1 / B; a batch of infinity
     leaves those out, and is gradient descent. With a noise exponent delta the strength is multiplied by
-    (eta / eta_peak)^delta.
+    (eta / eta_peak)^delta. What the problem itself cannot explain (`ModalProblem.noise_variance`, the part of a target
+    outside the span of random features) comes on top, over B and at every rate.
 
     A run whose learning rate is above the limit of stability under the weights in force stops with a fault, the limit
     standing in `Trajectory.limit`. Whatever the weights, a learning rate below 2 / ((1 + 2/B) kappa), kappa the trace,
@@ -126,7 +127,7 @@ class SGDMoments(AbstractDynamics):
 
     def advance(self, problem, state, weights, duration, key):
         rate, inverse_batch = in_force(self, problem.dtype)
-        noise = self._noise(rate, inverse_batch)
+        noise = self._noise(rate, inverse_batch) + inverse_batch * problem.noise_variance
         sampled = problem.eigenvalues * weights
         decrement = _decrement(rate, inverse_batch, sampled)
         left = rate**2 * problem.eigenvalues * sampled

@@ -16,6 +16,7 @@ from ._mixture_phases import OrderEffect, PhaseFit, fit_phases
 from ._mixture_problem import MixtureFlow, MixtureProblem
 from ._mixture_scores import MixtureScore, score_mixture
 from ._mixture_support import Support, nearest_distances
+from ._mixture_table import by_domain
 
 __all__ = [
     "Curve",
@@ -34,6 +35,7 @@ __all__ = [
     "OrderEffect",
     "PhaseFit",
     "Support",
+    "by_domain",
     "fit_curves",
     "fit_mixture",
     "fit_phases",

@@ -34,13 +34,13 @@ class MixtureClock:
         """The fit at a number of steps.
 
         Raises:
-            ValueError: a step outside those of the full runs; no law tried extrapolates in time.
+            ValueError: a step outside those of the full runs; losses are not extrapolated in time.
         """
         first, last = self.steps[0], self.steps[-1]
         if not first <= step <= last:
             raise ValueError(
-                f"step {step!r} lies outside the full runs, which were evaluated from {first:g} to {last:g}: losses are "
-                "not extrapolated in time; give runs that were trained for longer."
+                f"step {step!r} lies outside the full runs, which were evaluated from {first:g} to {last:g}: losses "
+                "are not extrapolated in time; give runs that were trained for longer."
             )
         place = np.log(self.steps)
 
@@ -63,8 +63,8 @@ def fit_clock(fit: "MixtureFit", steps: ArrayLike, ratios: np.ndarray, losses: A
     expected = (len(ratios), grid.size, len(fit.metrics))
     if grid.ndim != 1 or values.shape != expected:
         raise ValueError(
-            f"losses has shape {values.shape}, steps {grid.shape}: {expected[0]} full runs of {expected[2]} losses need "
-            f"losses of shape {expected} and steps of shape (times,)."
+            f"losses has shape {values.shape}, steps {grid.shape}: {expected[0]} full runs of {expected[2]} losses "
+            f"need losses of shape {expected} and steps of shape (times,)."
         )
     if grid.size == 0 or not np.isfinite(grid).all() or grid[0] <= 0 or (np.diff(grid) <= 0).any():
         raise ValueError(f"steps are {grid}: give positive numbers that increase.")

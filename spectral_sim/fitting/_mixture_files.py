@@ -37,8 +37,8 @@ def read_mixtures(
         if not shares or not values:
             kind, prefix = ("shares", shares_prefix) if not shares else ("losses", losses_prefix)
             raise ValueError(
-                f"{ratios.name} has no column of {kind}, none starts with {prefix!r}: give two files, or the prefixes of "
-                "one wide file."
+                f"{ratios.name} has no column of {kind}, none starts with {prefix!r}: give two files, or the prefixes "
+                "of one wide file."
             )
         others = [n for n in range(len(header)) if n not in shares and n not in values]
         key = header[others[0]] if others else None
@@ -53,7 +53,7 @@ def read_mixtures(
     key = next((name for name in header if name in other_header), None)
     if key is None:
         raise ValueError(
-            f"{ratios.name} and {losses.name} share no column: give both a column, such as 'run', with the names of runs."
+            f"{ratios.name} and {losses.name} share no column: give both one with the names of runs, such as 'run'."
         )
     notes = [f"The files were joined on the column {key!r}."]
     clock = next((name for name in other_header if name.lower() in _STEPS and name != key), None)
@@ -127,7 +127,7 @@ def _last_steps(path: Path, header, rows, key: str, clock: str) -> tuple[list[li
     for run, step in steps.items():
         if step != final:
             raise ValueError(
-                f"{path.name}: run {run!r} ends at {clock} {step:g}, others at {final:g}: give all runs the same length; "
+                f"{path.name}: run {run!r} ends at {clock} {step:g}, others at {final:g}: give all runs one length; "
                 "losses are not extrapolated in time."
             )
     return list(last.values()), f"Losses are those at {clock} {final:g}, the last of each run."

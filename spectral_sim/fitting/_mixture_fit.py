@@ -40,8 +40,8 @@ class MixtureFit:
         kind: "power", or "linear" where p was held at 1.
         boost: trees that predict what the law leaves over, or None.
         calibration: what the intervals are made of.
-        scores: error and rank correlation on the folds of the law, of the law with boosted residuals if they were tried,
-            and of each baseline, by name.
+        scores: error and rank correlation on the folds of the law, of the law with boosted residuals if they were
+            tried, and of each baseline, by name.
         ridges: error on the folds for each strength of the ridge.
         scale: how losses of the table become those of another scale; the identity if never rescaled.
         notes: what a user should know.
@@ -102,8 +102,8 @@ class MixtureFit:
     def interval(self, ratios: Any) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends of the losses of mixtures, each shaped as `predict` shapes them.
 
-        A loss measured in one new run lies between them with the coverage that `fit_mixture(intervals=)` named. The width
-        comes from the residuals on held-out runs and grows where laws fitted to parts of the table disagree.
+        A loss measured in one new run lies between them with the coverage that `fit_mixture(intervals=)` named. The
+        width comes from the residuals on held-out runs and grows where laws fitted to parts of the table disagree.
         """
         shares, single = self._shares(ratios)
         middle, half = self.predict(shares), self.half_width(shares)
@@ -111,7 +111,7 @@ class MixtureFit:
         return (low[0], high[0]) if single else (low, high)
 
     def half_width(self, ratios: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Half the width of the interval of each loss, or of a weighting of the losses, for mixtures (runs, domains)."""
+        """Half the width of the interval of each loss, or of a weighting of them, for mixtures (runs, domains)."""
         return self.calibration.half_width(ratios, self.scale, weights)
 
     def support(self, ratios: Any) -> Support:
@@ -138,8 +138,8 @@ class MixtureFit:
         """The mixture of least weighted loss; the law is convex in the shares, so that there is one.
 
         Arguments:
-            weights: weight of each loss, an array or a mapping by name (those left out count nothing), scaled to sum one;
-                equal if None.
+            weights: weight of each loss, an array or a mapping by name (those left out count nothing), scaled to sum
+                one; equal if None.
             prior: the mixture to compare with and to stay near, shape (domains,) or a mapping by name, scaled to sum
                 one: the shares of the domains in what there is. The mean of the runs if None.
             max_epochs: how often the data of a domain may be seen: its share is at most max_epochs times its pool.
@@ -191,8 +191,8 @@ class MixtureFit:
             losses: their losses, shape (runs, times, losses).
 
         Returns:
-            A `MixtureClock`: `clock.at(step)` is the fit at that step. It refuses steps after the last of the full runs:
-            no law tried extrapolates in time.
+            A `MixtureClock`: `clock.at(step)` is the fit at that step. It refuses steps after the last of the full
+            runs: losses are not extrapolated in time.
         """
         shares, _ = self._shares(ratios)
         return fit_clock(self, steps, shares, losses)
@@ -251,7 +251,7 @@ class MixtureFit:
         array = np.atleast_2d(array)
         if array.ndim != 2 or array.shape[1] != len(self.domains):
             raise ValueError(
-                f"ratios has shape {np.shape(ratios)}: give shares of {len(self.domains)} domains, shape (runs, domains)."
+                f"ratios has shape {np.shape(ratios)}: give shares of {len(self.domains)} domains, (runs, domains)."
             )
         return check_shares(array, [str(n) for n in range(len(array))], self.domains)[0], single
 
@@ -269,8 +269,8 @@ def fit_mixture(
             one by rounding are rescaled, with a note.
         losses: loss on each validation domain, shape (runs, losses), positive.
         law: "power" fits the powers p of the shares; "linear" holds them at 1.
-        boost: "auto" boosts the residuals of the law with LightGBM where it is installed and cross-validation pays for it
-            (32 runs at the least); "lightgbm" always, "none" never.
+        boost: "auto" boosts the residuals of the law with LightGBM where it is installed and cross-validation pays for
+            it (32 runs at the least); "lightgbm" always, "none" never.
         intervals: coverage of the intervals.
         seed: of the folds and the trees.
 
@@ -321,8 +321,8 @@ def fit_mixture(
     )
     if fit.scores[fit.best_baseline].error < fit.score.error:
         notes.append(
-            f"{fit.best_baseline} has a smaller error on held-out runs ({fit.scores[fit.best_baseline].error:.3f}) than "
-            f"the law ({fit.score.error:.3f}): trust it more on mixtures like these."
+            f"{fit.best_baseline} has a smaller error on held-out runs ({fit.scores[fit.best_baseline].error:.3f}) "
+            f"than the law ({fit.score.error:.3f}): trust it more on mixtures like these."
         )
     if fit.score.error > 0.9:
         notes.append("The law hardly predicts held-out runs: more runs are needed, or these losses are mostly noise.")

@@ -111,7 +111,7 @@ class OperatorObjective:
         d_held = np.zeros_like(decays)
         for k in reversed(range(held.shape[1])):
             outer = np.swapaxes(back, 1, 2) @ vectors[k]
-            rates, basis, change = (part[:, k] for part in spectra)
+            _, basis, change = (part[:, k] for part in spectra)
             inner = np.swapaxes(basis, 1, 2) @ outer @ basis
             d_held[:, k] = basis @ (inner * change) @ np.swapaxes(basis, 1, 2)
             back = back @ decays[:, k]
@@ -138,10 +138,11 @@ def _operators(held: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def _path(operators: np.ndarray, residuals: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, tuple[np.ndarray, ...]]:
-    """Residuals (runs, losses, directions) before each phase and at the end, the decays, and what their derivatives need.
+    """Residuals (runs, losses, directions) before each phase and at the end, the decays, and what their derivatives
+    need.
 
-    With M = U diag(m) U^T the derivative of exp(-M) along X is U ((U^T X U) * F) U^T, where F_ij is the divided difference
-    of exp(-m) at m_i and m_j (Daleckii and Krein).
+    With M = U diag(m) U^T the derivative of exp(-M) along X is U ((U^T X U) * F) U^T, where F_ij is the divided
+    difference of exp(-m) at m_i and m_j (Daleckii and Krein).
     """
     rates, basis = np.linalg.eigh(operators)
     left = np.exp(-rates)

@@ -52,7 +52,8 @@ class Optimum:
     Arguments:
         domains: names of the domains.
         shares: the mixture, shape (domains,).
-        shares_low: 5th percentile of each share among the optima of laws fitted to parts of the table, shape (domains,).
+        shares_low: 5th percentile of each share among the optima of laws fitted to parts of the table, shape
+            (domains,).
         shares_high: 95th percentile, shape (domains,).
         prior: the mixture it is compared with, shape (domains,).
         losses: predicted losses, shape (losses,).

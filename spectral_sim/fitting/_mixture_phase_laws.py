@@ -88,13 +88,20 @@ class RepetitionLaw(PhaseLaw):
 
 @dataclass(frozen=True, eq=False)
 class OperatorLaw(PhaseLaw):
-    """The mixture law on totals plus what operators that do not commute make of the order; see `Operators`."""
+    """Operators that need not commute: alone, or what they make of the order on top of the mixture law on totals.
 
-    law: MixtureLaw
+    Arguments:
+        law: the law of the totals; None where the operators alone predict better.
+        operators: see `Operators`.
+    """
+
+    law: MixtureLaw | None
     operators: Operators
     knows_order: ClassVar[bool] = True
 
     def predict(self, ratios, fractions):
+        if self.law is None:
+            return self.operators.predict(ratios, fractions)
         return self.law.predict(totals_of(ratios, fractions)) + self.operators.order(ratios, fractions)
 
 

@@ -1,7 +1,7 @@
 """Tables whose mixtures change during the run: what the order of the data does, if anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ __all__ = ["OrderEffect", "PhaseFit", "fit_phases"]
 PHASE_LAWS = ("totals", "retention", "repetition", "operator")
 _STATIC, _FREE = "operators under the totals", "operators alone"
 _FOLDS = 5
-_SIGNIFICANT = 2.5  # standard errors by which a law must predict held-out runs better than the law on totals
+_SIGNIFICANT = 3.5  # standard errors by which a law must predict held-out runs better than the law on totals
 _STUDENT = {0.8: 1.53, 0.9: 2.13, 0.95: 2.78}  # of the jackknife over five folds, four degrees of freedom
 
 
@@ -64,8 +64,8 @@ class PhaseFit:
         law: that law, fitted to all runs.
         fold_laws: the same law, fitted without each fold.
         scores: error and rank correlation of each law on held-out runs.
-        gains: by how many standard errors (of the signed-rank statistic over runs) each law predicts held-out runs better
-            than its null model: the law on totals, or for operators the same operators under the totals.
+        gains: by how many standard errors (of the signed-rank statistic over runs) each law predicts held-out runs
+            better than its null model: the law on totals, or for operators the same operators under the totals.
         fractions: part of the run that each phase takes, mean over runs, shape (phases,).
         notes: what a user should know.
     """
@@ -89,7 +89,8 @@ class PhaseFit:
 
         Arguments:
             ratios: shares, shape (runs, phases, domains).
-            fractions: part of the run that each phase takes, shape (phases,) or (runs, phases); as in the table if None.
+            fractions: part of the run that each phase takes, shape (phases,) or (runs, phases); as in the table if
+                None.
         """
         shares, parts = _checked(ratios, self.fractions if fractions is None else fractions, self.static.domains)
         return self.law.predict(shares, parts)
@@ -139,7 +140,7 @@ class PhaseFit:
 
     def report(self) -> str:
         """What was found, in a few lines of text."""
-        lines = [f"{len(self.static.table.runs)} runs of {len(self.fractions)} phases; kept: the law on {self.kind}."]
+        lines = [f"{len(self.static.table.runs)} runs of {len(self.fractions)} phases; kept: {self.kind}."]
         for name, score in self.scores.items():
             beside = "" if name == "totals" else f"  better by {self.gains[name]:+.1f} standard errors"
             lines.append(f"  {name:<12} error {score.error:.3f}, rank correlation {score.spearman:.3f}{beside}")
@@ -157,9 +158,9 @@ def fit_phases(
 ) -> PhaseFit:
     """Fit a table whose mixtures change from phase to phase, and say whether their order matters.
 
-    The law on totals is the null model. A retention parameter for each domain, an operator law (low-rank operators that do
-    not commute) and, where pools are given, diminishing returns of repeated data are each tried beside it, and kept only
-    if they predict held-out runs better by 2.5 standard errors.
+    The law on totals is the null model. A retention parameter for each domain, an operator law (low-rank operators that
+    do not commute) and, where pools are given, diminishing returns of repeated data are each tried beside it, and kept
+    only if they predict held-out runs better by 3.5 standard errors.
 
     Arguments:
         ratios: shares in each phase, shape (runs, phases, domains); or one data frame (runs, domains) for each phase.
@@ -188,9 +189,15 @@ def fit_phases(
     gains = {kind: _signed_ranks(squared["totals"] - squared[kind]) for kind in fitted if kind != "totals"}
     # as flexible a law without order is the null of operators: they may fit the totals better than the mixture law does
     gains["operator"] = _signed_ranks(squared[_STATIC] - squared[_FREE])
+    alone = squared[_FREE].mean() < squared["operator"].mean()
+    if alone:
+        fitted["operator"] = tuple(replace(law, law=None) for law in fitted["operator"] if isinstance(law, OperatorLaw))
+        predicted["operator"], squared["operator"] = predicted[_FREE], squared[_FREE]
     better = [k for k, gain in gains.items() if gain > _SIGNIFICANT and squared[k].mean() < squared["totals"].mean()]
     kept = min(better, key=lambda kind: squared[kind].mean(), default="totals")
     law = _fits(table, parts, losses_, static.ridge, pool, seed, None, (kept,))[kept]
+    if alone and isinstance(law, OperatorLaw):
+        law = replace(law, law=None)
     notes = list(static.table.notes)
     if not law.knows_order:
         notes.append(
@@ -256,7 +263,7 @@ def _cross_fits(
 
 
 def _signed_ranks(better: np.ndarray) -> float:
-    """How far above zero differences lie, in standard errors of Wilcoxon's signed-rank statistic; robust to outliers."""
+    """How far above zero differences lie, in standard errors of the signed-rank statistic; robust to outliers."""
     rank = ranks(np.abs(better))
     return float(np.sum(rank * np.sign(better)) / np.sqrt(np.sum(rank**2)))
 
@@ -274,8 +281,8 @@ def _table(
         ratios = np.stack([values for values, _, _ in parts], axis=1)
     if hasattr(ratios, "columns") or np.ndim(ratios) != 3:
         raise ValueError(
-            f"ratios has shape {np.shape(ratios)}, a static table: phases need shares of shape (runs, phases, domains), or "
-            "one data frame for each phase; use fit_mixture for mixtures that do not change."
+            f"ratios has shape {np.shape(ratios)}, a static table: phases need shares (runs, phases, domains), "
+            "or one data frame for each phase; use fit_mixture for mixtures that do not change."
         )
     values = np.asarray(ratios, np.float64)
     if names is None:
@@ -291,7 +298,7 @@ def _checked(ratios: Any, fractions: Any, domains: tuple[str, ...]) -> tuple[np.
     values = np.asarray(ratios, np.float64)
     if values.ndim != 3 or values.shape[2] != len(domains):
         raise ValueError(
-            f"ratios has shape {values.shape}: give shares of shape (runs, phases, domains) with {len(domains)} domains."
+            f"ratios has shape {values.shape}: give shares of {len(domains)} domains, (runs, phases, domains)."
         )
     runs, phases, _ = values.shape
     names = [str(n) for n in range(runs)]
@@ -300,8 +307,8 @@ def _checked(ratios: Any, fractions: Any, domains: tuple[str, ...]) -> tuple[np.
     parts = np.broadcast_to(parts, (runs, phases)) if parts.ndim == 1 and parts.shape[0] == phases else parts
     if parts.shape != (runs, phases):
         raise ValueError(
-            f"fractions has shape {parts.shape}: give the part of the run that each of the {phases} phases takes, shape "
-            f"({phases},) or ({runs}, {phases})."
+            f"fractions has shape {parts.shape}: give the part of the run that each of the {phases} phases takes, "
+            f"shape ({phases},) or ({runs}, {phases})."
         )
     wrong = (parts < 0).any(axis=1) | (np.abs(parts.sum(axis=1) - 1) > 1e-6) | ~np.isfinite(parts).all(axis=1)
     if wrong.any():

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._checks import check_positive
 from .._observation import Observation
+from .._registry import register
 from .._types import Array, ArrayLike, Float
 from ..dynamics import AbstractDynamics
 from ..numerics import log_or_minus_inf
@@ -26,8 +27,8 @@ class MixtureProblem(AbstractProblem):
     """The losses of a mixture law, driven by what each domain has contributed so far.
 
     With A_g(t) = int_0^t r_g ds and X_h = eps_h + sum_g S_hg A_g^p_g the loss is
-    sum_h v_h (c_h + sum_j E_hj exp(-lam_hj X_h)): modes of the quadrature of a X^-theta. It depends on the totals A only,
-    so that every schedule has the loss of a static mixture, and a dynamic one gains nothing by construction.
+    sum_h v_h (c_h + sum_j E_hj exp(-lam_hj X_h)): modes of the quadrature of a X^-theta. It depends on the totals A
+    only, so that every schedule has the loss of a static mixture, and a dynamic one gains nothing by construction.
 
     Arguments:
         base: the shares at weights of one, shape (domains,).
@@ -60,9 +61,12 @@ class MixtureProblem(AbstractProblem):
         largest = _LONGEST * (law.offset + law.strength.sum(axis=1))
         rules = [power_modes(*pair) for pair in zip(law.exponent, law.offset, largest, strict=True)]
         longest = max(len(rates) for rates, _ in rules)  # shorter rules are filled with modes of no energy
-        rates, weights = (np.array([np.pad(part, (0, longest - len(part))) for part in parts]) for parts in zip(*rules))
+        rates, weights = (
+            np.array([np.pad(part, (0, longest - len(part))) for part in parts]) for parts in zip(*rules, strict=True)
+        )
         columns = law.strength, law.power, law.offset, rates, law.amplitude[:, None] * weights, law.floor, importance
-        return MixtureProblem(*(jnp.asarray(part) for part in (mass / mass.sum(), *columns)), domains)
+        base, *rest = (jnp.asarray(part) for part in (mass / mass.sum(), *columns))
+        return MixtureProblem(base, *rest, domains)  # pyright: ignore[reportCallIssue]
 
     @property
     def mass(self) -> Float[Array, "domains"]:
@@ -145,8 +149,9 @@ class MixtureProblem(AbstractProblem):
         return float(self.floor) + least - max(float(gap), 0.0)
 
 
+@register
 class MixtureFlow(AbstractDynamics):
-    """dA_g/dt = r_g = base_g w_g: the totals of the domains, exact for held weights. The state is A, shape (domains,)."""
+    """dA_g/dt = r_g = base_g w_g: totals of the domains, exact for held weights; the state is A, shape (domains,)."""
 
     jumps: ClassVar[bool] = True
 
@@ -175,8 +180,8 @@ class MixtureFlow(AbstractDynamics):
 def power_modes(exponent: float, smallest: float, largest: float) -> tuple[np.ndarray, np.ndarray]:
     """Rates lam_j and weights w_j with sum_j w_j exp(-lam_j x) = x^-theta for smallest <= x <= largest, to 1e-9.
 
-    The trapezoidal rule in s = log lam of 1/Gamma(theta) int exp(theta s - exp(s) x) ds. Rates too small to move anything
-    by `largest` become one mode that never decays, whose weight is the sum of a geometric series.
+    The trapezoidal rule in s = log lam of 1/Gamma(theta) int exp(theta s - exp(s) x) ds. Rates too small to move
+    anything by `largest` become one mode that never decays, whose weight is the sum of a geometric series.
 
     Arguments:
         exponent: theta, positive.

@@ -61,7 +61,7 @@ def write_fit(fit: "MixtureFit", path: str | os.PathLike[str]) -> None:
         arrays[f"laws.{name}"] = np.stack([getattr(law, name) for law in fit.calibration.laws])
     arrays |= {f"scale.{name}": getattr(fit.scale, name) for name in ("shift", "slope", "error")}
     aside = target.with_name(f".{target.name}.part.npz")
-    np.savez_compressed(aside, facts=np.array(json.dumps(facts)), **arrays)
+    np.savez_compressed(aside, facts=np.array(json.dumps(facts)), **arrays)  # pyright: ignore[reportArgumentType]
     os.replace(aside, target)
 
 
@@ -99,7 +99,7 @@ def read_fit(path: str | os.PathLike[str]) -> dict[str, Any]:
         "calibration": Calibration(arrays["ratios"], arrays["residuals"], tuple(laws[1]), facts["level"]),
         "scores": {name: MixtureScore(*score) for name, score in facts["scores"].items()},
         "ridges": {float(ridge): error for ridge, error in facts["ridges"].items()},
-        "scale": ScaleMap(*(arrays[f"scale.{name}"] for name in ("shift", "slope", "error")), facts["method"]),
+        "scale": ScaleMap(arrays["scale.shift"], arrays["scale.slope"], arrays["scale.error"], facts["method"]),
         "notes": tuple(facts["notes"]),
     }
 

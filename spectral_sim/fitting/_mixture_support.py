@@ -31,7 +31,8 @@ class Support:
         return bool(self.beyond) or self.distance > self.usual
 
     def __str__(self) -> str:
-        text = f"nearest run {self.nearest}: {self.distance:.1%} of the data in other domains (95% of runs: up to {self.usual:.1%})"
+        usual = f"95% of runs: up to {self.usual:.1%}"
+        text = f"nearest run {self.nearest}: {self.distance:.1%} of the data in other domains ({usual})"
         for domain, (share, tried) in self.beyond.items():
             text += f"; {domain} at {share:.2%} is outside what was tried ({tried:.2%})"
         return text

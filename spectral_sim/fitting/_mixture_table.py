@@ -167,8 +167,8 @@ def check_shares(
     if off[worst] <= _EXACT:
         return shares / sums[:, None], ()
     note = (
-        f"{int(np.sum(off > _EXACT))} of {len(shares)} rows of {name} did not sum to one exactly (from {sums.min():.4g} "
-        f"to {sums.max():.4g}): taken for rounded, and rescaled."
+        f"{int(np.sum(off > _EXACT))} of {len(shares)} rows of {name} did not sum to one exactly (from "
+        f"{sums.min():.4g} to {sums.max():.4g}): taken for rounded, and rescaled."
     )
     return shares / sums[:, None], (note,)
 

@@ -57,7 +57,7 @@ def cross_fit(table: MixtureTable, ridge: float, linear: bool, number: int, seed
 def select_ridge(
     table: MixtureTable, linear: bool, number: int, seed: int
 ) -> tuple[float, MixtureLaw, CrossFits, dict[float, float]]:
-    """The strength of least error on the folds, its law of all runs and of the folds, and the error of each strength."""
+    """The best strength on the folds, its laws of all runs and of the folds, and the error of each strength."""
     found = {}
     for ridge in RIDGES:
         law = fit_law(table.ratios, table.losses, ridge, linear=linear)

@@ -1,6 +1,7 @@
 """Numerical kernels: each does one thing, to rounding, with its derivative."""
 
 from ._crossing import where_one
+from ._feature_spectrum import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
 from ._guard import attempt, without_derivative
 from ._limiter import limited_slope
 from ._phi import integral_decay, phi1, phi1_eigh
@@ -17,6 +18,7 @@ from ._water_filling import capped_water_level, held_water_level, water_level
 from ._weighted_phi import ROUTES, chebyshev_terms, weighted_phi1
 
 __all__ = [
+    "FeatureSpectrum",
     "INTERVAL",
     "ROUTES",
     "Rank",
@@ -28,6 +30,8 @@ __all__ = [
     "batch_size",
     "capped_water_level",
     "chebyshev_terms",
+    "feature_spectrum",
+    "feature_spectrum_slopes",
     "group_sums",
     "held_water_level",
     "integral_decay",

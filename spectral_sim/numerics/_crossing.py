@@ -1,7 +1,7 @@
 """Where a non-decreasing function of a positive number reaches one, found whatever the function does in between."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +80,7 @@ def where_one(
     return jax.lax.while_loop(lambda carry: carry[-1], step, carry)[1].here
 
 
-def _proposal(search: _Search, least: float) -> Array:
+def _proposal(search: _Search, least: Any) -> Array:
     """The next x by a secant, a relative step of at least `least`; as if the function were x itself at first."""
     x, before = search.here, search.before
     first = jnp.isnan(before)

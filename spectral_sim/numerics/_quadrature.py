@@ -130,7 +130,7 @@ def _panel(low: int, high: int, order: int) -> tuple[np.ndarray, np.ndarray]:
     base, width = low + 0.5, math.log1p((high - low) / (low + 0.5))
     # log1p of the distance to the border, not log k: in a narrow panel at large k all log k agree to many digits.
     variable = 2 * np.log1p((atoms - base) / base) / width - 1
-    points, weights = _gauss(*_lanczos(variable, counts, order))
+    points, weights = gauss(*lanczos(variable, counts, order))
     return base + base * np.expm1((points + 1) * width / 2), weights * ((high - low) / weights.sum())
 
 
@@ -150,7 +150,7 @@ def _counting_atoms(low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
         else:
             n = np.arange(1.0, _ATOMS)
             offdiagonal = np.sqrt((1 - (n / number) ** 2) / (4 - 1 / n**2))  # n -> n/number: 1 for the integral
-            points, weights = _gauss(np.zeros(_ATOMS), offdiagonal)
+            points, weights = gauss(np.zeros(_ATOMS), offdiagonal)
             points = low + 0.5 + number * (points + 1) / 2
             weights = weights * (number / weights.sum())
         atoms.append(points)
@@ -159,7 +159,7 @@ def _counting_atoms(low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(atoms), np.concatenate(counts)
 
 
-def _lanczos(points: np.ndarray, weights: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+def lanczos(points: np.ndarray, weights: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
     """Recurrence of the orthonormal polynomials of a discrete measure: diagonal (order,), off-diagonal (order - 1,)."""
     basis = np.zeros((order, points.size))
     basis[0] = np.sqrt(weights / weights.sum())
@@ -175,7 +175,7 @@ def _lanczos(points: np.ndarray, weights: np.ndarray, order: int) -> tuple[np.nd
     return diagonal, offdiagonal
 
 
-def _gauss(diagonal: np.ndarray, offdiagonal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def gauss(diagonal: np.ndarray, offdiagonal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Golub-Welsch: ascending nodes and weights (of total 1) of the Gauss rule with this recurrence."""
     jacobi = np.diag(diagonal) + np.diag(offdiagonal, 1) + np.diag(offdiagonal, -1)
     points, vectors = np.linalg.eigh(jacobi)

@@ -1,5 +1,7 @@
 """Sums over weights and examples whose rounding does not grow with their number."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -23,7 +25,8 @@ def total(mass: Float[Array, "weights"], values: Float[Array, "weights"]) -> Flo
     if size > _PIECES * _SHORT:
         return jnp.sum(mass * values)
     pieces = [slice(first, first + _SHORT) for first in range(0, max(size, 1), _SHORT)]
-    return sum(jnp.dot(values[each], mass[each], precision=jax.lax.Precision.HIGHEST) for each in pieces)
+    parts = [jnp.dot(values[each], mass[each], precision=jax.lax.Precision.HIGHEST) for each in pieces]
+    return functools.reduce(jnp.add, parts)
 
 
 def group_sums(

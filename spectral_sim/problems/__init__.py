@@ -2,7 +2,6 @@
 
 from ._base import AbstractProblem, Bound
 from ._datasets import Dataset, diabetes, digits, image_patches
-from ._files import load_table
 from ._kernel_problem import from_kernel
 from ._kernels import RBF as rbf
 from ._kernels import ArcCosine as arc_cosine
@@ -13,7 +12,9 @@ from ._modal import ModalProblem
 from ._modal_view import modal_view
 from ._operator import OperatorProblem, mean_squared_norm
 from ._power_law import doubled_rule, power_law
+from ._random_features import random_features
 from ._torus import torus
+from .tables import load_table
 
 __all__ = [
     "Dataset",
@@ -35,6 +36,7 @@ __all__ = [
     "mean_squared_norm",
     "modal_view",
     "power_law",
+    "random_features",
     "rbf",
     "torus",
 ]

@@ -15,7 +15,7 @@ __all__ = [
     "number_groups",
     "require_extra",
     "split",
-    "standardise",
+    "standardise_columns",
 ]
 
 MIN_EXAMPLES = 8
@@ -38,6 +38,13 @@ class Dataset:
         eval_inputs: held-out inputs, shape (held_out, dimensions), or None.
         eval_targets: held-out targets, shape (held_out, outputs), or None.
         description: where the data comes from and what was done to it.
+        notes: what was done with each column, one sentence each, where the data comes from a file.
+        warnings: what should be looked at before the results are believed.
+        rows: row of the file, from 0, that each training example comes from, shape (examples,), or None.
+        eval_rows: row of the file that each held-out example comes from, or None.
+        mislabelled: which training examples have a label known to be wrong, shape (examples,), or None.
+        inputs_are: "inputs" of a kernel; "features", used as they are; or "gram": `inputs` is the kernel between
+            training examples, and `eval_inputs` that between held-out and training examples.
     """
 
     name: str
@@ -50,6 +57,12 @@ class Dataset:
     eval_inputs: np.ndarray | None
     eval_targets: np.ndarray | None
     description: str
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    rows: np.ndarray | None = None
+    eval_rows: np.ndarray | None = None
+    mislabelled: np.ndarray | None = None
+    inputs_are: Literal["inputs", "features", "gram"] = "inputs"
 
 
 def split(*arrays: np.ndarray, num_train: int, seed: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -133,8 +146,8 @@ def diabetes(num_train: int = 300, seed: int = 0) -> Dataset:
     data = require_extra("sklearn.datasets", "diabetes()").load_diabetes(scaled=False)
     _check_count("num_train", num_train, MIN_EXAMPLES, len(data.target))
     train, held_out = split(data.data, data.target[:, None], num_train=num_train, seed=seed)
-    inputs, eval_inputs, _, _ = standardise(train[0], held_out[0])
-    targets, eval_targets, mean, deviation = standardise(train[1], held_out[1])
+    inputs, eval_inputs, _, _ = standardise_columns(train[0], held_out[0])
+    targets, eval_targets, mean, deviation = standardise_columns(train[1], held_out[1])
     return Dataset(
         name="diabetes",
         inputs=inputs,
@@ -225,7 +238,9 @@ def number_groups(labels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     return numbers, tuple(str(label) for label in present)
 
 
-def standardise(train: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def standardise_columns(
+    train: np.ndarray, held_out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Both parts with the columns' training mean taken off, over their training deviation; then these two."""
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     return (train - mean) / deviation, (held_out - mean) / deviation, mean, deviation

@@ -1,6 +1,5 @@
 """Modal problems: weights act on each mode of the operator by itself."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, cast
 
 import jax.numpy as jnp
@@ -9,7 +8,7 @@ import numpy as np
 from .._checks import check_length, check_ndim, check_non_negative, check_positive, is_concrete
 from .._types import Array, ArrayLike, Float, as_inexact, cast_inexact
 from ._base import AbstractProblem, Bound
-from ._law import PowerLaw
+from ._law import AbstractLaw
 
 if TYPE_CHECKING:
     from ..dynamics import AbstractDynamics
@@ -27,20 +26,23 @@ class ModalProblem(AbstractProblem):
         multiplicity: m_k, shape (modes,), how many modes each entry stands for; ones if None.
         index: mode number of each entry, shape (modes,), ascending; the middle of the modes that an entry stands for
             if None (1, 2, ... for plain modes). Smooth bases and band limits are functions of it.
-        law: the power law that the entries were drawn from, if any; lets `quadrature_error` build a doubled rule.
+        law: the law that the entries were made from, if any; lets `quadrature_error` build a doubled rule.
         floor: loss that no training removes, scalar, not negative; part of every loss recorded.
+        noise_variance: variance of what no mode explains, where that is noise to SGD, scalar, not negative. It adds to
+            the label noise of `SGDMoments`.
 
     Raises:
-        ValueError: mismatched shapes, unsorted or negative eigenvalues, negative energies or floor, or nothing to
-            learn.
+        ValueError: mismatched shapes, unsorted or negative eigenvalues, negative energies, floor or noise, or
+            nothing to learn.
     """
 
     eigenvalues: Float[Array, "modes"]
     energies: Float[Array, "modes"]
     multiplicity: Float[Array, "modes"]
     index: Float[Array, "modes"]
-    law: PowerLaw | None
+    law: AbstractLaw | None
     floor: Float[Array, ""]
+    noise_variance: Float[Array, ""]
 
     def __init__(
         self,
@@ -49,8 +51,9 @@ class ModalProblem(AbstractProblem):
         multiplicity: ArrayLike | None = None,
         *,
         index: ArrayLike | None = None,
-        law: PowerLaw | None = None,
+        law: AbstractLaw | None = None,
         floor: ArrayLike = 0.0,
+        noise_variance: ArrayLike = 0.0,
     ):
         check_ndim("eigenvalues", eigenvalues, 1, "modes")
         check_ndim("energies", energies, 1, "modes")
@@ -74,6 +77,9 @@ class ModalProblem(AbstractProblem):
         check_ndim("floor", floor, 0, "")
         check_non_negative("floor", floor, "it is a loss")
         self.floor = as_inexact(floor).astype(dtype)
+        check_ndim("noise_variance", noise_variance, 0, "")
+        check_non_negative("noise_variance", noise_variance, "it is a variance")
+        self.noise_variance = as_inexact(noise_variance).astype(dtype)
 
     @property
     def trace(self) -> Float[Array, ""]:
@@ -125,36 +131,37 @@ class ModalProblem(AbstractProblem):
         return 1 / self.eigenvalues
 
     def refined(self) -> "ModalProblem | None":
-        """The same power law on twice the nodes; None where every mode stands for itself, or no law is known."""
-        from ._power_law import doubled_rule
-
-        return doubled_rule(self)
+        """The same law on twice the nodes; None where every mode stands for itself, or no law is known."""
+        return None if self.law is None else self.law.refined(self)
 
     def as_modal(self) -> "ModalProblem":
         return self
 
     def numbers(self) -> dict[str, Array]:
-        """Its arrays, and the exponents of the law that they were drawn from."""
-        exponents = {} if self.law is None else {"alpha": self.law.alpha, "beta": self.law.beta}
-        return {**exponents, **super().numbers()}
+        """Its arrays, and the numbers of the law that they were made from."""
+        return {**self._law_numbers(), **super().numbers()}
 
     def check_number(self, name: str, values: ArrayLike) -> None:
-        """Exponents lie above 1."""
-        if self.law is not None and name in ("alpha", "beta") and np.min(values) <= 1:
-            raise ValueError(f"goes down to {np.min(values):.6g}: the sum over modes diverges; give values above 1.")
+        """The law knows the range of its own numbers."""
+        if self.law is not None and name in self._law_numbers():
+            self.law.check_number(name, values)
 
     def with_numbers(self, values: dict[str, Any]) -> "ModalProblem":
-        """Where an exponent changes, the spectrum is drawn from the law anew, on the same nodes."""
-        law = self.law
-        names = ("alpha", "beta")
-        arrays = {name: value for name, value in values.items() if law is None or name not in names}
+        """Where a number of the law changes, the spectrum is made from the law anew, on as many nodes."""
+        names = self._law_numbers()
+        arrays = {name: value for name, value in values.items() if name not in names}
         problem = cast("ModalProblem", super().with_numbers(arrays)) if arrays else self
-        if law is None or len(arrays) == len(values):
+        if self.law is None or len(arrays) == len(values):
             return problem
-        alpha, beta = (jnp.asarray(values.get(name, getattr(law, name)), self.dtype) for name in names)
-        law = dataclasses.replace(law, alpha=alpha, beta=beta)
-        index = self.index  # the nodes of a rule do not depend on the exponents
-        return ModalProblem(*law.spectrum(index), problem.multiplicity, index=index, law=law, floor=problem.floor)
+        return self.law.rebuilt(problem, {name: value for name, value in values.items() if name in names})
+
+    def with_entries(self, eigenvalues: ArrayLike, energies: ArrayLike, law: AbstractLaw) -> "ModalProblem":
+        """The same modes with another spectrum, and the law that it was made from."""
+        rest = {"index": self.index, "floor": self.floor, "noise_variance": self.noise_variance}
+        return ModalProblem(eigenvalues, energies, self.multiplicity, law=law, **rest)
+
+    def _law_numbers(self) -> dict[str, Array]:
+        return {} if self.law is None else self.law.numbers()
 
 
 def check_spectrum(eigenvalues: ArrayLike, energies: ArrayLike) -> None:

@@ -93,17 +93,5 @@ def power_law(
 
 
 def doubled_rule(problem: ModalProblem) -> ModalProblem | None:
-    """The same power law on twice the nodes; None where every mode stands for itself, or no law is known."""
-    law = problem.law
-    if law is None or law.nodes is None:
-        return None
-    return power_law(
-        law.alpha,
-        law.beta,
-        max_mode=law.max_mode,
-        nodes=2 * law.nodes,
-        eigenvalue_scale=law.eigenvalue_scale,
-        energy_scale=law.energy_scale,
-        floor=problem.floor,
-        breaks=law.breaks,
-    )
+    """The same law on twice the nodes; None where every mode stands for itself, or no law is known."""
+    return None if problem.law is None else problem.law.refined(problem)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .._extras import require
 from ..fitting import CurveFit, CurvePrediction
-from ._extras import require
 from ._html import _controls, _paragraph, page
 from ._mixture_figures import _layout, _numbers
 from ._mixture_html import _table

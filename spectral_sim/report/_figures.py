@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..analysis import Speedup
-from ._assessment import Assessment, Run
+from ..assessment import Assessment, Run, format_speedup, table
 from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, styles
-from ._table import format_speedup, table
 from ._views import (
     COLOUR_TICKS,
     END_OF_GAIN,

@@ -8,8 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ._assessment import Assessment
-from ._extras import require
+from .._extras import require
+from ..assessment import Assessment, Table, format_short, table
 from ._figures import (
     eigenvalue_figure,
     energy_figure,
@@ -22,7 +22,6 @@ from ._figures import (
 from ._reading import reading
 from ._results import environment, verdict_of
 from ._style import GROSS_COLOUR, NET_COLOUR
-from ._table import Table, format_short, table
 
 __all__ = ["report_html", "write_report"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .._extras import require
 from ..fitting import LearningCurve, MixtureFit, Optimum
-from ._extras import require
 from ._html import _controls, _paragraph, page
 from ._mixture_figures import curve_figure, distance_figure, fold_figure, optimum_figure, sensitivity_figure
 
@@ -62,8 +62,8 @@ def mixture_html(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, title:
     parts.append(_score_table(fit))
     parts.append(
         _paragraph(
-            "Error: root mean squared error on held-out runs over the standard deviation, mean over losses; 1 is no better "
-            "than the mean. Baselines are at their best settings on the same folds.",
+            "Error: root mean squared error on held-out runs over the standard deviation, mean over losses; 1 is no "
+            "better than the mean. Baselines are at their best settings on the same folds.",
             "note",
         )
     )
@@ -73,9 +73,9 @@ def mixture_html(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, title:
         add("curve", "Error over the number of runs", curve_figure(curve, fit), [note])
     parts.append("</section><section><h2>What drives each loss</h2>")
     note = (
-        "Change of the loss of each row for one hundredth of share more of the domain of each column, taken from all others "
-        "in proportion, at the mixture compared with, in thousandths. Blue: the loss falls; red: it rises. Colours end at "
-        "the 97th percentile."
+        "Change of the loss of each row for one hundredth of share more of the domain of each column, taken from all "
+        "others in proportion, at the mixture compared with, in thousandths. Blue: the loss falls; red: it rises. "
+        "Colours end at the 97th percentile."
     )
     add("sensitivity", "Sensitivity of losses to domains", sensitivity_figure(fit, optimum), [note])
     parts.append("</section>")

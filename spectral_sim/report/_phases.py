@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._extras import require
 from .._simulate import simulate
 from .._times import log_times
 from ..problems import ModalProblem
 from ..schedules import chain, mix, proportional, self_scoring
-from ._extras import require
 
 __all__ = ["Phases", "draw_phases", "self_scoring_phases"]
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ._assessment import Assessment, Run
-from ._extras import require
+from .._extras import require
+from ..assessment import Assessment, Run, format_short, format_speedup, table
 from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, new_figure, styles
-from ._table import format_short, format_speedup, table
 from ._views import (
     COLOUR_TICKS,
     END_OF_GAIN,

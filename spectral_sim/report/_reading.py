@@ -3,7 +3,7 @@
 import html
 from collections.abc import Sequence
 
-from ._assessment import Assessment
+from ..assessment import Assessment
 
 __all__ = ["reading"]
 

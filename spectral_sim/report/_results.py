@@ -12,15 +12,10 @@ import jax
 import numpy as np
 
 from .. import __version__
+from .._extras import require
 from .._status import FIRST_FAULT, status_legend
 from ..analysis import Speedup
-from ._assessment import Assessment
-from ._extras import require
-from ._gains import Gains
-from ._search import Search
-from ._table import Row, table
-from ._teachers import Taught
-from ._verdict import verdict
+from ..assessment import Assessment, Gains, Row, Search, Taught, table, verdict
 
 __all__ = ["environment", "summary", "to_dataset", "verdict_of", "write_dataset", "write_json", "write_results"]
 

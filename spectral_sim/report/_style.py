@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ._assessment import Run
+from ..assessment import Run
 
 __all__ = [
     "BOUND_COLOUR",

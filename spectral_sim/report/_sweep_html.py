@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .._extras import require
+from ..assessment import findings
 from ..sweeps import as_grid
-from ._extras import require
 from ._html import _controls, _paragraph, page
 from ._sweep_figures import phase_figure, slice_figure, time_figure
-from ._theory import findings
 
 __all__ = ["sweep_html", "write_sweep_report"]
 

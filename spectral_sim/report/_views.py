@@ -6,10 +6,8 @@ import numpy as np
 
 from ..analysis import Speedup
 from ..analysis import frontier as resolution_frontier
+from ..assessment import Assessment, Curve, Run, Table, format_short
 from ..problems import ModalProblem
-from ._assessment import Assessment, Run
-from ._curves import Curve
-from ._table import Table, format_short
 
 __all__ = [
     "COLOUR_TICKS",

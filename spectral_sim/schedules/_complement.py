@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import is_concrete
-from .._types import Array, Float, as_inexact
+from .._types import Array, Float, PerRefresh, as_inexact
 from ..numerics import log_or_minus_inf, without_derivative
 from ._base import AbstractStage
 from ._second_model import (
@@ -71,7 +71,10 @@ class Complement(AbstractStage):
         check_second_model(self)
 
     def validate(self, problem: Any) -> None:
-        if self.training_time is None and _equal(second_model(self, problem), learner_model(problem)):
+        varies = any(isinstance(getattr(self, name), PerRefresh) for name in ("exponent", "eigenvalues", "features"))
+        if self.training_time is not None or varies:
+            return
+        if _equal(second_model(self, problem), learner_model(problem)):
             warnings.warn(
                 "complement's second model is the learner itself, as old as it is: there is no excess, and weights are "
                 "uniform. Give it another spectrum (exponent=, eigenvalues=) or other features=, or a training_time=.",

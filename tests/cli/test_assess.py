@@ -1,13 +1,16 @@
 """`spectral-sim assess` on files of every kind, and on files that will not do."""
 
+import dataclasses
 import functools
 import json
 
 import numpy as np
 import pytest
 
+from spectral_sim.assessment import default_entries
 from spectral_sim.cli import _app
-from spectral_sim.report import default_entries
+from spectral_sim.cli._data import Features, learning_task
+from spectral_sim.problems import Dataset
 
 FILES = {"results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html"}
 SMALL = ("--times", 0.1, 20, 8, "--features", 12)
@@ -70,7 +73,7 @@ def test_wrong_names_get_the_nearest_one(files, refused, tmp_path):
     table, out = files / "table.csv", tmp_path / "out"
     assert "Did you mean 'price'?" in refused("assess", table, "--target", "prize", "--output", out)
     message = refused("assess", table, "--target", "price", "--group", "sauce", "--output", out)
-    assert "group='sauce'" in message
+    assert "--group sauce" in message
     assert "Did you mean 'source'?" in message
     assert not out.exists()
 
@@ -84,7 +87,7 @@ def test_wrong_names_get_the_nearest_one(files, refused, tmp_path):
         (("--times", 2, 1, 9), "increasing range"),
         (("--features", 1000), "num_features=1000"),
         (("--features", 10, "--method", "exact"), "method='exact'"),
-        (("--eval-fraction", 2), "eval_fraction=2"),
+        (("--eval-fraction", 2), "--eval-fraction 2"),
     ],
 )
 def test_options_that_do_not_fit(files, refused, tmp_path, options, words):
@@ -115,3 +118,76 @@ def test_files_that_will_not_do(frame, files, refused, tmp_path):
 def test_a_numpy_file_takes_its_targets_from_another(refused, files, tmp_path):
     arguments = ("--target", files / "nowhere.npy", "--output", tmp_path / "out")
     assert "nowhere.npy" in refused("assess", files / "inputs.npy", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ("gap", (), ("column 'height': row 17", "--missing drop", "--missing mean")),
+        ("lists", (), ("holds lists written as text", "--drop vector")),
+        ("latin", (), ("not UTF-8", "--encoding latin-1")),
+        ("classes", ("--target", "name"), ("'name' is text, but several targets must all be numbers",)),
+        ("gap", ("--drop", "height", "--eval-where", "source=radio"), ("--eval-where source=radio matches no row",)),
+        ("gap", ("--split", "group"), ("--split group needs --split-by",)),
+        ("gap", ("--drop", "hieght"), ("--drop hieght is not in", "'height'")),
+        ("gap", ("--eval", "nowhere.csv"), ("--eval nowhere.csv is not a file",)),
+        ("gap", ("--gram", "nowhere.npy"), ("--gram nowhere.npy is not a file",)),
+        ("gap", ("--gram", "k.npy", "--kernel", "linear"), ("--kernel, --method and --features make features",)),
+    ],
+)
+def test_hints_name_options_of_the_command(frame, refused, tmp_path, content, options, words):
+    broken = frame.copy()
+    broken.loc[17, "height"] = np.nan
+    if content == "lists":
+        broken = frame.assign(vector=[f"[{i}, 1.5]" for i in range(len(frame))])
+    if content == "classes":
+        broken = frame.assign(name=[f"n{i % 60}" for i in range(len(frame))])
+    path = tmp_path / "table.csv"
+    encoding = "latin-1" if content == "latin" else "utf-8"
+    broken.rename(columns={"depth": "tiefe ü"}).to_csv(path, index=False, encoding=encoding)
+    message = refused("assess", path, "--target", "price", "--output", tmp_path / "out", *options)
+    for word in words:
+        assert word in message
+
+
+@pytest.fixture
+def two_schedules(monkeypatch):
+    """Compare with two schedules, not twenty."""
+
+    def few(*arguments, **options):
+        return [e for e in default_entries(*arguments, **options) if e.name in ("uniform", "loss-proportional")]
+
+    monkeypatch.setattr(_app, "default_entries", few)
+
+
+def test_labels_known_to_be_wrong_are_pruned_for_comparison(frame, run, tmp_path, two_schedules):
+    frame.assign(bad=np.arange(len(frame)) % 5 == 0).to_csv(tmp_path / "table.csv", index=False)
+    arguments = ("--target", "price", "--drop", "weight", "--noise-column", "bad", "--kernel", "linear")
+    result = run("assess", tmp_path / "table.csv", *arguments, "--times", 0.1, 5, 6, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "training labels are known to be wrong" in result.stderr
+    assert "'source' could serve as groups: --group source" in result.stderr
+    numbers = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert [row["name"] for row in numbers["schedules"]][-1] == "known wrong labels pruned"
+    assert "known wrong labels pruned" not in result.stdout.split("Verdict")[-1].split("\n")[0]
+
+
+def test_a_kernel_without_a_constant_gets_an_intercept():
+    """A linear kernel on one-hot targets must fit the frequency of each class: least squares with an intercept."""
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(60, 3))
+    targets = np.eye(3)[rng.choice(3, 60, p=[0.7, 0.2, 0.1])]
+    data = Dataset("d", inputs, targets, ("a", "b", "c"), "classification", None, (), None, None, "")
+    design = np.column_stack([inputs, np.ones(60)])
+    residual = targets - design @ np.linalg.lstsq(design, targets)[0]
+    floor = 0.5 * np.mean(np.sum(residual**2, axis=1))
+    gram = dataclasses.replace(data, inputs=inputs @ inputs.T, inputs_are="gram")
+    own = dataclasses.replace(data, inputs_are="features")
+    for given, features in ((data, Features("linear")), (gram, Features()), (own, Features())):
+        problem = learning_task(given, features, precision="float64", batch_size=8, seed=0).problem
+        phi = np.asarray(problem.features)
+        assert phi.shape == (60, 4)
+        fitted = phi @ np.linalg.lstsq(phi, targets)[0]
+        np.testing.assert_allclose(0.5 * np.mean(np.sum((targets - fitted) ** 2, axis=1)), floor, rtol=1e-10)
+        # the intercept is as large as a typical input
+        np.testing.assert_allclose(phi[:, 3], np.sqrt(np.mean(np.sum(inputs**2, axis=1)) / 3))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
+from spectral_sim.assessment import Entry
 from spectral_sim.cli import _app
 from spectral_sim.cli._config import LearnFile
 from spectral_sim.cli._read_config import read_config
-from spectral_sim.report import Entry
 
 MODAL = """
 [problem]

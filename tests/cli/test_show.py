@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 import spectral_sim as ss
+from spectral_sim.assessment import Entry, run_assessment
 from spectral_sim.cli._show import show
-from spectral_sim.report import Entry, run_assessment
 
 
 @pytest.fixture(scope="module")

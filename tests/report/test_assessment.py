@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
-from spectral_sim.report import Entry, default_times, run_assessment, scoring_charges, step_charge, table
-from spectral_sim.report._record import recorder
+from spectral_sim.analysis import scoring_charges, step_charge
+from spectral_sim.assessment import Entry, default_times, run_assessment, table
+from spectral_sim.assessment._record import recorder
 
 
 def test_uniform_is_added_and_comes_first(modal_assessment):

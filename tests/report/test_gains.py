@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
-from spectral_sim.report._gains import gain_window, gains
+from spectral_sim.assessment._gains import gain_window, gains
 
 TIMES = ss.log_times(0.1, 1e4, 81)
 

@@ -8,11 +8,11 @@ import re
 import numpy as np
 import pytest
 
+from spectral_sim.assessment import format_short, format_speedup, table
 from spectral_sim.report import _plots as plots
-from spectral_sim.report import report_html, summary, sweep_html, table, to_dataset, write_plots, write_results
+from spectral_sim.report import report_html, summary, sweep_html, to_dataset, write_plots, write_results
 from spectral_sim.report._html import script_json
 from spectral_sim.report._style import styles
-from spectral_sim.report._table import format_short, format_speedup
 
 PLOTS = {"loss.png", "weights.png", "spectra.png", "speedups.png"}
 

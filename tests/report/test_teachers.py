@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
+from spectral_sim.assessment import table
 from spectral_sim.report import _plots as plots
-from spectral_sim.report import report_html, summary, table, to_dataset
+from spectral_sim.report import report_html, summary, to_dataset
 from spectral_sim.report._figures import loss_figure, weight_figure
 from spectral_sim.report._reading import reading
 from spectral_sim.report._style import styles
@@ -96,7 +97,7 @@ def test_own_labels_are_a_kind_of_their_own(taught_assessment, runs):
 
 
 def test_groups_count_as_what_is_known():
-    from spectral_sim.report import Entry, run_assessment
+    from spectral_sim.assessment import Entry, run_assessment
 
     problem = ss.OperatorProblem(np.diag([3.0, 2.0, 0.1, 0.1]), [1.0, -1.0, 1.0, -1.0], groups=[0, 0, 1, 1])
     entry = Entry("taught", ss.chain(ss.teacher(2.0), ss.mix(0.1)))

@@ -3,8 +3,8 @@
 import pytest
 
 from spectral_sim.analysis import Speedup
-from spectral_sim.report import Row, Table, verdict
-from spectral_sim.report._gains import Gains, Window
+from spectral_sim.assessment import Row, Table, verdict
+from spectral_sim.assessment._gains import Gains, Window
 
 
 def number(value, kind="anytime", net=False):

@@ -111,6 +111,7 @@ def test_another_process_with_the_number_of_one_that_is_gone_does_not_hold_it(fo
         (b"[" * 100_000, "lock is no note of a writer .*nested"),
         (note(process="1"), "lock is no note of a writer .*process is '1', not a whole number"),
     ],
+    ids=["elsewhere", "running", "words", "empty", "deep", "wrong type"],  # a note holds the number of this process
 )
 def test_a_note_that_may_be_somebodys_is_left_alone(folder, text, message):
     folder().write("lock", text)

@@ -1,0 +1,6 @@
+"""Data sets from the user's own files."""
+
+from ._load import load_table
+from ._wording import options_worded
+
+__all__ = ["load_table", "options_worded"]
