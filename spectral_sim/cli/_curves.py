@@ -1,6 +1,7 @@
 """`spectral-sim fit curves`: a model of training from logs of losses and learning rates."""
 
 import csv
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,11 @@ def curves(
         with explained("fit curves"):
             found = {}
             for log in logs:
-                read = read_logs(log, rates=rates, rate_column=rate_column, loss_column=loss_column)
+                with warnings.catch_warnings(record=True) as notes:
+                    warnings.simplefilter("always")
+                    read = read_logs(log, rates=rates, rate_column=rate_column, loss_column=loss_column)
+                for note in notes:
+                    typer.echo(f"warning: {note.message}")
                 twice = sorted(set(read) & set(found))
                 if twice:
                     raise UserError(f"fit curves: {log} has the curve {twice[0]!r} again: rename the run or the file.")

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ _Values = dict[str, dict[int, float]]
 _STEPS, _CURVES = ("step", "steps", "global_step"), ("curve", "run", "name")
 _RATES = ("learning_rate", "lr", "rate")
 _ENDS = ("__MIN", "__MAX", "_step")
+_LATE = 0.02  # part of a run before the first recorded rate from which a warm-up may have been missed
 
 
 def read_logs(
@@ -32,7 +34,8 @@ def read_logs(
     A `.json` file is the `trainer_state.json` of a Trainer. A `.csv` file has a row for each measurement (columns
     `step`, `loss`, and `curve` if there are several), or is an export of Weights & Biases: `Step`, and a column
     "run - metric" for each run. A folder, or a file with "tfevents" in its name, holds TensorBoard scalars. Rates
-    that were recorded now and then are joined by straight lines.
+    that were recorded now and then are joined by straight lines; a warning says where the first came late, since a
+    warm-up before it would be missed.
 
     Arguments:
         path: the file or folder.
@@ -66,6 +69,12 @@ def read_logs(
             raise ValueError(
                 f"{path.name}: rates of {name!r} end at step {recorded[-1]}, before its last loss at {steps.max()}: "
                 "give rates up to the last step."
+            )
+        if recorded[0] > max(1, _LATE * recorded[-1]):
+            warnings.warn(
+                f"{path.name}: rates of {name!r} begin at step {recorded[0]}; the first is taken for all steps before. "
+                "If there was a warm-up, give a file of rates that begins at step 1.",
+                stacklevel=2,
             )
         try:
             rate = interpolate_rates(recorded, [own[step] for step in recorded])

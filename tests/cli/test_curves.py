@@ -57,6 +57,7 @@ def test_fit_and_predict(run, logs, tmp_path, by_hand):
     assert result.exit_code == 0, result.output
     assert "held-out curves" in result.output
     assert "warning: so so" in result.output
+    assert "rates of 'two' begin at step 10" in result.output
     rows = list(csv.DictReader((output / "predictions.csv").open()))
     assert len(rows) == 40
     assert [row["held_out"] for row in rows] == ["0"] * 20 + ["1"] * 20

@@ -8,6 +8,7 @@ import pytest
 
 from spectral_sim.fitting import read_logs, read_rates
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*begin at step 10; the first:UserWarning")
 STEPS = np.arange(10, 110, 10)
 LOSS = np.linspace(4, 3, 10)
 RATES = np.linspace(1e-3, 1e-4, 10)
@@ -48,6 +49,12 @@ def test_long_table_with_rates_beside_it(tmp_path):
     short = write(tmp_path / "short.csv", ("step", "learning_rate"), [(10, 1e-3), (50, 1e-3)])
     with pytest.raises(ValueError, match="end at step 50, before its last loss at 100"):
         read_logs(path, rates=short)
+
+
+def test_rates_that_begin_late_are_pointed_out(tmp_path):
+    path = write(tmp_path / "run.csv", ("step", "loss", "lr"), [(n + 40, 3 + 1 / n, 1e-3) for n in range(10, 90, 10)])
+    with pytest.warns(UserWarning, match="rates of 'run' begin at step 50"):
+        read_logs(path)
 
 
 def test_trainer_state(tmp_path):
