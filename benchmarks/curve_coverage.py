@@ -3,8 +3,8 @@
     python benchmarks/curve_coverage.py [--repetitions 50] [--networks 5] [--seconds S] [--output FILE]
 
 Each repetition draws a power-law problem and a noise, runs three schedules, adds scatter to the log loss, fits the
-three and predicts a fourth schedule. The networks are trained by AdamW, so that the law is wrong there: held-out coverage is
-reported beside the error, not as a success of the law.
+three and predicts a fourth schedule. The networks are trained by AdamW, so that the law is wrong there: held-out
+coverage is reported beside the error, not as a success of the law.
 """
 
 import argparse

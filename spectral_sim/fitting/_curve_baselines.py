@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .._extras import require
 from ._curve import Curve
-from ._curve_grid import refine
-from ._curve_search import HUBER
+from ._curve_grid import refine, thinned
+from ._curve_search import HUBER, INSTALL_CURVES
 
 __all__ = ["BASELINES", "Baseline", "fit_baseline", "predict_baseline"]
 
+_COARSE = 32  # most points of a curve while starts are compared
 _MEMORY = 0.999  # of the momentum law, as published
 
 
@@ -54,7 +56,7 @@ def _features(curve: Curve, peak: float) -> _Features:
     total = np.concatenate([[0.0], np.cumsum(rates)])
     change = np.concatenate([[0.0], -np.diff(rates)])
     change[: warm + 1] = 0
-    scipy_signal = require("scipy.signal", "fitting curves", "pip install 'spectral_sim[mixture]'")
+    scipy_signal = require("scipy.signal", "fitting curves", INSTALL_CURVES)
     # each drop decays by _MEMORY a step; the law sums what is left of them over all steps
     momentum = np.cumsum(scipy_signal.lfilter([1.0], [1.0, -_MEMORY], change))
     grid, held = refine(curve.steps, curve.learning_rate, peak)
@@ -85,8 +87,10 @@ def _momentum(p, seen, lowest):
 
 
 def _multi_power(p, seen, lowest):
-    scale, exponent, inner = np.exp(p[4]), np.exp(p[5]), np.exp(p[6])
-    gain = 1 - (1 + scale * seen.rate**-inner * seen.since / 1e3) ** -exponent
+    scale, exponent, inner = np.exp(np.clip(p[4:7], -20, 20))
+    with np.errstate(over="ignore"):  # a rate that drops to nothing has a gain of one at once
+        speed = np.minimum(scale * seen.rate**-inner, 1e100)
+    gain = -np.expm1(-exponent * np.log1p(speed * seen.since / 1e3))
     return _power(p, seen, lowest) - np.exp(p[3]) * (gain @ seen.drop)
 
 
@@ -95,18 +99,27 @@ BASELINES: dict[str, Baseline] = {
     "momentum law": Baseline(_momentum, ((1.5, 0.0, -0.7, -2.0), (2.5, 0.0, -0.7, -2.0))),
     "multi-power law": Baseline(
         _multi_power,
-        (
-            (2.3, 0.0, -0.7, -1.5, 1.0, -0.7, -0.7),
-            (2.3, 0.0, -0.7, -1.0, 2.0, -1.2, -0.7),
-            (1.5, 0.0, -1.0, -1.5, 0.0, 0.0, -2.0),
+        tuple(
+            (2.3, 0.0, -0.7, -1.2, scale, exponent, inner)
+            for scale in (0.0, 2.0)
+            for exponent, inner in ((-0.7, -0.7), (0.0, -2.0), (-1.2, -0.3))
         ),
     ),
 }
 
 
 def fit_baseline(baseline: Baseline, curves: Sequence[Curve], peak: float, lowest: float) -> np.ndarray:
-    """Parameters on the real line of least Huber loss of the log loss."""
-    optimize = require("scipy.optimize", "fitting curves", "pip install 'spectral_sim[mixture]'")
+    """Parameters on the real line of least Huber loss of the log loss: starts are compared on few points."""
+    few = [thinned(curve, _COARSE) for curve in curves]
+    found = [_minimum(baseline, np.array(start), few, peak, lowest, 200) for start in baseline.starts]
+    best = min(found, key=lambda result: result.cost)
+    return _minimum(baseline, best.x, curves, peak, lowest, 200).x
+
+
+def _minimum(
+    baseline: Baseline, start: np.ndarray, curves: Sequence[Curve], peak: float, lowest: float, most: int
+) -> Any:
+    optimize = require("scipy.optimize", "fitting curves", INSTALL_CURVES)
     seen = [_features(curve, peak) for curve in curves]
     measured = np.concatenate([np.log(curve.loss) for curve in curves])
 
@@ -116,11 +129,7 @@ def fit_baseline(baseline: Baseline, curves: Sequence[Curve], peak: float, lowes
             value = np.log(np.maximum(loss, 1e-3)) - measured
         return np.where(np.isfinite(value), value, 10.0)
 
-    found = [
-        optimize.least_squares(errors, start, loss="huber", f_scale=HUBER, x_scale="jac", max_nfev=150)
-        for start in baseline.starts
-    ]
-    return min(found, key=lambda result: result.cost).x
+    return optimize.least_squares(errors, start, loss="huber", f_scale=HUBER, x_scale="jac", max_nfev=most)
 
 
 def predict_baseline(

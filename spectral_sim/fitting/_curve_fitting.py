@@ -71,6 +71,12 @@ def fit_curves(
     fitted = {name: curve for name, curve in curves.items() if name not in held}
     reach = Reach.of(list(fitted.values()))
     reference = reach.batch_sizes[0] if reach.batch_sizes else None
+    for name in held if len(reach.batch_sizes) == 1 else ():
+        if curves[name].batch_size != reference:
+            raise ValueError(
+                f"hold_out names {name!r} of batch size {curves[name].batch_size:g}, but all fitted curves have "
+                f"{reference:g}: batch size cannot be predicted from curves of one batch size; fit a curve of another."
+            )
     lowest = min(float(curve.loss.min()) for curve in fitted.values())
     law = CurveLaw(reach.peak, lowest, float(max_mode), int(nodes))
 

@@ -9,11 +9,11 @@ from .._extras import require
 from ._curve_grid import CurveBatch
 from ._curve_model import NAMES, CurveLaw, law_parts, log_losses_and_slopes
 
-__all__ = ["HUBER", "CurveSearch", "Found", "huber", "screen"]
+__all__ = ["HUBER", "INSTALL_CURVES", "CurveSearch", "Found", "huber", "screen"]
 
 HUBER = 1e-3  # where errors of the log loss begin to count less than their square
 _EXPONENT = NAMES.index("noise_exponent")
-_INSTALL = "pip install 'spectral_sim[mixture]'"
+INSTALL_CURVES = "pip install 'spectral_sim[curves]'"
 # Range of starts and middle of each parameter on the real line, in the order of NAMES.
 _LOW = np.array([np.log(0.03), np.log(0.02), -14.0, -15.0, -12.0, -20.0, -1.0])
 _HIGH = np.array([np.log(5.0), np.log(5.0), 12.0, 20.0, 12.0, 15.0, 3.0])
@@ -74,7 +74,7 @@ class CurveSearch:
             exponent: value at which the noise exponent is held; it is free if None.
             most: most evaluations.
         """
-        optimize = require("scipy.optimize", "fitting curves", _INSTALL)
+        optimize = require("scipy.optimize", "fitting curves", INSTALL_CURVES)
         free = np.arange(len(NAMES)) if exponent is None else np.delete(np.arange(len(NAMES)), _EXPONENT)
         full = np.clip(start, _LOW, _HIGH)
         if exponent is not None:
@@ -116,8 +116,8 @@ def screen(law: CurveLaw, batch: CurveBatch, seed: int, count: int) -> np.ndarra
     Exponents, the eigenvalue scale and the noise exponent are drawn; the loss is linear in the energy scale, the noise
     and the floor, which non-negative least squares on relative errors then gives.
     """
-    optimize = require("scipy.optimize", "fitting curves", _INSTALL)
-    qmc = require("scipy.stats", "fitting curves", _INSTALL).qmc
+    optimize = require("scipy.optimize", "fitting curves", INSTALL_CURVES)
+    qmc = require("scipy.stats", "fitting curves", INSTALL_CURVES).qmc
     drawn = qmc.Halton(4, seed=seed).random(count)
     low, high = np.array([np.log(0.15), np.log(0.05), -7.0]), np.array([np.log(2.0), np.log(1.5), 2.0])
     measured = batch.mask > 0

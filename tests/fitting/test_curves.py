@@ -286,6 +286,8 @@ def test_names_and_kinds_that_clash():
         fit_curves({"a": one, "a ": one})
     with pytest.raises(ValueError, match="no batch_size"):
         fit_curves({"a": one, "b": replace(one, batch_size=4)})
+    with pytest.raises(ValueError, match="'b' of batch size 4, but all fitted curves have 8"):
+        fit_curves({"a": replace(one, batch_size=8), "b": replace(one, batch_size=4)}, hold_out="b")
     with pytest.raises(TypeError, match="is a tuple"):
         fit_curves({"a": (STEPS, LOSS)})  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="dictionary"):
