@@ -41,7 +41,7 @@ def modal() -> list[dict[str, Any]]:
         found = ss.learn(problem, start, times, objective=ANYTIME, key=jax.random.key(0), **options)
         gap, optimum = found.gap[0], optimum_of(found.gap[0])
         ends = np.nanmin(found.history, axis=0) - optimum
-        by_hand = ss.compare_by_hand(problem, ANYTIME, times)
+        by_hand = ss.learning.compare_by_hand(problem, ANYTIME, times)
         rows.append(
             {
                 "alpha": alpha,
@@ -87,8 +87,8 @@ def torus() -> list[dict[str, Any]]:
             seconds = time.perf_counter() - begin
             loss = np.asarray(ss.simulate(problem, found.schedule, times).loss)
             uniform = np.asarray(ss.simulate(problem, ss.uniform(), times).loss)
-            limit = np.asarray(ss.speed_limit(problem, times).loss)
-            gap, by_hand = found.gap[0], ss.compare_by_hand(problem, objective, times)
+            limit = np.asarray(ss.bounds.speed_limit(problem, times).loss)
+            gap, by_hand = found.gap[0], ss.learning.compare_by_hand(problem, objective, times)
             rows.append(
                 {
                     "basis": basis,
@@ -108,16 +108,16 @@ def torus() -> list[dict[str, Any]]:
     return rows
 
 
-def from_dataset(data: ss.Dataset, bandwidth: float | None, features: int) -> ss.OperatorProblem:
-    kernel, key = ss.rbf(bandwidth), jax.random.key(0)
-    mapped = ss.feature_map(kernel, data.inputs, method="nystrom", num_features=features, key=key)
+def from_dataset(data: ss.problems.Dataset, bandwidth: float | None, features: int) -> ss.OperatorProblem:
+    kernel, key = ss.problems.rbf(bandwidth), jax.random.key(0)
+    mapped = ss.problems.feature_map(kernel, data.inputs, method="nystrom", num_features=features, key=key)
     held_out = {"eval_features": mapped(data.eval_inputs), "eval_targets": data.eval_targets}
     return ss.OperatorProblem(mapped(data.inputs), data.targets, **held_out)
 
 
 def digits() -> list[dict[str, Any]]:
     """400 training images, 128 Nystrom features of an RBF kernel, 40 refreshes: ceiling and deployable."""
-    problem, rows = from_dataset(ss.digits(400), None, 128), []
+    problem, rows = from_dataset(ss.problems.digits(400), None, 128), []
     times = ss.log_times(0.1, 9000.0, 41)
     example_wise = ss.TableSchedule.create(problem, times)
     quantiles = ss.TableSchedule.create(problem, times, num_basis=16)
@@ -129,7 +129,7 @@ def digits() -> list[dict[str, Any]]:
         ("terminal", TERMINAL, "policy, validation loss", policy, "validation", 0.01),
         ("anytime", ANYTIME, "a weight for each example, training loss", example_wise, "training", 0.1),
     ):
-        both = ss.ceiling_and_deployable(
+        both = ss.learning.ceiling_and_deployable(
             problem,
             schedule,
             times,
@@ -169,7 +169,7 @@ def transfer() -> list[dict[str, Any]]:
     policy = ss.PolicySchedule.create(jax.random.key(0), width=16)
     options = {"objective": ANYTIME, "across": "mean", "steps": steps, "optimizer": adam(0.01, steps)}
     found = ss.learn(family, policy, times, **options)
-    ss.save_schedule(found.schedule, POLICY)
+    ss.learning.save_schedule(found.schedule, POLICY)
     laws = [(f"trained on: {a:g}, {b:g}, 1e6", p) for (a, b), p in zip(FAMILY, family, strict=True)]
     laws += [(f"unseen: {a:g}, {b:g}, {size:.0e}", ss.power_law(a, b, max_mode=size)) for a, b, size in UNSEEN]
     rows = [on_modes(found.schedule, name, problem, times) for name, problem in laws]
@@ -180,21 +180,24 @@ def transfer() -> list[dict[str, Any]]:
     for basis, signs in itertools.product(("fourier", "haar"), ("random", "plus")):
         problem = ss.torus(2.0, 2.0, 256, basis, signs=signs, seed=0)
         rows.append(on_data(found.schedule, other.schedule, f"torus, {basis}, {signs} signs", problem, until))
-    held_out = from_dataset(ss.digits(1200), None, 128)
+    held_out = from_dataset(ss.problems.digits(1200), None, 128)
     rows.append(on_data(found.schedule, other.schedule, "digits, held-out", held_out, ss.log_times(0.1, 9000.0, 41)))
     return rows
 
 
 def patches() -> ss.OperatorProblem:
-    return from_dataset(ss.image_patches(800, 400), 20.0, 64)
+    return from_dataset(ss.problems.image_patches(800, 400), 20.0, 64)
 
 
 def diabetes() -> ss.OperatorProblem:
-    return from_dataset(ss.diabetes(), None, 64)
+    return from_dataset(ss.problems.diabetes(), None, 64)
 
 
 def on_modes(schedule: ss.AbstractStage, name: str, problem: ss.ModalProblem, times: np.ndarray) -> dict[str, Any]:
-    gap, by_hand = ss.measure_gap(problem, schedule, ANYTIME, times), ss.compare_by_hand(problem, ANYTIME, times)
+    gap, by_hand = (
+        ss.learning.measure_gap(problem, schedule, ANYTIME, times),
+        ss.learning.compare_by_hand(problem, ANYTIME, times),
+    )
     optimum = optimum_of(gap)
     gain = gap.uniform - optimum
     row = {
@@ -211,7 +214,10 @@ def on_data(
     by_modes: ss.AbstractStage, by_data: ss.AbstractStage, name: str, problem: ss.OperatorProblem, times: np.ndarray
 ) -> dict[str, Any]:
     """On data no ideal is known: gains over uniform, in e-folds of the mean log loss."""
-    gap, by_hand = ss.measure_gap(problem, by_modes, ANYTIME, times), ss.compare_by_hand(problem, ANYTIME, times)
+    gap, by_hand = (
+        ss.learning.measure_gap(problem, by_modes, ANYTIME, times),
+        ss.learning.compare_by_hand(problem, ANYTIME, times),
+    )
     row = {
         "problem": name,
         "gain of the policy": gap.uniform - gap.value,
@@ -222,7 +228,7 @@ def on_data(
     return tell(row)
 
 
-def optimum_of(gap: ss.Gap) -> float:
+def optimum_of(gap: ss.learning.Gap) -> float:
     """What no schedule beats, which is known on modes."""
     if gap.optimum is None:
         raise ValueError("this problem has no bound")

@@ -15,7 +15,7 @@ from ._status import Status
 from ._tables import split_tables
 from ._trajectory import Trajectory
 from ._types import Array, PyTree, cast_inexact
-from .dynamics import verdict
+from .dynamics import first_fault
 from .numerics import SCALAR, attempt, segment_length, segmented_scan
 from .schedules import begin_state
 
@@ -150,7 +150,7 @@ def _advance(operands):
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
     after = dynamics.advance(problem, state, weights, span, key)
     seen = *dynamics.check(problem, state, weights, span), *dynamics.verify(problem, state, after, weights)
-    found = verdict(dynamics, seen, problem.dtype)
+    found = first_fault(dynamics, seen, problem.dtype)
     observed = _strip(dynamics.observe(problem, after, time))
     code = _finite(observed)
     if found is not None:

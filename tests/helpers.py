@@ -116,29 +116,33 @@ DATA_ONLY = ("modal", "shells")
 # Every name of the registry needs an entry; a stage that observes or constrains is put into a chain with a rule. What
 # follows a comma tells several examples of one stage apart.
 EXAMPLES: dict[str, Example] = {
-    "band_limit": Example(_after(ss.band_limit), {"k_max": [4.5, 2.5, 30.0]}, flat=("k_max",), refused=MODAL_ONLY),
+    "band_limit": Example(
+        _after(ss.schedules.band_limit), {"k_max": [4.5, 2.5, 30.0]}, flat=("k_max",), refused=MODAL_ONLY
+    ),
     "clip": Example(_before(ss.clip), {"low": [0.21, 0.0, 1.0], "high": [1.7, 3.0, 1.0]}),
     "complement": Example(_after(ss.complement), {"training_time": [3.1, 0.4, 200.0]}),
     "complement, alongside": Example(_after(ss.complement), {"exponent": [0.7, 0.9, 2.0]}, refused=MODAL_ONLY),
     "curriculum": Example(ss.curriculum, {"end": [11.0, 3.0, 50.0], "start": [0.33, 0.1, 1.0]}),
     "delay": Example(_after(ss.delay), {"tau": [1.7, 0.0, 60.0]}),
-    "frontier": Example(ss.frontier, {"width": [1.1, 0.3, 12.0]}),
-    "greedy": Example(ss.greedy),
+    "frontier_band": Example(ss.schedules.frontier_band, {"width": [1.1, 0.3, 12.0]}),
+    "greedy": Example(ss.schedules.greedy),
     "hard_pruning": Example(ss.hard_pruning, {"fraction": [0.57, 0.05, 1.0]}),
     "lag": Example(_after(ss.lag), {"tau": [2.3, 0.0, 40.0]}),
-    "leverage_sampling": Example(ss.leverage_sampling, refused=DATA_ONLY),
+    "leverage_sampling": Example(ss.schedules.leverage_sampling, refused=DATA_ONLY),
     "mix": Example(_before(ss.mix), {"eps": [0.3, 0.0, 1.0]}),
-    "noise": Example(_after(ss.noise), {"sigma": [0.6, 0.0, 2.0]}),
+    "add_noise": Example(_after(ss.schedules.add_noise), {"sigma": [0.6, 0.0, 2.0]}),
     "power_tilt": Example(ss.power_tilt, {"exponent": [0.6, -0.4, 0.0], "cutoff": [4.3, 1.0, 1e3]}, refused=MODAL_ONLY),
     "proportional": Example(ss.proportional, {"power": [0.8, 0.0, 2.0]}),
-    "random_pruning": Example(ss.random_pruning, {"fraction": [0.57, 0.05, 1.0], "seed": [3, 0, 1]}, flat=("seed",)),
+    "random_pruning": Example(
+        ss.schedules.random_pruning, {"fraction": [0.57, 0.05, 1.0], "seed": [3, 0, 1]}, flat=("seed",)
+    ),
     "self_scoring": Example(_after(ss.self_scoring), {"threshold": [0.4, 0.05, 3.0], "sharpness": [1.3, 0.5, np.inf]}),
     "shell_average": Example(lambda: ss.chain(ss.shell_average(3), ss.proportional(0.7))),
     "smooth": Example(_before(ss.smooth), {"tau": [2.3, 0.0, 40.0]}),
     "softmax": Example(ss.softmax, {"temperature": [0.9, 0.2, 7.0]}),
     "stale": Example(_after(ss.stale), {"period": [1.9, 0.0, 25.0]}, flat=("period",)),
     "static_weights": Example(ss.static_weights, {"values": []}),  # as many as the problem has: see `leaf_values`
-    "subsample": Example(_after(ss.subsample), {"fraction": [0.47, 0.1, 1.0]}, flat=("fraction",)),
+    "subsample": Example(_after(ss.schedules.subsample), {"fraction": [0.47, 0.1, 1.0]}, flat=("fraction",)),
     "teacher": Example(
         _after(ss.teacher),
         {"training_time": [2.9, 0.3, 200.0], "threshold": [0.4, 0.1, 3.0], "sharpness": [1.3, 0.5, np.inf]},

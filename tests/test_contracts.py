@@ -23,7 +23,15 @@ KEY = jax.random.key(5)
 ADMITTED = [(name, kind) for name in EXAMPLES for kind in KINDS if kind not in EXAMPLES[name].refused]
 ON_MODES = [
     (name, "modal")
-    for name in ("band_limit", "curriculum", "frontier", "hard_pruning", "power_tilt", "shell_average", "water_filling")
+    for name in (
+        "band_limit",
+        "curriculum",
+        "frontier_band",
+        "hard_pruning",
+        "power_tilt",
+        "shell_average",
+        "water_filling",
+    )
 ]
 TUNABLE = [name for name in EXAMPLES if EXAMPLES[name].leaves]
 
@@ -38,7 +46,7 @@ def record(observation, weights):
 
 def lower_bound(problem):
     """The proven bound on the training or held-out loss of every schedule."""
-    bound = ss.ideal_oracle if isinstance(problem, ss.ModalProblem) else ss.speed_limit
+    bound = ss.ideal_oracle if isinstance(problem, ss.ModalProblem) else ss.bounds.speed_limit
     return np.asarray(bound(problem, TIMES).loss)
 
 
@@ -164,7 +172,7 @@ def test_float32_problem_stays_float32(name, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32_without_x64(kind):
-    chained = [ss.lag(2.0), ss.noise(0.3), ss.proportional(0.7), ss.clip(0.2, 3.0), ss.smooth(1.0)]
+    chained = [ss.lag(2.0), ss.schedules.add_noise(0.3), ss.proportional(0.7), ss.clip(0.2, 3.0), ss.smooth(1.0)]
     with jax.enable_x64(False):
         problem = make_problem.__wrapped__(kind, np.float32)
         run = ss.simulate(problem, ss.chain(*chained), TIMES, save=ss.save_summary, key=KEY)
@@ -400,7 +408,7 @@ def test_stale_scores_once_per_period():
 def test_subsample_keeps_the_last_score():
     problem = ss.power_law(2.0, 2.0, num_modes=2000)
     signals = np.arange(1.0, 6.0)[:, None] * np.ones(2000)
-    seen = play(ss.subsample(0.3), problem, np.arange(5.0), signals, KEY)
+    seen = play(ss.schedules.subsample(0.3), problem, np.arange(5.0), signals, KEY)
     np.testing.assert_array_equal(seen[0], signals[0])  # everything is scored once
     fresh = seen[1:] == signals[1:]
     np.testing.assert_array_equal(seen[1:][~fresh], seen[:-1][~fresh])
@@ -410,7 +418,7 @@ def test_subsample_keeps_the_last_score():
 
 def test_noise_has_mean_one_whatever_its_width():
     problem = ss.power_law(2.0, 2.0, num_modes=20_000)
-    factor = play(ss.noise(0.8), problem, [0.0], [np.ones(20_000)], KEY)[0]
+    factor = play(ss.schedules.add_noise(0.8), problem, [0.0], [np.ones(20_000)], KEY)[0]
     assert factor.mean() == pytest.approx(1.0, abs=0.03)
     assert np.log(factor).std() == pytest.approx(0.8, rel=0.03)
 
@@ -440,10 +448,10 @@ def test_rules():
         (ss.proportional(1.7), signal**1.7),
         (ss.proportional(0.0), signal > 0),  # what shows no residual gets no weight, at any power
         (ss.proportional(-0.5), np.where(signal > 0, np.maximum(signal, 1e-9) ** -0.5, 0)),
-        (ss.greedy(), signal == 3.0),
-        (ss.frontier(1.5), np.maximum(depth + 1.5, 0) / PLAIN["eigenvalues"]),
+        (ss.schedules.greedy(), signal == 3.0),
+        (ss.schedules.frontier_band(1.5), np.maximum(depth + 1.5, 0) / PLAIN["eigenvalues"]),
         (ss.softmax(0.4), np.exp(signal / (0.4 * (mass @ signal)))),
-        (ss.chain(ss.band_limit(3.5), ss.proportional(1.0)), signal * [1, 1, 1, 0, 0, 0]),
+        (ss.chain(ss.schedules.band_limit(3.5), ss.proportional(1.0)), signal * [1, 1, 1, 0, 0, 0]),
         (ss.power_tilt(0.6), PLAIN["eigenvalues"] ** -0.6),
         (ss.power_tilt(0.6, cutoff=3.0), np.minimum(np.arange(1.0, 7.0), 3.0) ** 0.9),
         (ss.uniform(), np.ones(6)),
@@ -508,7 +516,7 @@ def test_pruning_and_curricula_go_by_difficulty():
     expected = np.where(full, 1.0, 0.0)
     expected[full.sum()] = (0.8 - mass[full].sum()) / mass[full.sum()]  # the one at the border gets what is left
     np.testing.assert_allclose(easy, expected / 0.8, rtol=1e-12, atol=1e-15)
-    draws = [kept(ss.random_pruning(0.5, seed=seed)) for seed in range(6)]
+    draws = [kept(ss.schedules.random_pruning(0.5, seed=seed)) for seed in range(6)]
     assert {len(draw) for draw in draws} == {6}
     assert len({frozenset(draw) for draw in draws}) > 3
     # the pool at a third of the way, from a quarter of the mass to all of it
@@ -534,17 +542,20 @@ def test_pruning_and_curricula_go_by_difficulty():
         (lambda: ss.delay(-2.0), r"tau is -2: it must not be negative; give a delay"),
         (lambda: ss.delay(1.0, slots=0), r"slots is 0: it must be positive; keep at least one snapshot"),
         (lambda: ss.stale(-1.0), r"period is -1: it must not be negative; give a period"),
-        (lambda: ss.noise(-0.1), r"sigma is -0\.1: it must not be negative; give the standard deviation of the log"),
+        (
+            lambda: ss.schedules.add_noise(-0.1),
+            r"sigma is -0\.1: it must not be negative; give the standard deviation of the log",
+        ),
         (lambda: ss.shell_average(0), r"num_shells is 0: it must be positive; give at least one shell"),
-        (lambda: ss.band_limit(0.0), r"k_max is 0: it must be positive; give a mode number"),
-        (lambda: ss.subsample(1.5), r"fraction is 1\.5: give a fraction in \(0, 1\]"),
+        (lambda: ss.schedules.band_limit(0.0), r"k_max is 0: it must be positive; give a mode number"),
+        (lambda: ss.schedules.subsample(1.5), r"fraction is 1\.5: give a fraction in \(0, 1\]"),
         (lambda: ss.proportional(np.inf), r"power is inf: every entry must be finite; give a finite power"),
-        (lambda: ss.frontier(0.0), r"width is 0: it must be positive; give a depth in e-folds"),
+        (lambda: ss.schedules.frontier_band(0.0), r"width is 0: it must be positive; give a depth in e-folds"),
         (lambda: ss.softmax(0.0), r"temperature is 0: it must be positive"),
         (lambda: ss.top_fraction(0.0), r"fraction is 0: it must be positive; give a fraction in \(0, 1\]"),
         (lambda: ss.power_tilt(np.nan), r"exponent is nan: every entry must be finite; give a finite tilt"),
         (lambda: ss.power_tilt(0.5, cutoff=0.0), r"cutoff is 0: it must be positive; give a mode number"),
-        (lambda: ss.random_pruning(-0.2), r"fraction is -0\.2: .*give a fraction in \(0, 1\]"),
+        (lambda: ss.schedules.random_pruning(-0.2), r"fraction is -0\.2: .*give a fraction in \(0, 1\]"),
         (lambda: ss.hard_pruning(1.01), r"fraction is 1\.01: give a fraction in \(0, 1\]"),
         (
             lambda: ss.hard_pruning(0.5, keep="hrad"),
@@ -602,7 +613,7 @@ def test_chains():
     ):
         stage_at(nested, "lagg")
     with pytest.raises(KeyError, match=r"the schedule has 2 stages named 'noise'"):
-        stage_at(ss.chain(ss.noise(0.1), ss.noise(0.2), rule), "noise")
+        stage_at(ss.chain(ss.schedules.add_noise(0.1), ss.schedules.add_noise(0.2), rule), "add_noise")
 
 
 @pytest.mark.parametrize("name", [n for n in EXAMPLES if "operator" not in EXAMPLES[n].refused])

@@ -73,4 +73,4 @@ def test_a_parquet_file_names_pyarrow_and_leaves_nothing(monkeypatch, tmp_path):
     made.save(tmp_path / "weights.npz")
     (tmp_path / "weights.parquet").write_bytes(b"PAR1")
     with pytest.raises(ImportError, match="parquet files need pyarrow"):
-        ss.load_sampler_weights(tmp_path / "weights.parquet")
+        ss.learning.load_sampler_weights(tmp_path / "weights.parquet")

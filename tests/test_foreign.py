@@ -84,7 +84,7 @@ class Slowly(ss.AbstractStage):
         return 1 - share + share * signal / mean, state + observation.duration
 
 
-class MeanLoss(ss.AbstractObjective):
+class MeanLoss(ss.learning.AbstractObjective):
     """The mean of the loss over the refreshes."""
 
     def check(self, times, floor):
@@ -142,8 +142,8 @@ def test_learn_with_its_gap_and_save_and_load(problem, tmp_path):
     gap = found.gap[0]
     assert gap.kind == "all weight on each"
     assert 0 < gap.gap < gap.uniform - gap.optimum
-    ss.save_schedule(found.schedule, tmp_path / "found.json")
-    loaded = ss.load_schedule(tmp_path / "found.json")
+    ss.learning.save_schedule(found.schedule, tmp_path / "found.json")
+    loaded = ss.learning.load_schedule(tmp_path / "found.json")
     runs = [ss.simulate(problem, schedule, TIMES).loss for schedule in (found.schedule, loaded)]
     np.testing.assert_array_equal(*runs)
 
@@ -198,11 +198,11 @@ def test_nothing_of_a_users_is_free_that_does_not_say_so(problem):
     options = {"cost_per_example": 0.1}
     price = 0.9 * np.append(np.ones(len(TIMES) - 1), 0)  # nine weights, each taken for an example
     for schedule in (Slowly(), Calendar(), ss.chain(ss.stale(0.0), Slowly())):
-        np.testing.assert_allclose(ss.curation_cost(problem, schedule, TIMES, **options).per_refresh, price)
-    cost = ss.curation_cost(problem, ss.chain(Coached(), ss.proportional()), TIMES, **options)
+        np.testing.assert_allclose(ss.analysis.curation_cost(problem, schedule, TIMES, **options).per_refresh, price)
+    cost = ss.analysis.curation_cost(problem, ss.chain(Coached(), ss.proportional()), TIMES, **options)
     assert cost.fixed == 3.0
     np.testing.assert_allclose(cost.per_refresh, price + np.append(0.5 * np.diff(TIMES), 0), rtol=1e-12)
-    assert not ss.curation_cost(problem, ss.uniform(), TIMES, **options).per_refresh.any()
+    assert not ss.analysis.curation_cost(problem, ss.uniform(), TIMES, **options).per_refresh.any()
 
 
 def test_a_report(problem):

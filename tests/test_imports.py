@@ -44,6 +44,7 @@ MAY_IMPORT_ROOT = {"assessment", "report", "benchmark", "cli"}
 
 # Optional packages, and those that are slow to import: loaded by the call that needs them.
 LAZY = (
+    "cvxpy",
     "fsspec",
     "lightgbm",
     "matplotlib",

@@ -416,18 +416,20 @@ def test_keys_fold_by_refresh_and_by_position():
         change = np.log(run.saved[1][:-1] / run.saved[0][:-1])
         return change - change.mean(axis=1, keepdims=True)
 
-    one = noise_seen(grid, ss.noise(0.5))
-    two = noise_seen(grid, ss.noise(0.5), ss.noise(0.5)) - one  # the second draw alone
+    one = noise_seen(grid, ss.schedules.add_noise(0.5))
+    two = noise_seen(grid, ss.schedules.add_noise(0.5), ss.schedules.add_noise(0.5)) - one  # the second draw alone
     draws = np.concatenate([one, two])
     np.testing.assert_allclose(draws.std(axis=1), 0.5, rtol=0.15)
     correlation = np.corrcoef(draws)
     assert np.abs(correlation - np.eye(len(draws))).max() < 0.2  # 4 standard errors
     # draws belong to refreshes: adding one later leaves the earlier alone, another key changes all
-    np.testing.assert_allclose(noise_seen(np.append(grid, 4e-6), ss.noise(0.5))[:3], one, rtol=1e-9, atol=1e-12)
-    other = noise_seen(grid, ss.noise(0.5), key=jax.random.key(4))
+    np.testing.assert_allclose(
+        noise_seen(np.append(grid, 4e-6), ss.schedules.add_noise(0.5))[:3], one, rtol=1e-9, atol=1e-12
+    )
+    other = noise_seen(grid, ss.schedules.add_noise(0.5), key=jax.random.key(4))
     assert np.abs(np.corrcoef(np.concatenate([one, other]))[:3, 3:]).max() < 0.2
     # a stage before it in the chain moves it to another position, and so to another draw
-    moved = noise_seen(grid, ss.lag(0.0), ss.noise(0.5))
+    moved = noise_seen(grid, ss.lag(0.0), ss.schedules.add_noise(0.5))
     assert np.abs(np.corrcoef(np.concatenate([one, moved]))[:3, 3:]).max() < 0.2
 
 
@@ -492,8 +494,8 @@ def test_refining_the_grid_changes_no_open_loop_result(kind, name):
         "static_weights": ss.static_weights(np.random.default_rng(0).exponential(size=problem.mass.shape)),
         "power_tilt": ss.power_tilt(0.7, cutoff=5.0),
         "hard_pruning": ss.chain(ss.hard_pruning(0.6, keep="easy"), ss.mix(0.1)),
-        "random_pruning": ss.random_pruning(0.5, seed=4),
-        "leverage_sampling": ss.chain(ss.leverage_sampling(), ss.clip(0.5, 2.0)),
+        "random_pruning": ss.schedules.random_pruning(0.5, seed=4),
+        "leverage_sampling": ss.chain(ss.schedules.leverage_sampling(), ss.clip(0.5, 2.0)),
         "step": ss.curriculum(16.0, start=0.3, pacing="step", steps=4),  # steps at 4, 8, 12, 16; 12 is put on the grid
         "water_filling": ss.water_filling(),
     }[name]

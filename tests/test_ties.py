@@ -14,7 +14,7 @@ DETERMINISTIC = [
     name
     for name in EXAMPLES
     if "operator" not in EXAMPLES[name].refused
-    and name not in ("noise", "random_pruning", "static_weights", "subsample", "teacher, other spectrum")
+    and name not in ("add_noise", "random_pruning", "static_weights", "subsample", "teacher, other spectrum")
 ]
 
 

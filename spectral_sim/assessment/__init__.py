@@ -1,6 +1,7 @@
 """Schedules compared on one problem: what to try, the runs, their gains and costs, and the result in plain words."""
 
 from ._assessment import Assessment, Run, run_assessment
+from ._bracket import bracket
 from ._curves import Curve
 from ._defaults import REFRESHES_PER_DECADE, default_entries, default_times
 from ._entry import Entry
@@ -25,6 +26,7 @@ __all__ = [
     "THEORIES",
     "Table",
     "Taught",
+    "bracket",
     "default_entries",
     "default_times",
     "findings",

@@ -12,9 +12,10 @@ import numpy as np
 from .._simulate import simulate
 from .._status import Status, describe_status
 from ..analysis import scoring_charges, training_charges
+from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..schedules import uniform
-from ._curves import Curve, bounds_of
+from ._curves import Curve, bounds_of, certified
 from ._entry import Entry, Family, family
 from ._record import Record, Rows, Spectrum, recorder
 from ._search import Search
@@ -162,6 +163,7 @@ def run_assessment(
     settings: dict[str, Any] | None = None,
     group_names: tuple[str, ...] = (),
     search: Search | None = None,
+    certificate: Certificate | None = None,
     started: Callable[[int, int, str], None] = lambda index, total, name: None,
     finished: Callable[[Assessment], None] = lambda assessment: None,
 ) -> Assessment:
@@ -180,6 +182,7 @@ def run_assessment(
         settings: kept with the results.
         group_names: names of the groups, where the problem is reweighted by group.
         search: how learned schedules among the entries were found.
+        certificate: of the problem at the last time, to be drawn and to bound what is left to gain.
         started: called with (index, total, name) before each run.
         finished: called after each run with everything so far.
 
@@ -193,6 +196,8 @@ def run_assessment(
     started(0, len(entries), "bounds")
     record, rows, spectrum = recorder(problem, group_names)
     curves, warnings = bounds_of(problem, [entry.schedule for entry in entries], times)
+    if certificate is not None:
+        curves = (*curves, certified(certificate, np.asarray(times, np.float64)))
     assessment = Assessment(
         name=name,
         title=title or name,

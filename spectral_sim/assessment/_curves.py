@@ -6,11 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from ..bounds import ideal_oracle, static_sandwich
+from ..bounds import Certificate, ideal_oracle, static_sandwich
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ..schedules import AbstractStage, stages_of
 
-__all__ = ["Curve", "bounds_of"]
+__all__ = ["CERTIFICATE", "Curve", "bounds_of", "certified"]
+
+CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,14 @@ def _sandwiches(problem: ModalProblem, schedules: Sequence[AbstractStage], times
                 f"No schedule with weights from {low:g} goes above it.",
             )
     return list(curves.values())
+
+
+def certified(certificate: Certificate, times: np.ndarray) -> Curve:
+    """The curve of a certificate, NaN where it says nothing."""
+    loss = certificate.bound(times)
+    weights = "any weights" if certificate.cap is None else f"weights up to {certificate.cap:g}"
+    note = f"Proven for {weights}, and for single horizons nearly tight: no schedule goes below it."
+    return Curve(CERTIFICATE, np.where(loss > 0, loss, np.nan), "bound", "evaluation", note)
 
 
 def _proven(problem: AbstractProblem, times: np.ndarray) -> list[Curve]:

@@ -40,7 +40,7 @@ class SearchCurve:
     @property
     def is_attained(self) -> bool:
         """Whether a schedule can reach the optimum, so that the gap to it goes to zero."""
-        return self.kind not in ("speed limit", "")
+        return self.kind not in ("speed limit", "certificate", "")
 
     @property
     def best(self) -> np.ndarray:
@@ -122,9 +122,9 @@ def _on_what_was_searched(found: Learned, objective: AbstractObjective, compared
     if gap.gap is None:
         limit = "; no bound on it is known"
     elif np.isfinite(gap.gap):
-        limit = f"; the speed limit allows {gap.gap:.2g} more"
+        limit = f"; the {gap.kind} allows {gap.gap:.2g} more"
     else:
-        limit = f"; the speed limit says nothing after t = {gap.valid_until:.3g}"
+        limit = f"; the {gap.kind} says nothing after t = {gap.valid_until:.3g}"
     hand = ""
     if compared is not None:
         hand = f"; {compared.best_value - gap.value:.2g} below the best hand-written schedule ({compared.best})"

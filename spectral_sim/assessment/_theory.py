@@ -83,9 +83,9 @@ def _practical_oracle(table: Any) -> list[Finding]:
     most = {kind: float((table[name] / table["clip.high"]).max()) for kind, name in kinds.items() if name in table}
     ratio = max(most.values())
     over = table.over_ideal
-    best = over.isel({"delay.tau": 0, "noise.sigma": 0, "clip.high": -1})
-    worst = kept.isel({"delay.tau": -1, "noise.sigma": -1, "clip.high": 0})
-    corner = kept.isel({"delay.tau": 0, "noise.sigma": 0, "clip.high": -1})
+    best = over.isel({"delay.tau": 0, "add_noise.sigma": 0, "clip.high": -1})
+    worst = kept.isel({"delay.tau": -1, "add_noise.sigma": -1, "clip.high": 0})
+    corner = kept.isel({"delay.tau": 0, "add_noise.sigma": 0, "clip.high": -1})
     return [
         Finding(
             "Weights up to W speed up at most W times: the largest speed-up over its cap is "

@@ -8,7 +8,7 @@ from ._modal_task import bare_losses, numpy_losses
 from ._plots import write_plots
 from ._result import SUITE, CaseResult, Figure, Point, Program, Results, load_results, save_results
 from ._suite import CASES, chosen_cases, run_suite
-from ._targets import TARGETS, Standing, Target, incomparable, load_targets, standings, verdict
+from ._targets import TARGETS, Standing, Target, incomparable, judged, load_targets, standings
 from ._timing import Spread, interleaved, seconds_of, spread
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "device_of",
     "incomparable",
     "interleaved",
+    "judged",
     "load_results",
     "load_targets",
     "machine",
@@ -49,7 +50,6 @@ __all__ = [
     "slug",
     "spread",
     "standings",
-    "verdict",
     "versions",
     "write_plots",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ._result import CaseResult, Figure, Results
 
-__all__ = ["LESS_ACCURATE", "TARGETS", "Standing", "Target", "incomparable", "load_targets", "standings", "verdict"]
+__all__ = ["LESS_ACCURATE", "TARGETS", "Standing", "Target", "incomparable", "judged", "load_targets", "standings"]
 
 LESS_ACCURATE = 10.0
 """How much larger a peer's error may be than ours for a ratio of times to count, unless both are below the tolerance of
@@ -102,7 +102,7 @@ def incomparable(figure: Figure) -> str:
     return f"error of the peer {theirs:.1e}, ours {ours:.1e}"
 
 
-def verdict(figure: Figure, quick: bool, platform: str) -> str:
+def judged(figure: Figure, quick: bool, platform: str) -> str:
     """What a figure means for its target.
 
     "met"; "not met" with the reason; "not comparable"; "not judged" on the small sizes of a quick run; "not judged
@@ -132,8 +132,8 @@ def standings(results: Results) -> list[Standing]:
         case = results.case(target.case)
         figures = [figure for figure in case.figures if figure.target == key] if case is not None else []
         if figures:
-            judged = [(figure, verdict(figure, results.quick, results.platform)) for figure in figures]
-            found += [Standing(target, case, figure, "", judgement) for figure, judgement in judged]
+            pairs = [(figure, judged(figure, results.quick, results.platform)) for figure in figures]
+            found += [Standing(target, case, figure, "", judgement) for figure, judgement in pairs]
         elif not target.judged_on(results.platform):
             found.append(Standing(target, case, None, f"for {_PLATFORMS[target.platform]}", "not judged here"))
         else:

@@ -17,6 +17,7 @@ from ..assessment import REFRESHES_PER_DECADE, default_entries, default_times
 from ..problems import load_table
 from ._bench import bench
 from ._build import build_part
+from ._certify import certify_part, check_certifiable
 from ._config import LearnConfig, LearnFile
 from ._data import Features, known_noise, learning_task
 from ._data_options import (
@@ -156,6 +157,9 @@ def assess(
     force: Force = False,
     search: Annotated[bool, typer.Option("--learn", help="Search for a schedule too; takes minutes.")] = False,
     steps: Annotated[int, typer.Option(min=1, help="Gradient steps of the search.")] = LearnConfig().steps,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Prove what no schedule can exceed; needs few features, or --by-group.")
+    ] = False,
     resume: Resume = False,
 ) -> None:
     """Compare some twenty schedules on your own data."""
@@ -233,9 +237,13 @@ def assess(
             settings={**task.settings, "file": str(data)},
             group_names=task.group_names if by_group else (),
         )
+        if certify:
+            check_certifiable(part)
         if search:
             folder.open()
             part = learn_part(part, LearnConfig(steps=steps), folder, f"assess {data} --learn", progress)
+        if certify:
+            part = certify_part(part, f"assess {data} --certify", progress)
         run_job([(part.name, lambda: part)], folder, f"Would curation pay on {data.name}?", console, progress)
 
 

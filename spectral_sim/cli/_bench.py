@@ -13,13 +13,13 @@ from ..benchmark import (
     chosen_cases,
     compare,
     device_of,
+    judged,
     load_results,
     machine,
     markdown,
     run_suite,
     shown,
     slug,
-    verdict,
     write_plots,
 )
 from ._errors import UserError, explained
@@ -99,8 +99,8 @@ def _print(cases: list[CaseResult], results: Results) -> None:
     for case in cases:
         typer.echo(f"{case.name}: {_state(case)}")
         for figure in case.figures:
-            judged = verdict(figure, results.quick, results.platform)
-            typer.echo(f"  {figure.name}: {shown(figure)}" + (f"  [{judged}]" if judged else ""))
+            judgement = judged(figure, results.quick, results.platform)
+            typer.echo(f"  {figure.name}: {shown(figure)}" + (f"  [{judgement}]" if judgement else ""))
 
 
 def _state(case: CaseResult) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from ..assessment import Assessment, Entry, Search, run_assessment
+from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..report import write_dataset, write_plots, write_report, write_results
 from ._output import OutputFolder
@@ -34,6 +35,7 @@ class Part:
     settings: dict[str, Any] = field(default_factory=dict)
     group_names: tuple[str, ...] = ()
     search: Search | None = None
+    certificate: Certificate | None = None
 
 
 def run_job(
@@ -84,6 +86,7 @@ def run_job(
                     settings=part.settings,
                     group_names=part.group_names,
                     search=part.search,
+                    certificate=part.certificate,
                     started=step.start,
                     finished=keep,
                 )

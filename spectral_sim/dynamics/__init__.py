@@ -1,7 +1,7 @@
 """How a learner moves between refreshes."""
 
 from .._registry import register
-from ._base import AbstractDynamics, verdict
+from ._base import AbstractDynamics, first_fault
 from ._modal_flow import ModalFlow
 from ._operator_flow import OperatorFlow, OperatorState
 from ._pool_moments import PoolMoments, PoolState
@@ -28,7 +28,7 @@ __all__ = [
     "TransportState",
     "largest_stable_rate",
     "log_shells",
-    "verdict",
+    "first_fault",
 ]
 
 for _class in (ModalFlow, OperatorFlow, PoolMoments, PoolTraining, SelfGenerated, SGDMoments, ShellTransport):

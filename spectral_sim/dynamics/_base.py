@@ -110,7 +110,7 @@ class Verdict(eqx.Module):
     limit: Float[Array, ""]
 
 
-def verdict(dynamics: AbstractDynamics, found: Sequence[tuple[Bool[Array, ""], Any]], dtype: Any) -> Verdict | None:
+def first_fault(dynamics: AbstractDynamics, found: Sequence[tuple[Bool[Array, ""], Any]], dtype: Any) -> Verdict | None:
     """The first fault at hand among those that `check` and `verify` have looked for; None where they look for none."""
     if len(found) != len(dynamics.faults):
         raise ValueError(

@@ -13,7 +13,7 @@ __all__ = ["HUBER", "INSTALL_CURVES", "CurveSearch", "Found", "huber", "screen"]
 
 HUBER = 1e-3  # where errors of the log loss begin to count less than their square
 _EXPONENT = NAMES.index("noise_exponent")
-INSTALL_CURVES = "pip install 'spectral_sim[curves]'"
+INSTALL_CURVES = "pip install scipy"
 # Range of starts and middle of each parameter on the real line, in the order of NAMES.
 _LOW = np.array([np.log(0.03), np.log(0.02), -14.0, -15.0, -12.0, -20.0, -1.0])
 _HIGH = np.array([np.log(5.0), np.log(5.0), 12.0, 20.0, 12.0, 15.0, 3.0])

@@ -13,7 +13,7 @@ from ..schedules import (
     AbstractStage,
     chain,
     clip,
-    frontier,
+    frontier_band,
     hard_pruning,
     leverage_sampling,
     mix,
@@ -98,7 +98,7 @@ def hand_written(problem: AbstractProblem, cap: tuple[float, float] | None = Non
         rules["keep the hard half"] = hard_pruning(0.5)
         rules["keep the easy half"] = hard_pruning(0.5, keep="easy")
     if problem.as_modal() is not None:
-        rules["frontier, one e-fold"] = frontier(1.0)
+        rules["frontier, one e-fold"] = frontier_band(1.0)
     if problem.as_operator() is not None:
         rules["leverage"] = leverage_sampling()
     if cap is not None:

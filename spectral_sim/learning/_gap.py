@@ -9,6 +9,7 @@ import numpy as np
 from .._simulate import simulate
 from .._trajectory import Trajectory
 from .._types import ArrayLike
+from ..bounds import Certificate
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem, Bound
 from ..schedules import AbstractStage, stages_of, uniform
@@ -25,7 +26,8 @@ class Gap(eqx.Module):
         uniform: the objective of no curation, under the same dynamics.
         optimum: no schedule has a smaller objective; None where nothing of the kind is known.
         kind: how that is known, as the problem names it: "water-filling" (attained by a schedule), "capped envelope"
-            (attained at one horizon), "speed limit" (a certificate, loose); None without a bound.
+            (attained at one horizon), "speed limit" (proven, and loose), "certificate" (proven, nearly tight for one
+            horizon); None without a bound.
         valid_until: time up to which the bound says anything; infinite if it always does.
     """
 
@@ -42,7 +44,13 @@ class Gap(eqx.Module):
 
 
 def measure_gap(
-    problem: AbstractProblem, schedule: AbstractStage, objective: AbstractObjective, times: ArrayLike, **options: Any
+    problem: AbstractProblem,
+    schedule: AbstractStage,
+    objective: AbstractObjective,
+    times: ArrayLike,
+    *,
+    proof: Certificate | None = None,
+    **options: Any,
 ) -> Gap:
     """Compare a schedule with no curation, and with what the problem says that no schedule can beat.
 
@@ -51,12 +59,17 @@ def measure_gap(
         schedule: any schedule.
         objective: what is compared, without penalties.
         times: refresh grid, shape (times,).
+        proof: a certificate of the problem, which tightens the bound where it holds for the schedule.
         **options: passed on to `simulate` (`dynamics`, `key`).
     """
     plain = objective.plain
     options = {**options, "adjoint": "direct", "throw": False}  # nothing is differentiated: nothing is kept for it
     value, reference = (float(plain(simulate(problem, each, times, **options))) for each in (schedule, uniform()))
-    bound = bound_on(problem, times, cap_of(schedule), options.get("dynamics"))
+    cap = cap_of(schedule)
+    bound = bound_on(problem, times, cap, options.get("dynamics"))
+    if bound is not None and proof is not None and (proof.cap is None or (cap is not None and cap[1] <= proof.cap)):
+        loss = np.maximum(np.asarray(bound.loss, np.float64), proof.bound(times))
+        bound = Bound(jnp.asarray(loss), "certificate", max(bound.valid_until, float(proof.horizon.max())))
     optimum = None if bound is None else evaluate(objective, times, bound)
     if bound is None or optimum is None:
         return Gap(value, reference, None, None)

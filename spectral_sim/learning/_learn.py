@@ -6,6 +6,7 @@ from typing import Any
 import optax
 
 from .._types import ArrayLike, PRNGKeyArray
+from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
 from ._gap import measure_gap
@@ -19,10 +20,11 @@ __all__ = ["learn"]
 
 def learn(
     problem: AbstractProblem | Sequence[AbstractProblem],
-    schedule: AbstractStage,
+    schedule: AbstractStage | None,
     times: ArrayLike,
     *,
     objective: AbstractObjective,
+    start: Certificate | None = None,
     optimizer: optax.GradientTransformation | None = None,
     steps: int = 500,
     num_starts: int = 1,
@@ -35,9 +37,11 @@ def learn(
 
     Arguments:
         problem: one problem, or several; see `across` of `search`.
-        schedule: where the search begins: a `TableSchedule`, a `PolicySchedule`, or any chain.
+        schedule: where the search begins: a `TableSchedule`, a `PolicySchedule`, or any chain; None with `start`.
         times: refresh grid, shape (times,).
         objective: what to minimise, such as `anytime_log_loss()`.
+        start: a certificate of the (first) problem, from `bounds.certificate`: the search begins at the weights that it
+            points at, `Learned.certificate` keeps it, and the gap is measured to it.
         optimizer: optax optimiser; Adam with a cosine decay from 0.1 if None.
         steps: number of gradient steps.
         num_starts: number of starts; the first is `schedule` itself, the others add noise to its leaves.
@@ -49,7 +53,7 @@ def learn(
         A `Learned`.
 
     Raises:
-        ValueError: as `search`.
+        ValueError: as `search`; both or neither of `schedule` and `start`.
         SavedFileError: a checkpoint of another search, or a damaged one.
         SearchError: every start failed.
 
@@ -57,8 +61,9 @@ def learn(
         UserWarning: the weights that were found leave little of the data: their effective sample size is small.
     """
     problems = as_problems(problem)
+    begin = _beginning(schedule, start, times)
     settings = {"optimizer": optimizer, "steps": steps, "num_starts": num_starts, "key": key, **options}
-    found = search(problems, schedule, times, objective=objective, **settings)
+    found = search(problems, begin, times, objective=objective, **settings)
     run_options = {"dynamics": found.dynamics, "key": run_key(key)}
     learned = Learned(
         schedule=found.schedule,
@@ -67,9 +72,22 @@ def learn(
         history=found.history,
         failed_at=found.failed_at,
         best_start=found.best_start,
-        gap=tuple(measure_gap(each, found.schedule, objective, times, **run_options) for each in problems),
+        gap=tuple(
+            measure_gap(each, found.schedule, objective, times, proof=None if n else start, **run_options)
+            for n, each in enumerate(problems)
+        ),
         steps=found.steps,
         samplers=tuple(sampler_weights(each, found.schedule, times, **run_options) for each in problems),
+        certificate=start,
     )
     warn_of_small_samples(learned, problems)
     return learned
+
+
+def _beginning(schedule: AbstractStage | None, start: Certificate | None, times: ArrayLike) -> AbstractStage:
+    if schedule is not None and start is None:
+        return schedule
+    if schedule is None and start is not None:
+        return start.schedule(times)
+    given = "neither a schedule nor" if start is None else "a schedule and"
+    raise ValueError(f"learn() was given {given} start=: give one of them, as the search begins in one place.")

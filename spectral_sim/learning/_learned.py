@@ -9,6 +9,7 @@ import numpy as np
 
 from .._schema import array, either, integer, items, nothing, record, text
 from .._types import ArrayLike, Float
+from ..bounds import Certificate
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
@@ -50,6 +51,7 @@ class Learned(eqx.Module):
         gap: how far from the optimum, or what certifies it; see `Gap`. One for each problem.
         steps: how many steps were done.
         samplers: the weights that the schedule asks for at each refresh. One for each problem.
+        certificate: the proof of what no schedule can beat that the search began at, if it did; `save` leaves it out.
     """
 
     schedule: AbstractStage
@@ -61,6 +63,7 @@ class Learned(eqx.Module):
     gap: tuple[Gap, ...]
     steps: int
     samplers: tuple[SamplerWeights, ...]
+    certificate: Certificate | None = None
 
     @property
     def effective_sample_size(self) -> tuple[Float[np.ndarray, "times"], ...]:

@@ -4,6 +4,7 @@ import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -111,7 +112,8 @@ def feature_spectrum_slopes(
     for direction in np.eye(3) * _STEP:
         near, far = at(direction) - at(-direction), at(2 * direction) - at(-2 * direction)
         slope = (8 * near - far) / (12 * _STEP)
-        slopes.append(FeatureSpectrum(*np.split(slope[:-1], 3), float(slope[-1])))
+        eigenvalues, multiplicity, energies = np.split(slope[:-1], 3)
+        slopes.append(FeatureSpectrum(eigenvalues, multiplicity, energies, float(slope[-1])))
     return tuple(slopes)
 
 
@@ -153,7 +155,8 @@ def _fine(layout: _Layout, alpha: float, beta: float, width: float) -> tuple[np.
     modes, count = layout.index**-alpha, layout.count
     energies = count * layout.index**-beta
     tops, bottoms = _support(modes, count, width, len(layout.bumps))
-    rules = [_in_bump(*edges, int(layout.density * n)) for *edges, n in zip(tops, bottoms, layout.bumps, strict=False)]
+    edges = zip(tops, bottoms, layout.bumps, strict=False)
+    rules = [_in_bump(top, bottom, int(layout.density * number)) for top, bottom, number in edges]
     rules += _in_bulk(layout, alpha, tops[-1], bottoms[-1], max(-bottoms[-1], modes[-1]))
     x, weight = (np.concatenate(parts) for parts in zip(*rules, strict=True))
     omega = x + 1j * _curve(x, modes, count, width)
@@ -206,8 +209,8 @@ def _crossing(phi: Callable, level: float, pole: np.ndarray, inside: np.ndarray)
 
 
 def _bisect(
-    left: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, steps: int = 60, *, ends=False
-):
+    left: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, steps: int = 60, *, ends: bool = False
+) -> Any:
     """Where `left` turns from true at `low` to false at `high`, entry by entry; the last bracket if `ends`."""
     for _ in range(steps):
         middle = (low + high) / 2

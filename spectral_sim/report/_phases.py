@@ -98,7 +98,7 @@ def self_scoring_phases(
         decay = np.exp(-2 * np.asarray(problem.eigenvalues) * times[:, None])
         uniform = 0.5 * decay @ np.asarray(problem.multiplicity * problem.energies) + float(problem.floor)
         static = float(slope(uniform[None])[0])
-    alpha, beta = float(problem.law.alpha), float(problem.law.beta)
+    alpha, beta = (float(problem.law.numbers()[name]) for name in ("alpha", "beta"))
     return Phases(np.stack(exponents), tuple(refreshes_per_decade), q, u0, static, window, share, alpha, beta)
 
 

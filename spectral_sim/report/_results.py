@@ -15,7 +15,7 @@ from .. import __version__
 from .._extras import require
 from .._status import FIRST_FAULT, status_legend
 from ..analysis import Speedup
-from ..assessment import Assessment, Gains, Row, Search, Taught, table, verdict
+from ..assessment import Assessment, Gains, Row, Search, Taught, bracket, table, verdict
 
 __all__ = ["environment", "summary", "to_dataset", "verdict_of", "write_dataset", "write_json", "write_results"]
 
@@ -42,7 +42,8 @@ def verdict_of(assessment: Assessment) -> str:
         best = min(done, key=lambda run: run.loss[-1])
         ratio = best.name, float(best.loss[-1] / ideal[0].loss[-1])
     text = verdict(table(assessment), assessment.subject, ideal_ratio=ratio)
-    return text if assessment.search is None else f"{text} {assessment.search.verdict}"
+    found = "" if assessment.search is None else assessment.search.verdict
+    return " ".join(part for part in (text, found, bracket(assessment)) if part)
 
 
 def to_dataset(assessment: Assessment) -> Any:

@@ -1,7 +1,7 @@
 """Schedules: how sampling weights follow from what is known of the learner."""
 
 from .._registry import register
-from ._allocate import Frontier as frontier
+from ._allocate import FrontierBand as frontier_band
 from ._allocate import Greedy as greedy
 from ._allocate import Proportional as proportional
 from ._allocate import Softmax as softmax
@@ -15,10 +15,10 @@ from ._constrain import Mix as mix
 from ._constrain import Smooth as smooth
 from ._curricula import Curriculum as curriculum
 from ._difficulty import difficulty, leverage
+from ._observe import AddNoise as add_noise
 from ._observe import BandLimit as band_limit
 from ._observe import Delay as delay
 from ._observe import Lag as lag
-from ._observe import Noise as noise
 from ._observe import ShellAverage as shell_average
 from ._observe import Stale as stale
 from ._observe import Subsample as subsample
@@ -35,18 +35,18 @@ from ._table import TableSchedule
 from ._teacher import Teacher as teacher
 
 STAGES: dict[str, type[AbstractStage]] = {
+    "add_noise": add_noise,
     "band_limit": band_limit,
     "clip": clip,
     "complement": complement,
     "curriculum": curriculum,
     "delay": delay,
-    "frontier": frontier,
+    "frontier_band": frontier_band,
     "greedy": greedy,
     "hard_pruning": hard_pruning,
     "lag": lag,
     "leverage_sampling": leverage_sampling,
     "mix": mix,
-    "noise": noise,
     "power_tilt": power_tilt,
     "proportional": proportional,
     "random_pruning": random_pruning,
@@ -70,6 +70,7 @@ register(PolicySchedule, name="policy_schedule")
 register(TableSchedule, name="table_schedule")
 
 __all__ = [
+    "add_noise",
     "AbstractStage",
     "PolicySchedule",
     "TableSchedule",
@@ -85,14 +86,13 @@ __all__ = [
     "curriculum",
     "delay",
     "difficulty",
-    "frontier",
+    "frontier_band",
     "greedy",
     "hard_pruning",
     "lag",
     "leverage",
     "leverage_sampling",
     "mix",
-    "noise",
     "no_scoring",
     "power_tilt",
     "proportional",

@@ -46,7 +46,7 @@ class Greedy(AbstractStage):
         return jnp.where(signal == jnp.max(signal), 1.0, 0.0).astype(signal.dtype), state
 
 
-class Frontier(AbstractStage):
+class FrontierBand(AbstractStage):
     """Weight on what lies within `width` e-folds below the largest residual.
 
     On modes this is water-filling down to a fixed depth instead of a fixed budget: it does not need the length of the

@@ -103,7 +103,7 @@ class Delay(AbstractStage):
         return jnp.where(seen > 2 * floor, seen, 0), (taken_at, snapshots)
 
 
-class Noise(AbstractStage):
+class AddNoise(AbstractStage):
     """Multiplicative log-normal noise of mean one, drawn afresh at every refresh.
 
     Arguments:

@@ -22,7 +22,7 @@ class SelfScoring(AbstractStage):
     which costs up to 4% of the loss, and half as much each time their number doubles). With soft visibility (q <= 1)
     the little that is seen beyond the frontier feeds back on itself and tracks it; for q between 1 and 2 it depends on
     how dense the refreshes are, and steeper visibility tends to the step. On shells steep visibility needs many nodes:
-    few look like tracking. For noisy scores chain `noise`.
+    few look like tracking. For noisy scores chain `add_noise`.
 
     Its progress is read off the learner itself, also behind `stale` or `subsample`: put it before them, or scoring is
     charged at every refresh.

@@ -20,26 +20,26 @@ def test_passes_over_data_are_forward_passes(data):
     """At every refresh but the last: a third of the training compute on all examples, at learning rate 1 / kappa."""
     kappa = float(np.mean(np.sum(np.asarray(data.features) ** 2, axis=1)))
     one = 30 / (3 * 8 * kappa)
-    cost = ss.curation_cost(data, ss.proportional(), TIMES, batch_size=8)
+    cost = ss.analysis.curation_cost(data, ss.proportional(), TIMES, batch_size=8)
     np.testing.assert_allclose(cost.per_refresh, [one, one, one, 0])
     assert cost.fixed == 0
-    cost = ss.curation_cost(data, ss.proportional(), TIMES, cost_per_example=0.02, cost_per_refresh=0.5)
+    cost = ss.analysis.curation_cost(data, ss.proportional(), TIMES, cost_per_example=0.02, cost_per_refresh=0.5)
     np.testing.assert_allclose(cost.per_refresh, [1.1, 1.1, 1.1, 0])
-    assert not ss.curation_cost(data, ss.uniform(), TIMES).per_refresh.any()
+    assert not ss.analysis.curation_cost(data, ss.uniform(), TIMES).per_refresh.any()
 
 
 @pytest.mark.parametrize("kind", [ss.teacher, ss.complement])
 def test_a_second_model_is_paid_for_once(data, kind):
     """Its training before the start, and one pass to know its outputs."""
     schedule = ss.chain(kind(20.0, cost=1.5), ss.proportional())
-    cost = ss.curation_cost(data, schedule, TIMES, cost_per_example=0.1)
+    cost = ss.analysis.curation_cost(data, schedule, TIMES, cost_per_example=0.1)
     np.testing.assert_allclose(cost.per_refresh, [6.0, 3.0, 3.0, 0])
     assert cost.fixed == 30.0
 
 
 def test_a_model_that_trains_alongside_is_paid_for_all_along(data):
     schedule = ss.chain(ss.complement(cost=0.5), ss.stale(2.0), ss.proportional())
-    cost = ss.curation_cost(data, schedule, TIMES, cost_per_example=0.1)
+    cost = ss.analysis.curation_cost(data, schedule, TIMES, cost_per_example=0.1)
     np.testing.assert_allclose(cost.per_refresh, [6.5, 1.0, 8.0, 0])  # twice the passes, when due; half the time
     assert cost.fixed == 0
 
@@ -57,7 +57,7 @@ def test_a_second_model_costs_the_same_in_any_units_of_its_time(data, kind, scal
         (data, {"features": features}, {"features": np.sqrt(scale) * features}),
     ):
         costs = [
-            ss.curation_cost(problem, ss.chain(kind(time, cost=0.7, **model), ss.proportional()), TIMES).fixed
+            ss.analysis.curation_cost(problem, ss.chain(kind(time, cost=0.7, **model), ss.proportional()), TIMES).fixed
             for time, model in ((20.0, one), (20.0 / scale, other))
         ]
         np.testing.assert_allclose(costs[0], costs[1], rtol=1e-12)
@@ -69,17 +69,19 @@ def test_compute_goes_as_time_times_trace(data):
     heavier = np.asarray(shells.index) ** -1.4
     number = np.asarray(shells.multiplicity)
     ratio = (number @ heavier) / (number @ np.asarray(shells.eigenvalues))
-    cost = ss.curation_cost(shells, ss.chain(ss.teacher(8.0, exponent=1.4, cost=0.5), ss.proportional()), TIMES)
+    cost = ss.analysis.curation_cost(
+        shells, ss.chain(ss.teacher(8.0, exponent=1.4, cost=0.5), ss.proportional()), TIMES
+    )
     np.testing.assert_allclose(cost.fixed, 4 * ratio, rtol=1e-12)
-    cost = ss.curation_cost(shells, ss.chain(ss.complement(exponent=1.4, cost=0.5), ss.proportional()), TIMES)
+    cost = ss.analysis.curation_cost(shells, ss.chain(ss.complement(exponent=1.4, cost=0.5), ss.proportional()), TIMES)
     np.testing.assert_allclose(cost.per_refresh[:-1], np.diff(TIMES) / 2 * ratio, rtol=1e-12)
     rng = np.random.default_rng(2)
     mass, second = rng.uniform(0.5, 2.0, 30), rng.normal(size=(30, 7))
     weighted = ss.OperatorProblem(data.features, data.targets, mass=mass, groups=np.arange(30) % 4)
     norms = [mass @ np.sum(np.asarray(x) ** 2, axis=1) for x in (second, data.features)]
-    cost = ss.curation_cost(weighted, ss.chain(ss.teacher(8.0, features=second), ss.proportional()), TIMES)
+    cost = ss.analysis.curation_cost(weighted, ss.chain(ss.teacher(8.0, features=second), ss.proportional()), TIMES)
     np.testing.assert_allclose(cost.fixed, 8 * norms[0] / norms[1], rtol=1e-12)
-    assert ss.curation_cost(weighted, ss.chain(ss.teacher(8.0), ss.proportional()), TIMES).fixed == 8
+    assert ss.analysis.curation_cost(weighted, ss.chain(ss.teacher(8.0), ss.proportional()), TIMES).fixed == 8
 
 
 def charged(*stages, times=TIMES):
@@ -89,16 +91,16 @@ def charged(*stages, times=TIMES):
 def test_a_part_is_scored_only_once_all_has_been():
     """The first refresh has nothing to remember: `subsample` looks at everything there."""
     problem = ss.torus(2.0, 2.0, 64)
-    seen = ss.simulate(problem, ss.subsample(0.1), TIMES, save=ss.save_weights, key=jax.random.key(0)).saved
+    seen = ss.simulate(problem, ss.schedules.subsample(0.1), TIMES, save=ss.save_weights, key=jax.random.key(0)).saved
     energy = np.asarray(problem.targets)[:, 0] ** 2
     np.testing.assert_allclose(seen[0], energy / np.mean(energy))
-    assert charged(ss.subsample(0.1)) == [1, 0.1, 0.1, 0]
+    assert charged(ss.schedules.subsample(0.1)) == [1, 0.1, 0.1, 0]
 
 
 def test_what_stands_behind_a_memory_lives_on_it():
-    assert charged(ss.stale(3.0), ss.subsample(0.5)) == [1, 0, 1, 0]
-    assert charged(ss.subsample(0.5), ss.stale(3.0)) == [1, 0.5, 0.5, 0]
-    assert charged(ss.noise(0.1), ss.stale(3.0)) == [1, 0, 1, 0]
+    assert charged(ss.stale(3.0), ss.schedules.subsample(0.5)) == [1, 0, 1, 0]
+    assert charged(ss.schedules.subsample(0.5), ss.stale(3.0)) == [1, 0.5, 0.5, 0]
+    assert charged(ss.schedules.add_noise(0.1), ss.stale(3.0)) == [1, 0, 1, 0]
     assert charged(ss.stale(3.0), ss.lag(1.0)) == [1, 0, 1, 0]
     assert charged(ss.lag(1.0), ss.stale(3.0)) == charged(ss.delay(1.0), ss.stale(3.0)) == [1, 1, 1, 0]
 
@@ -125,7 +127,7 @@ def test_stages_that_look_past_a_memory_are_charged_for_it(stage):
     assert charged(ss.stale(3.0), stage, times=times) == behind
 
 
-@pytest.mark.parametrize("before", [ss.stale(1e9), ss.subsample(0.1), ss.self_scoring()])
+@pytest.mark.parametrize("before", [ss.stale(1e9), ss.schedules.subsample(0.1), ss.self_scoring()])
 def test_nothing_stands_before_a_teacher_that_looks_at_the_learner(before):
     """It would lower the bill and change nothing."""
     with pytest.raises(ValueError, match=r"teacher stands after .*looks at the learner itself.* put teacher first"):
@@ -154,23 +156,23 @@ def test_charges_can_be_traced_and_batched():
 
 
 def test_own_labels_cost_a_forward_pass(data):
-    cost = ss.curation_cost(data, ss.uniform(), TIMES, dynamics=ss.SelfGenerated(0.6))
+    cost = ss.analysis.curation_cost(data, ss.uniform(), TIMES, dynamics=ss.SelfGenerated(0.6))
     np.testing.assert_allclose(cost.per_refresh, [0.2, 0.4, 0.8, 0])
 
 
 def test_on_modes_passes_cost_what_one_says():
     problem = ss.power_law(2.0, 2.0, num_modes=9)
     schedule = ss.chain(ss.teacher(5.0), ss.proportional())
-    cost = ss.curation_cost(problem, schedule, TIMES)
+    cost = ss.analysis.curation_cost(problem, schedule, TIMES)
     assert not cost.per_refresh.any()
     assert cost.fixed == 5.0
     np.testing.assert_allclose(
-        ss.curation_cost(problem, schedule, TIMES, cost_per_refresh=0.5).per_refresh[:2], [1, 0.5]
+        ss.analysis.curation_cost(problem, schedule, TIMES, cost_per_refresh=0.5).per_refresh[:2], [1, 0.5]
     )
     with pytest.raises(ValueError, match="cost_per_example is given, but modes have no examples: use cost_per_refresh"):
-        ss.curation_cost(problem, schedule, TIMES, cost_per_example=0.1)
+        ss.analysis.curation_cost(problem, schedule, TIMES, cost_per_example=0.1)
     with pytest.raises(ValueError, match=r"cost_per_refresh is -1: it must not be negative"):
-        ss.curation_cost(problem, schedule, TIMES, cost_per_refresh=-1.0)
+        ss.analysis.curation_cost(problem, schedule, TIMES, cost_per_refresh=-1.0)
 
 
 def test_a_teacher_of_the_learners_own_kind_does_not_earn_its_training():
@@ -182,7 +184,7 @@ def test_a_teacher_of_the_learners_own_kind_does_not_earn_its_training():
     def gains(**options):
         schedule = ss.chain(ss.teacher(**options), ss.proportional(), ss.mix(0.1))
         loss = ss.simulate(problem, schedule, times).loss
-        fixed = ss.curation_cost(problem, schedule, times).fixed
+        fixed = ss.analysis.curation_cost(problem, schedule, times).fixed
         return [
             ss.speedup(times, loss, uniform, horizon=horizon, fixed_cost=cost).value
             for cost in (0.0, fixed)

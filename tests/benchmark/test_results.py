@@ -15,12 +15,12 @@ from spectral_sim.benchmark import (
     Results,
     Spread,
     compare,
+    judged,
     load_results,
     load_targets,
     markdown,
     save_results,
     shown,
-    verdict,
     write_plots,
 )
 
@@ -133,9 +133,9 @@ def test_programs_points_and_limits_are_compared_too():
 )
 def test_verdicts(target, value, words):
     figure = Figure("", Spread(value, value, value, 9), target=target)
-    assert verdict(figure, quick=False, platform="cpu").split(":")[0] == words
-    assert verdict(figure, quick=True, platform="cpu") == ("not judged" if target else "")
-    assert verdict(figure, quick=False, platform="gpu") == ("not judged here" if target else "")
+    assert judged(figure, quick=False, platform="cpu").split(":")[0] == words
+    assert judged(figure, quick=True, platform="cpu") == ("not judged" if target else "")
+    assert judged(figure, quick=False, platform="gpu") == ("not judged here" if target else "")
 
 
 @pytest.mark.parametrize(
@@ -149,12 +149,12 @@ def test_targets_that_lack_something_are_refused(table, tmp_path):
 
 
 def test_a_target_that_was_not_measured_is_no_success():
-    assert verdict(Figure("", None, target="modal/numpy"), quick=False, platform="cpu") == "not measured"
+    assert judged(Figure("", None, target="modal/numpy"), quick=False, platform="cpu") == "not measured"
 
 
 def test_sides_of_other_accuracy_are_no_success():
     figure = Figure("", Spread(9.0, 9.0, 9.0, 9), target="modal/numpy", errors=(1e-8, 1e-2))
-    assert verdict(figure, quick=False, platform="cpu") == "not comparable"
+    assert judged(figure, quick=False, platform="cpu") == "not comparable"
     assert shown(figure) == "not comparable: error of the peer 1.0e-02, ours 1.0e-08; 9 (9 to 9)"
 
 

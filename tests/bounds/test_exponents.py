@@ -66,7 +66,7 @@ def capped_run(alpha, beta, cap):
 def crossover(problem, unit, run):
     ideal = ss.ideal_oracle(problem, run.times).loss
     early, late = (1e2 * unit, 1e4 * unit), (1e8 * unit, 1e10 * unit)
-    return ss.crossover_time(run.times, run.loss, early, late, early_loss=ideal)
+    return ss.analysis.crossover_time(run.times, run.loss, early, late, early_loss=ideal)
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(1.5, 2.0), (2.0, 2.0), (2.0, 1.5), (3.0, 1.5)])

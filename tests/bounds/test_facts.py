@@ -36,7 +36,7 @@ def test_loewner_order_of_spectra(seed, spread, modal):
         features = rng.normal(size=(14, 6)) * np.exp(-spread * np.arange(6) / 6)
         problem = ss.OperatorProblem(features, rng.normal(size=14), mass=rng.uniform(0.1, 1, 14))
     weights = rng.exponential(size=14) ** spread
-    bounds = ss.spectral_bounds(problem, weights, window=(1, 14))
+    bounds = ss.bounds.spectral_bounds(problem, weights, window=(1, 14))
     assert np.all(bounds.weighted_eigenvalues >= bounds.low * bounds.eigenvalues * (1 - 1e-9))
     assert np.all(bounds.weighted_eigenvalues <= bounds.high * bounds.eigenvalues * (1 + 1e-9))
 
@@ -61,7 +61,7 @@ def test_no_bounded_weights_on_modes_leave_the_sandwich(seed, low, high, dynamic
     lower, upper = (uniform_sum(eigenvalues, energies, bound * times) for bound in (high, low))
     assert np.all(run.loss >= lower * (1 - 1e-12))
     assert np.all(run.loss <= upper * (1 + 1e-12))
-    sandwich = ss.static_sandwich(problem, times, low, high)
+    sandwich = ss.bounds.static_sandwich(problem, times, low, high)
     np.testing.assert_allclose((sandwich.lower, sandwich.upper), (lower, upper), rtol=1e-12)
 
 
@@ -97,12 +97,14 @@ def test_all_on_the_largest_residual_is_bad_when_held():
     """16 refreshes a decade: 3.3 times worse than uniform at t = 1e4, where frequent refreshes would be ideal."""
     problem = ss.power_law(2.0, 2.0, num_modes=20_000)
     times = np.concatenate([[0.0], np.geomspace(0.1, 1e4, 81)])
-    held = ss.simulate(problem, ss.greedy(), times).loss[-1]
+    held = ss.simulate(problem, ss.schedules.greedy(), times).loss[-1]
     uniform = ss.simulate(problem, ss.uniform(), times).loss[-1]
     assert float(held / uniform) == pytest.approx(3.27, rel=0.02)
     small, end = ss.power_law(2.0, 2.0, num_modes=50), 5.0
     ideal = ss.ideal_oracle(small, [end]).loss[0]
-    losses = [float(ss.simulate(small, ss.greedy(), np.linspace(0, end, n)).loss[-1] / ideal) for n in (41, 4001)]
+    losses = [
+        float(ss.simulate(small, ss.schedules.greedy(), np.linspace(0, end, n)).loss[-1] / ideal) for n in (41, 4001)
+    ]
     assert losses[0] > losses[1] > 1
     assert losses[1] == pytest.approx(1.0, abs=0.02)
 
@@ -172,7 +174,7 @@ def test_no_schedule_on_examples_beats_the_speed_limit(name):
 
 @functools.cache
 def speed_limit(kind):
-    return np.asarray(ss.speed_limit(data_problem(kind), DATA_TIMES).loss)
+    return np.asarray(ss.bounds.speed_limit(data_problem(kind), DATA_TIMES).loss)
 
 
 @pytest.mark.parametrize("kind", DATA)
@@ -240,4 +242,4 @@ def test_weights_on_examples_beat_the_ideal_of_modes_early_on():
     loss = ss.simulate(problem, ss.static_weights(jnp.abs(problem.targets[:, 0]) ** 6), [0.0, 0.5]).loss[-1]
     assert not oracle.is_bound
     assert float(loss / oracle.loss[0]) < 0.8
-    assert float(loss) > float(ss.speed_limit(problem, [0.5]).loss[0])
+    assert float(loss) > float(ss.bounds.speed_limit(problem, [0.5]).loss[0])

@@ -21,7 +21,7 @@ SCHEDULES = {
 
 def estimate_and_truth(schedule, alpha=1.5, beta=2.0, nodes=128):
     shells = ss.power_law(alpha, beta, max_mode=NUM_MODES, nodes=nodes)
-    estimate = np.asarray(ss.quadrature_error(shells, SCHEDULES[schedule], TIMES))
+    estimate = np.asarray(ss.bounds.quadrature_error(shells, SCHEDULES[schedule], TIMES))
     if schedule == "uniform":  # the sum itself
         k = np.arange(1.0, NUM_MODES + 1)
         exact = np.array([0.5 * np.sum(k**-beta * np.exp(-2 * t * k**-alpha)) for t in TIMES])
@@ -47,7 +47,7 @@ def test_is_the_true_error_within_a_factor_at_kinks(schedule):
 def test_is_about_1e_5_for_water_filling_and_clips():
     shells = ss.power_law(1.5, 2.0, max_mode=1e8, nodes=256)
     for schedule in (ss.water_filling(), ss.chain(ss.power_tilt(0.3), ss.clip(0.1, 20.0))):
-        error = float(jnp.max(ss.quadrature_error(shells, schedule, TIMES)))
+        error = float(jnp.max(ss.bounds.quadrature_error(shells, schedule, TIMES)))
         assert 1e-7 < error < 1e-4
 
 
@@ -58,7 +58,7 @@ def test_more_nodes_make_less_error():
 
 def test_agrees_with_the_error_of_the_ideal_curve():
     shells = ss.power_law(2.0, 2.0, max_mode=1e6, nodes=96)
-    error = ss.quadrature_error(shells, ss.water_filling(), TIMES)
+    error = ss.bounds.quadrature_error(shells, ss.water_filling(), TIMES)
     np.testing.assert_allclose(ss.ideal_oracle(shells, TIMES).quadrature_error, error, rtol=1e-3, atol=1e-12)
     assert float(jnp.max(error)) > 1e-7
 
@@ -67,16 +67,16 @@ def test_is_zero_where_every_mode_stands_for_itself():
     few = ss.power_law(2.0, 2.0, max_mode=40, nodes=64)  # more nodes than modes: the rule is every mode
     given = ss.ModalProblem([1.0, 0.5], [1.0, 2.0])
     for problem in (ss.power_law(2.0, 2.0, num_modes=40), few, given, ss.torus(2.0, 2.0, 8)):
-        np.testing.assert_array_equal(ss.quadrature_error(problem, ss.uniform(), TIMES), np.zeros(TIMES.size))
+        np.testing.assert_array_equal(ss.bounds.quadrature_error(problem, ss.uniform(), TIMES), np.zeros(TIMES.size))
 
 
 def test_passes_options_on_to_the_run():
     shells = ss.power_law(2.0, 2.0, max_mode=1e4, nodes=64)
     with pytest.raises(ValueError, match="adjoint='other' is not known"):
-        ss.quadrature_error(shells, ss.uniform(), TIMES, adjoint="other")
+        ss.bounds.quadrature_error(shells, ss.uniform(), TIMES, adjoint="other")
 
 
 def test_refuses_multiplicities_without_a_law():
     problem = ss.ModalProblem([1.0, 0.5], [1.0, 2.0], [1.0, 3.0])
     with pytest.raises(ValueError, match=r"problem\.law is None with multiplicities other than 1: build .* power_law"):
-        ss.quadrature_error(problem, ss.uniform(), TIMES)
+        ss.bounds.quadrature_error(problem, ss.uniform(), TIMES)

@@ -61,7 +61,7 @@ def realisable(seed=0, examples=14, features=6, outputs=1):
 @pytest.mark.parametrize(("seed", "outputs"), [(0, 1), (1, 3)])
 def test_realisable_targets_give_at_least_the_closed_form(seed, outputs):
     features, targets, mass = realisable(seed, outputs=outputs)
-    limit = ss.speed_limit(ss.OperatorProblem(features, targets, mass=mass), TIMES)
+    limit = ss.bounds.speed_limit(ss.OperatorProblem(features, targets, mass=mass), TIMES)
     closed, _ = bound(features, targets, mass, reach_realisable(features, targets, mass, TIMES))
     assert closed[20] > 0.01 * closed[0]  # there is something to compare with
     assert np.all(limit.loss >= closed * (1 - 1e-9) - 1e-14)
@@ -77,7 +77,7 @@ def test_torus_gives_at_least_the_closed_form(basis):
     mass = np.full(64, 1 / 64)
     reach = np.sqrt(TIMES / 2) * np.linalg.norm(features.T @ targets / 64 / np.arange(1.0, 65)[:, None] ** -2.0)
     closed, _ = bound(features, targets, mass, reach)
-    assert np.all(ss.speed_limit(problem, TIMES).loss >= closed * (1 - 1e-9) - 1e-14)
+    assert np.all(ss.bounds.speed_limit(problem, TIMES).loss >= closed * (1 - 1e-9) - 1e-14)
 
 
 @pytest.mark.parametrize("kind", ["realisable", "missed", "held out", "wide"])
@@ -92,7 +92,7 @@ def test_agrees_with_the_general_form(kind):
     if kind == "held out":
         evaluation = rng.normal(size=(9, 6)), rng.normal(size=(9, 2)), np.full(9, 1 / 9)
         more = {"eval_features": evaluation[0], "eval_targets": evaluation[1]}
-    limit = ss.speed_limit(ss.OperatorProblem(features, targets, mass=mass, **more), TIMES)
+    limit = ss.bounds.speed_limit(ss.OperatorProblem(features, targets, mass=mass, **more), TIMES)
     if kind == "wide":  # the directions are those of the loss, and none outside the span of the examples
         span = np.linalg.svd(features, full_matrices=False)[2].T
         features = features @ span
@@ -110,7 +110,7 @@ def test_the_floor_is_that_of_the_held_out_set():
 
     def floor(train):
         problem = ss.OperatorProblem(features * train, targets, eval_features=held_out, eval_targets=held_out_targets)
-        return float(ss.speed_limit(problem, TIMES).floor)
+        return float(ss.bounds.speed_limit(problem, TIMES).floor)
 
     def least(columns):
         fit = np.linalg.lstsq(held_out[:, columns], held_out_targets, rcond=None)[0]
@@ -126,7 +126,7 @@ def test_falls_with_time_from_the_initial_loss_to_the_floor(seed):
     features, targets, mass = realisable(seed)
     targets = targets + 0.3 * np.random.default_rng(seed).normal(size=targets.shape)
     problem = ss.OperatorProblem(features, targets, mass=mass)
-    limit = ss.speed_limit(problem, TIMES)
+    limit = ss.bounds.speed_limit(problem, TIMES)
     assert float(limit.loss[0]) == pytest.approx(float(problem.initial_loss()), rel=1e-12)
     assert np.all(np.diff(limit.loss) <= 1e-15)
     assert np.all(limit.loss >= limit.floor)
@@ -137,28 +137,30 @@ def test_names_the_time_from_which_it_is_vacuous():
     """On the torus of 256 modes mode by mode alone it is k^2 / 256, 256 and more for the last of them."""
     problem = ss.torus(2.0, 2.0, 256)
     times = np.geomspace(1.0, 3000.0, 2001)
-    limit = ss.speed_limit(problem, times)
+    limit = ss.bounds.speed_limit(problem, times)
     idle = np.asarray(limit.loss) <= float(limit.floor) * (1 + 1e-12)
     assert float(limit.vacuous_from) == times[np.argmax(idle)]
     assert not idle[times < 254].any()  # 2 a_k^2 / (B_k^2 |a|^2) of the last pair, a_k^2 = 1, B_k^2 = 2 / k^2
     assert idle[times > 3 * 256].all()
     small = ss.OperatorProblem(*realisable(0)[:2])
-    assert float(ss.speed_limit(small, TIMES[:20]).vacuous_from) == np.inf
+    assert float(ss.bounds.speed_limit(small, TIMES[:20]).vacuous_from) == np.inf
 
 
 def test_is_in_the_precision_of_the_problem():
     features, targets, _ = realisable(0)
     times = np.geomspace(1e-3, 0.1, 20)
-    limit = ss.speed_limit(ss.OperatorProblem(features.astype(np.float32), targets.astype(np.float32)), times)
+    limit = ss.bounds.speed_limit(ss.OperatorProblem(features.astype(np.float32), targets.astype(np.float32)), times)
     assert limit.loss.dtype == limit.floor.dtype == limit.vacuous_from.dtype == jnp.float32
-    np.testing.assert_allclose(limit.loss, ss.speed_limit(ss.OperatorProblem(features, targets), times).loss, rtol=1e-3)
+    np.testing.assert_allclose(
+        limit.loss, ss.bounds.speed_limit(ss.OperatorProblem(features, targets), times).loss, rtol=1e-3
+    )
 
 
 def test_refuses_what_it_does_not_hold_for():
     with pytest.raises(TypeError, match=r"speed_limit is for data problems, not a ModalProblem: use ideal_oracle"):
-        ss.speed_limit(ss.power_law(2.0, 2.0, num_modes=4), [1.0])
+        ss.bounds.speed_limit(ss.power_law(2.0, 2.0, num_modes=4), [1.0])
     problem = ss.torus(2.0, 2.0, 4)
     with pytest.raises(ValueError, match=r"times\[1\] is -1: it must not be negative"):
-        ss.speed_limit(problem, [0.0, -1.0])
+        ss.bounds.speed_limit(problem, [0.0, -1.0])
     with pytest.raises(ValueError, match=r"times must have shape \(times\), got shape \(\)"):
-        ss.speed_limit(problem, 1.0)
+        ss.bounds.speed_limit(problem, 1.0)

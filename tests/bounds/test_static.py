@@ -17,7 +17,7 @@ def halves(size, low=0.5, seed=0):
 def test_exponents_of_a_power_law_do_not_change(alpha):
     problem = ss.power_law(alpha, 2.0, num_modes=2000)
     weights = np.random.default_rng(1).uniform(0.4, 1.6, 2000)
-    bounds = ss.spectral_bounds(problem, weights)
+    bounds = ss.bounds.spectral_bounds(problem, weights)
     mean = np.sum(weights * np.arange(1.0, 2001) ** -alpha) / np.sum(np.arange(1.0, 2001) ** -alpha)
     assert bounds.exponent == pytest.approx(alpha, abs=1e-10)
     assert bounds.exponent_stderr < 1e-10
@@ -33,10 +33,10 @@ def test_exponents_of_a_power_law_do_not_change(alpha):
 
 def test_unbounded_weights_do_change_the_exponent():
     problem = ss.power_law(2.0, 2.0, num_modes=2000)
-    bounds = ss.spectral_bounds(problem, np.arange(1.0, 2001) ** 0.6)
+    bounds = ss.bounds.spectral_bounds(problem, np.arange(1.0, 2001) ** 0.6)
     assert bounds.weighted_exponent == pytest.approx(1.4, abs=1e-10)
     # weights that reverse the order of the modes: the spectrum is sorted again
-    rising = ss.spectral_bounds(problem, np.arange(1.0, 2001) ** 2.5, window=(1, 40))
+    rising = ss.bounds.spectral_bounds(problem, np.arange(1.0, 2001) ** 2.5, window=(1, 40))
     assert np.all(np.diff(rising.weighted_eigenvalues) <= 0)
 
 
@@ -44,7 +44,7 @@ def test_unbounded_weights_do_change_the_exponent():
 def test_exponents_on_the_torus(basis):
     problem = ss.torus(2.0, 2.0, 256, basis)
     weights = halves(256)
-    bounds = ss.spectral_bounds(problem, weights)
+    bounds = ss.bounds.spectral_bounds(problem, weights)
     np.testing.assert_allclose(bounds.eigenvalues, np.arange(1.0, 257) ** -2.0, rtol=1e-9)
     assert bounds.exponent == pytest.approx(2.0, abs=1e-8)
     assert bounds.weighted_exponent == pytest.approx(2.0, abs=0.1)
@@ -58,7 +58,7 @@ def test_hard_pruning_keeps_only_the_upper_half():
     """Without a lower bound weights can cut the spectrum off; they cannot raise it beyond `high`."""
     problem = ss.torus(2.0, 2.0, 64)
     weights = np.where(np.arange(64) < 16, 4.0, 0.0)
-    bounds = ss.spectral_bounds(problem, weights, window=(2, 10))
+    bounds = ss.bounds.spectral_bounds(problem, weights, window=(2, 10))
     assert bounds.low == 0
     assert bounds.high == 4
     assert np.linalg.matrix_rank(np.diag(bounds.weighted_eigenvalues), tol=1e-14) == 16
@@ -72,7 +72,7 @@ def test_groups_and_mass_enter_the_operator():
     weights = np.array([0.2, 1.0, 3.0])
     mass = mass / mass.sum()
     per_example = weights[groups] / np.sum(mass * weights[groups])
-    bounds = ss.spectral_bounds(problem, weights, window=(1, 5))
+    bounds = ss.bounds.spectral_bounds(problem, weights, window=(1, 5))
     for values, scale in ((bounds.eigenvalues, mass), (bounds.weighted_eigenvalues, mass * per_example)):
         expected = np.linalg.eigvalsh(features.T @ (scale[:, None] * features))[::-1]
         np.testing.assert_allclose(values, expected, rtol=1e-10)
@@ -83,7 +83,7 @@ def test_shells_are_read_at_the_same_mode_numbers():
     """Weights on shells that turn the order round are compared with the spectrum of every mode by itself."""
     shells, plain = (ss.power_law(2.0, 2.0, **size) for size in ({"max_mode": 4000, "nodes": 256}, {"num_modes": 4000}))
     tilt = lambda problem: np.exp(np.sin(2 * np.log(np.asarray(problem.index))))
-    from_shells, exact = (ss.spectral_bounds(p, tilt(p), window=(10, 1000)) for p in (shells, plain))
+    from_shells, exact = (ss.bounds.spectral_bounds(p, tilt(p), window=(10, 1000)) for p in (shells, plain))
     at = np.asarray(shells.index)
     between = np.exp(np.interp(np.log(at), np.log(np.arange(1.0, 4001)), np.log(exact.weighted_eigenvalues)))
     middle = (at > 100) & (at < 3000)
@@ -103,10 +103,10 @@ def test_uniform_loss_is_the_sum_over_modes_in_the_shape_of_the_times():
 def test_static_sandwich_is_uniform_learning_at_two_speeds():
     problem = ss.power_law(2.0, 2.0, num_modes=100)
     times = np.array([0.0, 1.0, 50.0])
-    sandwich = ss.static_sandwich(problem, times, 0.25, 3.0)
+    sandwich = ss.bounds.static_sandwich(problem, times, 0.25, 3.0)
     np.testing.assert_allclose(sandwich.lower, ss.simulate(problem, ss.uniform(), 3 * times).loss, rtol=1e-12)
     np.testing.assert_allclose(sandwich.upper, ss.simulate(problem, ss.uniform(), times / 4).loss, rtol=1e-12)
-    flat = ss.static_sandwich(problem, times, 0.0, 1.0)
+    flat = ss.bounds.static_sandwich(problem, times, 0.0, 1.0)
     np.testing.assert_allclose(flat.upper, problem.initial_loss(), rtol=1e-12)
 
 
@@ -122,14 +122,14 @@ def test_static_sandwich_is_uniform_learning_at_two_speeds():
 )
 def test_static_sandwich_refuses_bounds(low, high, message):
     with pytest.raises(ValueError, match=message):
-        ss.static_sandwich(ss.power_law(2.0, 2.0, num_modes=5), [1.0], low, high)
+        ss.bounds.static_sandwich(ss.power_law(2.0, 2.0, num_modes=5), [1.0], low, high)
 
 
 def test_static_sandwich_refuses_data_problems_and_times():
     with pytest.raises(TypeError, match=r"holds for modal problems, not for OperatorProblem: try speed_limit"):
-        ss.static_sandwich(ss.torus(2.0, 2.0, 4), [1.0], 0.5, 2.0)
+        ss.bounds.static_sandwich(ss.torus(2.0, 2.0, 4), [1.0], 0.5, 2.0)
     with pytest.raises(ValueError, match=r"times\[1\] is -3"):
-        ss.static_sandwich(ss.power_law(2.0, 2.0, num_modes=5), [1.0, -3.0], 0.5, 2.0)
+        ss.bounds.static_sandwich(ss.power_law(2.0, 2.0, num_modes=5), [1.0, -3.0], 0.5, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ def test_static_sandwich_refuses_data_problems_and_times():
 )
 def test_spectral_bounds_refuses(weights, window, message):
     with pytest.raises(ValueError, match=message):
-        ss.spectral_bounds(ss.power_law(2.0, 2.0, num_modes=10), weights, window)
+        ss.bounds.spectral_bounds(ss.power_law(2.0, 2.0, num_modes=10), weights, window)

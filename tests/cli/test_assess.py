@@ -120,6 +120,19 @@ def test_a_numpy_file_takes_its_targets_from_another(refused, files, tmp_path):
     assert "nowhere.npy" in refused("assess", files / "inputs.npy", *arguments)
 
 
+def test_a_certificate_brackets_the_gain(run, files, refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(_app, "default_entries", functools.partial(default_entries, fast=True))
+    options = ("--target", "price", "--group", "source", "--by-group", "--times", 0.1, 3, 6, "--certify")
+    message = refused("assess", files / "table.csv", *options, "--features", 60, "--output", tmp_path / "large")
+    assert "would take hours: add --features" in message
+    result = run("assess", files / "table.csv", *options, "--features", 5, "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    numbers = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert "no schedule can lower it by more than" in numbers["verdict"]
+    least = min(row["final_loss"] for row in numbers["schedules"])
+    assert 0 < numbers["settings"]["certificate"][-1] <= least
+
+
 @pytest.mark.parametrize(
     ("content", "options", "words"),
     [

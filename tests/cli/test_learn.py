@@ -106,9 +106,9 @@ def test_a_search_on_data_finds_a_ceiling_and_something_to_deploy(run, write_con
     assert "scored on data it never saw" in said
     summary = json.loads((out / "summary.json").read_text())
     assert [row["searched_on"] for row in summary["search"]["learned"]] == ["training loss", "held-out loss"]
-    sampler = ss.load_sampler_weights(out / "sampler.parquet")
+    sampler = ss.learning.load_sampler_weights(out / "sampler.parquet")
     assert sampler.weights.shape == (5, 40)
-    np.testing.assert_array_equal(sampler.weights, ss.load_sampler_weights(out / "sampler.npz").weights)
+    np.testing.assert_array_equal(sampler.weights, ss.learning.load_sampler_weights(out / "sampler.npz").weights)
     searched = ss.load_learned(out / "learned.json").sampler_weights()  # from a run without the held-out set
     np.testing.assert_allclose(sampler.weights, searched.weights, rtol=1e-12)
     assert ss.load_learned(out / "learned-ceiling.json").gap[0].kind == "speed limit"

@@ -53,7 +53,7 @@ def test_a_run_from_a_file(run, config, tmp_path):
 name = "noisy"
 seeds = [1, 2]
 cost = 0.5
-stages = [{ stage = "noise", sigma = 0.5 }, { stage = "proportional", power = 0.5 }]
+stages = [{ stage = "add_noise", sigma = 0.5 }, { stage = "proportional", power = 0.5 }]
 
 [[schedules]]
 name = "broken"
@@ -233,7 +233,7 @@ self_generated = { fraction = 0.5, period = inf }
     path = config(text=text)
     part = build_part(read_config(path), path, "float64")
     shapes = [stage.features.shape for stage in part.entries[0].schedule.stages]
-    assert shapes == [(40, 10), (40, 8)]
+    assert shapes == [(40, 11), (40, 8)]  # ten inputs and the intercept of a linear kernel
     torus = 'kind = "torus"\nalpha = 2.0\nbeta = 2.0\nnum_examples = 16'
     path = config(text=text.replace(problem, torus).replace(second, '[{ stage = "complement", exponent = 1.4 }]'))
     stage = build_part(read_config(path), path, "float64").entries[0].schedule

@@ -122,7 +122,7 @@ def test_costs_and_own_data_of_the_schedule_are_honoured(run, tmp_path):
     loss = ss.simulate(job.problem, schedule, job.times, dynamics=dynamics).loss
     np.testing.assert_allclose(table.final_loss[row], loss[-1], rtol=1e-9)
     reference = ss.simulate(job.problem, ss.uniform(), job.times).loss
-    cost = ss.curation_cost(job.problem, schedule, job.times, dynamics=dynamics, cost_per_refresh=0.5)
+    cost = ss.analysis.curation_cost(job.problem, schedule, job.times, dynamics=dynamics, cost_per_refresh=0.5)
     for name, each in (("speedup", 0.0), ("speedup_net", cost.per_refresh)):
         expected = ss.speedup(job.times, loss, reference, window=(10.0, 1e3), cost_per_refresh=each)
         np.testing.assert_allclose(table[name][row], expected.value, rtol=1e-8)

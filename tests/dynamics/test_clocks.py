@@ -154,7 +154,7 @@ def test_objectives_and_fits_read_the_grid_of_steps():
     x, y = np.log(steps[inside]), np.log(np.asarray(run.loss)[inside])
     assert float(ss.anytime_log_loss((1e3, 1e5))(run)) == pytest.approx(np.trapezoid(y, x) / np.ptp(x), rel=1e-3)
     assert ss.fit_exponent(run.grid, run.loss, window=(1e3, 1e5)).value == pytest.approx(0.5, rel=0.03)
-    assert np.exp(ss.soft_time_to_target(0.02, 1e-3)(run)) == pytest.approx(
+    assert np.exp(ss.learning.soft_time_to_target(0.02, 1e-3)(run)) == pytest.approx(
         ss.time_to_loss(steps, run.loss, 0.02), rel=0.1
     )
 

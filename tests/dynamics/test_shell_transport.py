@@ -28,7 +28,7 @@ def averages(function, shells):
 
 
 def bump(shells):
-    return ss.log_shells(averages(density, shells), np.exp(TOP), np.exp(BOTTOM))
+    return ss.dynamics.log_shells(averages(density, shells), np.exp(TOP), np.exp(BOTTOM))
 
 
 def characteristics(exponent, shift, time, gamma=2.0, shift_since=None):
@@ -153,7 +153,7 @@ def test_nothing_overshoots_beside_a_jump(drift):
     """A box that moves to and fro along the spectrum without dissipation stays within its levels."""
     position = np.arange(100)
     box = np.where((position > 30) & (position < 60), 1.0, 0.1)
-    problem = ss.log_shells(box, 1.0, np.exp(-2.0))
+    problem = ss.dynamics.log_shells(box, 1.0, np.exp(-2.0))
     run = ss.simulate(
         problem,
         ss.uniform(),
@@ -245,7 +245,7 @@ def test_the_frontier_follows_the_drift():
     """For b > 1 nothing is left above ((b - 1) c t)^(-1 / (b - 1)), and `analysis.frontier` sees it."""
     shells, exponent, drift = 200, 2.0, 0.5
     middle = np.geomspace(1, 1e-4, 2 * shells + 1)[1::2]
-    problem = ss.log_shells(middle**0.1, 1.0, 1e-4)
+    problem = ss.dynamics.log_shells(middle**0.1, 1.0, 1e-4)
     times = ss.log_times(0.1, 300, 120)
     run = quickly(
         lambda: ss.simulate(
@@ -303,8 +303,8 @@ def test_slopes_are_exact_on_lines_limited_at_jumps_and_never_negative():
         (lambda: ss.ShellTransport(1.0, 1.0, -1.0), r"gamma is -1: it must not be negative; give 2 for energies"),
         (lambda: ss.ShellTransport(1.0, 1.0, source=[0.0, -2.0]), r"source\[1\] is -2: it must not be negative"),
         (lambda: ss.ShellTransport(1.0, 1.0, max_substeps=0), r"max_substeps is 0: it must be positive"),
-        (lambda: ss.log_shells(np.ones(4), 1.0, 2.0), r"largest=1\.0 is not above smallest=2\.0"),
-        (lambda: ss.log_shells(np.ones(4), 1.0, 0.0), r"smallest is 0: it must be positive"),
+        (lambda: ss.dynamics.log_shells(np.ones(4), 1.0, 2.0), r"largest=1\.0 is not above smallest=2\.0"),
+        (lambda: ss.dynamics.log_shells(np.ones(4), 1.0, 0.0), r"smallest is 0: it must be positive"),
     ],
 )
 def test_bad_settings(build, message):

@@ -12,8 +12,10 @@ ADJOINTS = ("direct", "stored", "checkpointed")
 OBJECTIVES = {
     "terminal": ss.terminal_log_loss(),
     "anytime": ss.anytime_log_loss(),
-    "time to target": ss.soft_time_to_target(0.05, 0.3),
-    "penalised": ss.penalised(ss.anytime_log_loss(), divergence=0.1, smoothness=0.01, sample_size=0.01, scoring=0.1),
+    "time to target": ss.learning.soft_time_to_target(0.05, 0.3),
+    "penalised": ss.learning.penalised(
+        ss.anytime_log_loss(), divergence=0.1, smoothness=0.01, sample_size=0.01, scoring=0.1
+    ),
 }
 
 
@@ -70,7 +72,7 @@ def test_reverse_forward_and_differences_agree(problem_name, schedule_name):
     @jax.jit
     def values(step):
         both = eqx.combine(jax.tree.map(lambda x, d: x + step * d, moving, direction), fixed)
-        run = ss.simulate(*both, times, save=ss.save_costs, throw=False)
+        run = ss.simulate(*both, times, save=ss.learning.save_costs, throw=False)
         return jnp.stack([objective(run) for objective in OBJECTIVES.values()])
 
     step = 1e-7  # short: where the largest residual passes from one mode to another the derivative jumps

@@ -31,7 +31,7 @@ RULES = {"uniform": ss.uniform(), "loss-proportional": ss.proportional(1.0)}
 
 def search(problem, schedule, **options):
     defaults = {"objective": ss.terminal_log_loss(), "steps": 40, "optimizer": optax.adam(0.1), "by_hand": RULES}
-    return ss.ceiling_and_deployable(problem, schedule, TIMES, **{**defaults, **options})
+    return ss.learning.ceiling_and_deployable(problem, schedule, TIMES, **{**defaults, **options})
 
 
 @pytest.fixture(scope="module")

@@ -66,11 +66,13 @@ def test_data_schedules_stay_above_the_speed_limit_and_beat_uniform():
     assert gap.kind == "speed limit"
     assert gap.optimum < gap.value < gap.uniform - 0.1
     rules = {"uniform": ss.uniform(), "loss-proportional": ss.proportional(1.0)}
-    compared = ss.compare_by_hand(problem, ss.anytime_log_loss(), times, schedules=rules)
+    compared = ss.learning.compare_by_hand(problem, ss.anytime_log_loss(), times, schedules=rules)
     assert compared.values["uniform"] == gap.uniform
     assert gap.value < compared.best_value
     assert found.effective_sample_size[0].shape == (16,)
-    assert (ss.simulate(problem, found.schedule, times).loss >= ss.speed_limit(problem, times).loss * (1 - 1e-12)).all()
+    assert (
+        ss.simulate(problem, found.schedule, times).loss >= ss.bounds.speed_limit(problem, times).loss * (1 - 1e-12)
+    ).all()
 
 
 def test_hyperparameters_of_a_practical_chain_are_learned():
@@ -79,7 +81,7 @@ def test_hyperparameters_of_a_practical_chain_are_learned():
     start = ss.chain(ss.proportional(0.3), ss.mix(0.5))
     found = ss.learn(problem, start, times, objective=ss.anytime_log_loss(), optimizer=adam(0.02, 60), steps=60)
     assert found.value < float(found.history[0, 0]) - 0.05
-    assert ss.stage_at(found.schedule, "mix").eps < 0.5
+    assert ss.schedules.stage_at(found.schedule, "mix").eps < 0.5
 
 
 def test_several_problems_are_judged_by_the_worst():
@@ -209,7 +211,7 @@ def test_a_checkpoint_belongs_to_one_search(tmp_path):
         if "trainable" in other:  # the same leaves by another path are the same search
             small_search(checkpoint=path, **{"optimizer": optimizer_closing_over(0.1), "steps": 2, **other})
             continue
-        with pytest.raises(ss.SavedFileError, match="written by another search"):
+        with pytest.raises(ss.learning.SavedFileError, match="written by another search"):
             small_search(checkpoint=path, **{"optimizer": optimizer_closing_over(0.1), "steps": 2, **other})
 
 
@@ -277,8 +279,8 @@ def test_a_problem_of_a_user_is_learned_with_its_gap(kind, tmp_path):
 def test_a_bound_is_not_claimed_for_steps_that_it_does_not_cover():
     """Water-filling bounds gradient flow; steps of SGD are other dynamics."""
     problem = ss.power_law(2.0, 2.0, num_modes=6)
-    own = ss.measure_gap(problem, ss.uniform(), ss.terminal_log_loss(), np.array([0.0, 1.0]))
-    sgd = ss.measure_gap(
+    own = ss.learning.measure_gap(problem, ss.uniform(), ss.terminal_log_loss(), np.array([0.0, 1.0]))
+    sgd = ss.learning.measure_gap(
         problem, ss.uniform(), ss.terminal_log_loss(), np.array([0.0, 1.0]), dynamics=ss.SGDMoments(0.5, 4.0)
     )
     assert own.kind == "water-filling"
@@ -382,10 +384,10 @@ def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"window=\(0\.1, 10\.0\) is not within the times 1 to 100"):
         ss.learn(problem, table, times, objective=ss.anytime_log_loss((0.1, 10.0)))
     with pytest.raises(ValueError, match=r"target is -1.*must be positive"):
-        ss.soft_time_to_target(-1.0)
+        ss.learning.soft_time_to_target(-1.0)
     data = ss.OperatorProblem(np.eye(3)[:, :1], np.array([1.0, 2.0, 3.0]))
     with pytest.raises(ValueError, match="the least loss that any parameters reach"):
-        ss.learn(data, ss.TableSchedule.create(data, times), times, objective=ss.soft_time_to_target(0.1))
+        ss.learn(data, ss.TableSchedule.create(data, times), times, objective=ss.learning.soft_time_to_target(0.1))
     with pytest.raises(ValueError, match="no inexact array leaf"):
         ss.learn(problem, ss.uniform(), times, objective=ss.terminal_log_loss())
     with pytest.raises(ValueError, match=r"pass learn\(key="):

@@ -38,7 +38,7 @@ def written(tmp_path_factory):
     problem = make_problem("grouped")
     schedule = ss.chain(ss.TableSchedule.create(problem, TIMES, cap=(0.2, 4.0)), ss.mix(0.25))
     found = ss.learn(problem, schedule, TIMES, objective=ss.terminal_log_loss(), steps=1)
-    ss.save_schedule(schedule, folder / "schedule.json")
+    ss.learning.save_schedule(schedule, folder / "schedule.json")
     found.save(folder / "learned.json")
     for suffix in ("npz", "parquet"):
         found.sampler_weights().save(folder / f"sampler.{suffix}")
@@ -49,12 +49,12 @@ def written(tmp_path_factory):
     with pytest.raises(KeyboardInterrupt):
         search(folder / "search.npz", report=interrupt)
     readers = {
-        "schedule.json": ss.load_schedule,
-        "schedule.npz": lambda path: ss.load_schedule(path.with_suffix(".json")),
+        "schedule.json": ss.learning.load_schedule,
+        "schedule.npz": lambda path: ss.learning.load_schedule(path.with_suffix(".json")),
         "learned.json": ss.load_learned,
         "learned.npz": lambda path: ss.load_learned(path.with_suffix(".json")),
-        "sampler.npz": ss.load_sampler_weights,
-        "sampler.parquet": ss.load_sampler_weights,
+        "sampler.npz": ss.learning.load_sampler_weights,
+        "sampler.parquet": ss.learning.load_sampler_weights,
         "search.npz": search,
     }
     content = {name: (folder / name).read_bytes() for name in readers}
@@ -63,7 +63,7 @@ def written(tmp_path_factory):
 
 def leaves(value):
     """Everything that a result holds, to be compared."""
-    parts = vars(value) if isinstance(value, ss.SamplerWeights) else value
+    parts = vars(value) if isinstance(value, ss.learning.SamplerWeights) else value
     return [np.asarray(leaf) if eqx.is_array_like(leaf) else repr(leaf) for leaf in jax.tree.leaves(parts)]
 
 
@@ -73,7 +73,7 @@ def outcome(path, read, data):
     path.write_bytes(data)
     try:
         return read(path)
-    except ss.SavedFileError as error:
+    except ss.learning.SavedFileError as error:
         return error
     finally:
         path.write_bytes(original)
@@ -82,7 +82,7 @@ def outcome(path, read, data):
 def ends_well(path, read, data, expected):
     """Whether changed bytes are refused; otherwise what is read is what was written."""
     found = outcome(path, read, data)
-    if isinstance(found, ss.SavedFileError):
+    if isinstance(found, ss.learning.SavedFileError):
         assert path.stem in str(found)
         return True
     found = leaves(found)
@@ -164,7 +164,7 @@ def test_a_checkpoint_that_says_something_else_is_refused(written, field, value)
     folder, formats = written
     read, data, _ = formats["search.npz"]
     found = outcome(folder / "search.npz", read, archive({**arrays_of(data), field: np.asarray(value)}))
-    assert isinstance(found, ss.SavedFileError)
+    assert isinstance(found, ss.learning.SavedFileError)
     assert field in str(found)
 
 
@@ -214,6 +214,6 @@ def test_facts_of_other_types(written, name):
                 changed = [*facts["stages"]]
                 changed[n] = {**stage, key: value}
                 found = outcome(path, read, with_hash({**facts, "stages": changed}))
-                if not isinstance(found, ss.SavedFileError):  # another value of a field may be as good
+                if not isinstance(found, ss.learning.SavedFileError):  # another value of a field may be as good
                     schedule = getattr(found, "schedule", found)
                     assert np.isfinite(ss.simulate(make_problem("grouped"), schedule, TIMES).loss).all(), (key, value)

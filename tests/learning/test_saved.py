@@ -37,8 +37,8 @@ def found():
 def test_every_stage_comes_back_exactly(name, tmp_path):
     problem = make_problem("operator" if EXAMPLES[name].refused == DATA_ONLY else "modal")
     schedule = example(name, problem)
-    ss.save_schedule(schedule, tmp_path / "schedule.json")
-    assert eqx.tree_equal(ss.load_schedule(tmp_path / "schedule.json"), schedule)
+    ss.learning.save_schedule(schedule, tmp_path / "schedule.json")
+    assert eqx.tree_equal(ss.learning.load_schedule(tmp_path / "schedule.json"), schedule)
 
 
 @pytest.mark.parametrize("kind", ["policy", "table", "chain of tables"])
@@ -48,8 +48,8 @@ def test_learnable_schedules_come_back_exactly(kind, tmp_path):
     varying = ss.chain(ss.proportional(ss.PerRefresh(np.linspace(0.5, 1.0, len(TIMES)))), ss.clip(0.1, 9.0))
     policy = ss.PolicySchedule.create(key, width=5, depth=2)
     schedule = {"policy": policy, "table": table, "chain of tables": varying}[kind]
-    ss.save_schedule(schedule, tmp_path / "schedule.json")
-    loaded = ss.load_schedule(tmp_path / "schedule.json")
+    ss.learning.save_schedule(schedule, tmp_path / "schedule.json")
+    loaded = ss.learning.load_schedule(tmp_path / "schedule.json")
     assert eqx.tree_equal(loaded, schedule)
     np.testing.assert_array_equal(*(ss.simulate(problem, s, TIMES).loss for s in (loaded, schedule)))
 
@@ -64,7 +64,7 @@ def test_a_search_comes_back_exactly(found, tmp_path):
     np.testing.assert_array_equal(loaded.failed_at, found.failed_at)
     for name in ("times", "weights", "mass", "last"):
         np.testing.assert_array_equal(getattr(loaded.sampler_weights(), name), getattr(found.sampler_weights(), name))
-    assert eqx.tree_equal(ss.load_schedule(tmp_path / "learned.json"), found.schedule)  # also a schedule file
+    assert eqx.tree_equal(ss.learning.load_schedule(tmp_path / "learned.json"), found.schedule)  # also a schedule file
 
 
 def test_files_that_cannot_serve_say_why(found, tmp_path):
@@ -85,24 +85,28 @@ def test_files_that_cannot_serve_say_why(found, tmp_path):
         ({"gap": [{"value": 1.0}]}, r"gap\[0\]\.uniform is missing"),
     ):
         path.write_text(json.dumps({**facts, **change}))
-        with pytest.raises(ss.SavedFileError, match=message):
+        with pytest.raises(ss.learning.SavedFileError, match=message):
             ss.load_learned(path)
     path.write_text(json.dumps(facts))
     rewrite(path, stages=[{"stage": "magic"}])
-    with pytest.raises(ss.SavedFileError, match=r"stage0\.stage is 'magic', which is not registered"):
+    with pytest.raises(ss.learning.SavedFileError, match=r"stage0\.stage is 'magic', which is not registered"):
         ss.load_learned(path)
     rewrite(path, stages=[{"stage": "magic", "module": "their.package"}])
-    with pytest.raises(ss.SavedFileError, match=r"not registered: import their\.package, which defined it, first"):
+    with pytest.raises(
+        ss.learning.SavedFileError, match=r"not registered: import their\.package, which defined it, first"
+    ):
         ss.load_learned(path)
     path.write_text("{}")
-    with pytest.raises(ss.SavedFileError, match="format is missing"):
+    with pytest.raises(ss.learning.SavedFileError, match="format is missing"):
         ss.load_learned(path)
     path.write_text(json.dumps(facts))
     arrays.write_bytes(arrays.read_bytes()[:-30])
-    with pytest.raises(ss.SavedFileError, match="cannot be read as arrays"):
+    with pytest.raises(ss.learning.SavedFileError, match="cannot be read as arrays"):
         ss.load_learned(path)
-    ss.save_schedule(found.schedule, path)
-    with pytest.raises(ss.SavedFileError, match=r"format is 'spectral_sim\.schedule', not 'spectral_sim\.learned'"):
+    ss.learning.save_schedule(found.schedule, path)
+    with pytest.raises(
+        ss.learning.SavedFileError, match=r"format is 'spectral_sim\.schedule', not 'spectral_sim\.learned'"
+    ):
         ss.load_learned(path)
 
     class Own(ss.AbstractStage):
@@ -115,16 +119,16 @@ def test_files_that_cannot_serve_say_why(found, tmp_path):
             return signal, state
 
     with pytest.raises(ValueError, match=r"Own is not registered.*decorate the class with @spectral_sim\.register"):
-        ss.save_schedule(Own(), path)
+        ss.learning.save_schedule(Own(), path)
 
 
 def test_a_policy_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "policy.json"
-    ss.save_schedule(ss.PolicySchedule.create(jax.random.key(0), width=4, depth=1), path)
+    ss.learning.save_schedule(ss.PolicySchedule.create(jax.random.key(0), width=4, depth=1), path)
     stage = json.loads(path.read_text())["stages"][0]
     rewrite(path, stages=[{**stage, "network": {"width": 5, "depth": 1}}])
     with pytest.raises(ValueError, match="its network has other inputs than the policies of this version"):
-        ss.load_schedule(path)
+        ss.learning.load_schedule(path)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
@@ -136,7 +140,7 @@ def test_sampler_weights_are_those_of_the_run(found, suffix, tmp_path):
     np.testing.assert_allclose(sampler.weights @ sampler.mass, 1, rtol=1e-12)
     np.testing.assert_allclose(sampler.probabilities().sum(axis=1), 1, rtol=1e-14)
     sampler.save(path)
-    loaded = ss.load_sampler_weights(path)
+    loaded = ss.learning.load_sampler_weights(path)
     for name in ("times", "weights", "mass", "last"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(sampler, name))
     # held from each refresh to the next, to the end of the run
@@ -159,19 +163,21 @@ def test_sampler_files_that_cannot_serve_say_why(found, tmp_path):
     with pytest.raises(ValueError, match=r"suffix of path='\.csv' is not known"):
         found.sampler_weights().save(tmp_path / "sampler.csv")
     with pytest.raises(FileNotFoundError, match="is not a file"):
-        ss.load_sampler_weights(tmp_path / "sampler.npz")
+        ss.learning.load_sampler_weights(tmp_path / "sampler.npz")
     np.savez(tmp_path / "other.npz", a=np.ones(2))
     with pytest.raises(ValueError, match="is damaged or not what it should be: version is missing"):
-        ss.load_sampler_weights(tmp_path / "other.npz")
+        ss.learning.load_sampler_weights(tmp_path / "other.npz")
     parts = {name: getattr(found.sampler_weights(), name) for name in ("times", "weights", "mass", "last")}
     np.savez(tmp_path / "old.npz", version=0, **parts)
     with pytest.raises(ValueError, match="version is 0, not 1"):
-        ss.load_sampler_weights(tmp_path / "old.npz")
+        ss.learning.load_sampler_weights(tmp_path / "old.npz")
 
 
 def test_sampler_weights_of_modes_are_those_of_the_modes():
     problem = make_problem("modal")
-    sampler = ss.sampler_weights(problem, ss.chain(ss.noise(0.1), ss.proportional()), TIMES, key=jax.random.key(0))
+    sampler = ss.sampler_weights(
+        problem, ss.chain(ss.schedules.add_noise(0.1), ss.proportional()), TIMES, key=jax.random.key(0)
+    )
     assert sampler.weights.shape == (len(TIMES) - 1, 12)
 
 
@@ -192,10 +198,10 @@ class OwnTilt(ss.AbstractStage):
 
 def test_an_own_stage_is_saved_and_loaded_by_its_name(tmp_path):
     path = tmp_path / "own.json"
-    ss.save_schedule(ss.chain(OwnTilt(0.5, "mine"), ss.clip(0.1, 5.0)), path)
+    ss.learning.save_schedule(ss.chain(OwnTilt(0.5, "mine"), ss.clip(0.1, 5.0)), path)
     told = json.loads(path.read_text())["stages"][0]
     assert (told["stage"], told["module"], told["label"]) == ("OwnTilt", __name__, "mine")
-    loaded = ss.load_schedule(path)
+    loaded = ss.learning.load_schedule(path)
     assert (loaded.stages[0].label, float(loaded.stages[0].power)) == ("mine", 0.5)
 
 

@@ -115,17 +115,17 @@ def test_the_frontier_of_a_teacher():
     for age, threshold, exponent in ((1e3, 0.5, None), (1e3, 2.0, None), (50.0, 0.5, 1.3)):
         stage = ss.teacher(age, threshold=threshold, exponent=exponent)
         expected = (age / threshold) ** (1 / (exponent or 2.0))
-        assert ss.teacher_frontier(law, stage) == pytest.approx(expected, rel=1e-3)
-        assert ss.teacher_frontier(law, ss.chain(stage, ss.proportional(1.0), ss.mix(0.1))) == ss.teacher_frontier(
-            law, stage
-        )
-    assert ss.teacher_frontier(law, ss.complement(1e3)) == ss.teacher_frontier(law, ss.teacher(1e3))
+        assert ss.analysis.teacher_frontier(law, stage) == pytest.approx(expected, rel=1e-3)
+        assert ss.analysis.teacher_frontier(
+            law, ss.chain(stage, ss.proportional(1.0), ss.mix(0.1))
+        ) == ss.analysis.teacher_frontier(law, stage)
+    assert ss.analysis.teacher_frontier(law, ss.complement(1e3)) == ss.analysis.teacher_frontier(law, ss.teacher(1e3))
     features = np.diag([3.0, 2.0, 0.1, 0.1])
     data = ss.OperatorProblem(features, [1.0, -1.0, 1.0, -1.0], mass=[0.1, 0.2, 0.3, 0.4])
     # residuals fall as exp(-p_i phi_i^2 T): by T = 1 at rates 0.9, 0.8, 0.003, 0.004
-    assert ss.teacher_frontier(data, ss.teacher(1.0)) == pytest.approx(0.3)
+    assert ss.analysis.teacher_frontier(data, ss.teacher(1.0)) == pytest.approx(0.3)
     with pytest.raises(ValueError, match="no model that is trained beforehand"):
-        ss.teacher_frontier(law, ss.chain(ss.complement(), ss.mix(0.1)))
+        ss.analysis.teacher_frontier(law, ss.chain(ss.complement(), ss.mix(0.1)))
 
 
 def test_a_traced_training_time_that_is_not_positive_is_a_status():

@@ -275,8 +275,8 @@ def test_float32_inputs_keep_the_directions_that_float64_keeps():
     """Whitened in float64 whatever the inputs; the Gram matrix comes back to the rounding of float32."""
     line = np.linspace(-31.0, 31.0, 120)
     inputs = np.stack([line, np.ones_like(line)], axis=1).astype(np.float32)
-    kernel = ss.arc_cosine(depth=2)
-    narrow, wide = ss.feature_map(kernel, inputs), ss.feature_map(kernel, inputs.astype(float))
+    kernel = ss.problems.arc_cosine(depth=2)
+    narrow, wide = ss.problems.feature_map(kernel, inputs), ss.problems.feature_map(kernel, inputs.astype(float))
     features = np.asarray(narrow(inputs))
     assert features.dtype == np.float32
     assert features.shape == wide(inputs.astype(float)).shape
@@ -292,7 +292,7 @@ def test_float32_inputs_keep_the_directions_that_float64_keeps():
 def test_a_gram_matrix_that_its_precision_cuts_short_is_warned_of():
     line = np.linspace(-31.0, 31.0, 120)
     inputs = np.stack([line, np.ones_like(line)], axis=1)
-    gram, target = np.asarray(ss.arc_cosine(depth=2)(inputs, inputs)), np.sin(line)
+    gram, target = np.asarray(ss.problems.arc_cosine(depth=2)(inputs, inputs)), np.sin(line)
     with pytest.warns(UserWarning, match=r"kernel in float32 cannot tell \d+ of its 120 directions .* of the trace"):
         narrow = ss.from_kernel(gram.astype(np.float32), target.astype(np.float32))
     assert narrow.dtype == np.float32

@@ -35,7 +35,7 @@ def test_power_law_on_plain_modes(size):
     np.testing.assert_array_equal(problem.multiplicity, np.ones(37))
     np.testing.assert_array_equal(problem.index, k)
     assert (problem.law.max_mode, problem.law.nodes) == (37, None)
-    assert ss.doubled_rule(problem) is None
+    assert ss.problems.doubled_rule(problem) is None
 
 
 def test_power_law_on_shells():
@@ -46,11 +46,11 @@ def test_power_law_on_shells():
     assert float(problem.trace) == pytest.approx(np.sum(k**-1.7), rel=1e-12)
     assert float(problem.initial_loss()) == pytest.approx(0.5 * np.sum(k**-2.2), rel=1e-12)
     np.testing.assert_allclose(problem.energies, problem.index**-2.2, rtol=1e-13)
-    finer = ss.doubled_rule(problem)
+    finer = ss.problems.doubled_rule(problem)
     assert finer.eigenvalues.shape == (192,)
     assert (finer.law.max_mode, finer.law.nodes) == (1_000_000, 192)
     assert ss.power_law(2.0, 2.0, max_mode=1e6).eigenvalues.shape == (256,)
-    assert ss.doubled_rule(ss.ModalProblem([1.0], [1.0])) is None
+    assert ss.problems.doubled_rule(ss.ModalProblem([1.0], [1.0])) is None
 
 
 LAW = {"max_mode": 200_000, "nodes": 128, "eigenvalue_scale": 0.7, "energy_scale": 2.0, "floor": 0.3}
@@ -71,7 +71,7 @@ def test_breaks_scales_and_a_floor():
         error[breaks] = np.max(np.abs(ss.simulate(problem, schedule, TIMES).loss - exact) / (exact - 0.3))
     assert error[(cut,)] < 1e-12
     assert error[()] > 1e-3
-    finer = ss.doubled_rule(problem)
+    finer = ss.problems.doubled_rule(problem)
     assert (len(finer.index), finer.law.breaks, float(finer.floor)) == (256, (cut,), 0.3)
     np.testing.assert_allclose(finer.trace, eigenvalues.sum(), rtol=1e-12)
     np.testing.assert_allclose(problem.initial_loss(), exact[0], rtol=1e-12)
@@ -83,7 +83,7 @@ def test_bounds_know_the_floor():
         lambda p: ss.ideal_oracle(p, TIMES).loss,
         lambda p: ss.ideal_oracle(p, TIMES, cap=4.0).loss,
         lambda p: p.lower_bound(TIMES).loss,
-        lambda p: ss.static_sandwich(p, TIMES, 0.5, 2.0).lower,
+        lambda p: ss.bounds.static_sandwich(p, TIMES, 0.5, 2.0).lower,
         lambda p: ss.simulate(p, ss.water_filling(), TIMES).loss,
         lambda p: ss.simulate(p, ss.uniform(), [0, 9], dynamics=ss.SGDMoments(0.1)).loss,
     ):

@@ -58,7 +58,7 @@ def test_uniform_learning_is_the_modal_view_and_a_floor(shape):
     rng = np.random.default_rng(6)
     features, targets, mass = rng.normal(size=shape), rng.normal(size=(shape[0], 2)), rng.uniform(0.2, 1, shape[0])
     problem = ss.OperatorProblem(features, targets, mass=mass, initial_parameters=rng.normal(size=(shape[1], 2)))
-    modal, floor = ss.modal_view(problem)
+    modal, floor = ss.problems.modal_view(problem)
     scale = np.sqrt(mass / mass.sum())[:, None]
     fit = np.linalg.lstsq(features * scale, targets * scale, rcond=None)[0]
     least = 0.5 * np.sum((scale * (targets - features @ fit)) ** 2)
@@ -80,7 +80,7 @@ def test_single_precision_stays_single():
     leaves = [leaf for leaf in jax.tree.leaves(problem) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     assert len(leaves) == 7
     assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
-    modal, floor = ss.modal_view(problem)
+    modal, floor = ss.problems.modal_view(problem)
     assert modal.dtype == floor.dtype == jnp.float32
     assert ss.simulate(problem, ss.uniform(), [0.0, 1.0]).loss.dtype == jnp.float32
     assert ss.OperatorProblem(FEATURES.astype(single), TARGETS).dtype == jnp.float64

@@ -46,7 +46,7 @@ def test_fourier_and_haar_are_ordered_by_frequency_and_scale():
 @pytest.mark.parametrize("basis", BASES)
 def test_the_modal_view_is_the_power_law(basis):
     problem = ss.torus(1.7, 2.2, 64, basis)
-    modal, floor = ss.modal_view(problem)
+    modal, floor = ss.problems.modal_view(problem)
     k = np.arange(1.0, 65)
     np.testing.assert_allclose(modal.eigenvalues, k**-1.7, rtol=1e-9)
     np.testing.assert_allclose(modal.energies, k**-2.2, rtol=1e-8)

@@ -10,7 +10,7 @@ from spectral_sim.assessment import Entry, default_entries, default_times, run_a
 def data_problem(groups=None):
     rng = np.random.default_rng(3)
     inputs, held_out = rng.normal(size=(60, 3)), rng.normal(size=(30, 3))
-    features = ss.feature_map(ss.rbf(2.0), inputs)
+    features = ss.problems.feature_map(ss.problems.rbf(2.0), inputs)
 
     def target(x):
         return np.stack([np.sin(2 * x[:, 0]), x[:, 1] * x[:, 2]], axis=1)

@@ -88,10 +88,10 @@ def test_many_modes_are_put_together():
     ("schedule", "charged"),
     [
         (ss.uniform(), []),
-        (ss.random_pruning(0.5), []),
+        (ss.schedules.random_pruning(0.5), []),
         (ss.hard_pruning(0.5), [0]),
         (ss.chain(ss.curriculum(3.0), ss.mix(0.1)), [0]),
-        (ss.leverage_sampling(), [0]),
+        (ss.schedules.leverage_sampling(), [0]),
         (ss.proportional(), [0, 1, 2, 3, 4]),
         (ss.chain(ss.stale(2.0), ss.proportional()), [0, 2, 4]),
     ],
@@ -112,7 +112,7 @@ def test_stale_is_charged_when_it_scores():
 
 
 def test_a_part_that_is_scored_costs_a_part_once_all_has_been():
-    schedule = ss.chain(ss.subsample(0.25), ss.proportional())
+    schedule = ss.chain(ss.schedules.subsample(0.25), ss.proportional())
     assert scoring_charges(schedule, np.arange(3.0)).tolist() == [1.0, 0.25, 0.0]
     assert step_charge(960, 2.0, 64) == pytest.approx(2.5)
 

@@ -97,7 +97,7 @@ def check_net_speedups(problem, spec, window, dynamics=None, **prices):
         schedule, own, moving, _ = placed(point, spec.schedule, problem, dynamics, None)
         loss = ss.simulate(own, schedule, TIMES, dynamics=moving, key=key).loss
         reference = ss.simulate(own, ss.uniform(), TIMES).loss
-        cost = ss.curation_cost(own, schedule, TIMES, dynamics=moving, **prices)
+        cost = ss.analysis.curation_cost(own, schedule, TIMES, dynamics=moving, **prices)
         expected = ss.speedup(
             TIMES, loss, reference, window=window, cost_per_refresh=cost.per_refresh, fixed_cost=cost.fixed
         )
@@ -116,7 +116,7 @@ def test_net_speedups_where_what_is_charged_is_swept():
     found = check_net_speedups(PROBLEM, spec, WINDOW, cost_per_refresh=0.5)
     assert np.all(found.speedup_net < found.speedup)
     assert found.speedup_net[0] < found.speedup_net[2]  # the same at a hundredth of the passes
-    parts = ss.chain(ss.subsample(0.5), ss.proportional())
+    parts = ss.chain(ss.schedules.subsample(0.5), ss.proportional())
     spec = ss.grid(parts, **{"subsample.fraction": [0.1, 1.0]})
     check_net_speedups(PROBLEM, spec, WINDOW, cost_per_refresh=0.5)
     taught = ss.chain(ss.teacher(1.0, exponent=1.5, cost=0.3), ss.proportional(), ss.mix(0.3))
@@ -181,7 +181,7 @@ def test_the_share_of_the_ideal_gain():
 def test_crossovers():
     ideal = ss.ideal_oracle(PROBLEM, TIMES).loss
     for row in range(3):
-        expected = ss.crossover_time(TIMES, table().loss[row], EARLY, LATE, early_loss=ideal)
+        expected = ss.analysis.crossover_time(TIMES, table().loss[row], EARLY, LATE, early_loss=ideal)
         np.testing.assert_allclose(table().crossover[row], expected.value, rtol=1e-8)
         np.testing.assert_allclose(table().crossover_stderr[row], expected.stderr, rtol=1e-6)
 

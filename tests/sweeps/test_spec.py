@@ -34,7 +34,7 @@ def test_a_spec_does_not_change_with_the_array_it_was_made_of():
 
 def test_draws_lie_in_their_ranges_and_cross_with_values():
     ranges = {"lag.tau": (1.0, 1e4, "log"), "clip.high": (2.0, 10.0)}
-    for draw in (ss.sobol, ss.random_search):
+    for draw in (ss.sobol, ss.sweeps.random_search):
         spec = draw(PRACTICAL, 64, 3, **ranges, **{"problem.alpha": [1.5, 2.0]})
         assert (len(spec), spec.shape) == (128, (64, 2))
         points = spec.points(0, 128)

@@ -106,7 +106,7 @@ def test_leaves_of_the_dynamics_are_swept():
 
 
 def test_seeds_are_rows_and_rows_share_their_noise():
-    noisy = ss.chain(ss.noise(0.5), ss.proportional(1.0))
+    noisy = ss.chain(ss.schedules.add_noise(0.5), ss.proportional(1.0))
     with pytest.raises(ValueError, match="draws random numbers: pass sweep"):
         ss.sweep(PROBLEM, ss.grid(noisy, **{"proportional.power": [1.0]}), TIMES)
     spec = ss.grid(noisy, **{"run.seed": [3, 4, 3]})
@@ -114,7 +114,7 @@ def test_seeds_are_rows_and_rows_share_their_noise():
     run = ss.simulate(PROBLEM, noisy, TIMES, key=jax.random.key(3))
     np.testing.assert_allclose(loss[0], run.loss[-1], rtol=1e-12)
     assert loss[0] == loss[2] != loss[1]
-    twice = ss.grid(noisy, **{"noise.sigma": [0.5, 0.5]})
+    twice = ss.grid(noisy, **{"add_noise.sigma": [0.5, 0.5]})
     first, second = np.asarray(ss.sweep(PROBLEM, twice, TIMES, key=jax.random.key(3), engine=QUICKLY).final_loss)
     assert first == second == loss[0]
 

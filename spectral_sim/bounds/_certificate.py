@@ -1,0 +1,201 @@
+"""How much any schedule could give: a proven and nearly tight bound for data problems."""
+
+from typing import Any
+
+import numpy as np
+
+from .._checks import check_choice, check_finite, check_length, check_ndim, check_positive, check_times, check_whole
+from .._types import ArrayLike
+from ..problems import OperatorProblem
+from ._certificate_exact import exact_multiplier
+from ._certificate_interior import interior_multiplier, memory_needed, shares_of
+from ._certificate_multiplier import Multiplier, proven_loss, repaired, violations
+from ._certificate_result import Certificate
+from ._certificate_task import CertificateTask, certificate_tasks
+
+_DEGREE = 3  # cubic pieces: for the same number of control matrices the bound is far tighter than with straight ones
+_CROWDING = 1.5  # pieces crowd towards the horizon, where the multiplier bends most
+_MEMORY = 8e9
+_PRICED = 4000  # unknown prices at one point in time, up to which a cap is taken into account
+_EXACT_STATE, _EXACT_SIZE = 49, 24 * 24
+
+
+def certificate(
+    problem: OperatorProblem,
+    times: ArrayLike,
+    *,
+    horizon: ArrayLike | None = None,
+    pieces: int = 12,
+    cap: float | None = None,
+    groups: ArrayLike | None = None,
+    method: str = "auto",
+    tolerance: float = 1e-2,
+    key: Any = None,
+) -> Certificate:
+    """Prove how low no schedule whatever can bring the loss at a horizon.
+
+    With a the distance to a solution, a' = -sum_i q_i z_i z_i^T a for shares q of the simplex. If P(T) is at most half
+    the second moment of the evaluation set and dP/dt >= z_i z_i^T P + P z_i z_i^T for every example i, then a^T P(t) a
+    never falls under any schedule, so that a(0)^T P(0) a(0) is a lower bound on the loss at T. The best P is the
+    solution of a semidefinite programme. Whatever a solver finds is repaired by a shift and proven by separate code
+    before it is returned. Targets that no parameters meet add a last coordinate that stays 1. Several outputs have a
+    multiplier each, as if each could choose a schedule of its own, unless they are few.
+
+    Arguments:
+        problem: a data problem, with weights on examples, or on groups where it has them.
+        times: refresh grid, shape (times,). The bound holds for any schedule on any grid.
+        horizon: times to bound the loss at, a number or shape (horizons,), within `times`; the last time if None.
+        pieces: intervals between the matrices that describe P in time. From 3 on they are taken in threes, rounded up,
+            as pieces of degree 3. More raise the bound; the time grows in proportion.
+        cap: largest weight of the schedules, at least 1; None for any. Where there are too many examples to price it
+            (`Certificate.cap` is None then), the bound is that for any weights, which holds all the same.
+        groups: group number of each example, for weights on groups; those of the problem if None.
+        method: "scalable", the library's interior point method; "exact", cvxpy with Clarabel or SCS, for small
+            problems; "auto", the scalable one.
+        tolerance: how near to the best multiplier on the pieces the search goes, relative. An interrupt from the
+            keyboard ends it early, with what is proven by then.
+        key: not needed, as nothing is drawn; accepted so that all searches can be called alike.
+
+    Returns:
+        A `Certificate`.
+
+    Raises:
+        TypeError: a problem that is not a data problem.
+        ValueError: a bad horizon, cap or number of pieces, a problem too large for the route, or features that explain
+            no part of the targets.
+        ImportError: method="exact" without cvxpy.
+    """
+    if not isinstance(problem, OperatorProblem):
+        raise TypeError(f"certificate is for data problems, not a {type(problem).__name__}: use ideal_oracle there.")
+    check_choice("method", method, ("auto", "exact", "scalable"))
+    check_whole("pieces", pieces, "12 is a good start")
+    check_positive("tolerance", tolerance)
+    horizons = _horizons(times, horizon)
+    tasks = certificate_tasks(problem, _groups(problem, groups))
+    route = "scalable" if method == "auto" else method
+    cap = _effective_cap(cap, tasks[0], route)
+    degree = min(int(pieces), _DEGREE)
+    count = -(-int(pieces) // degree)
+    _check_size(tasks, count, degree, cap, route)
+    crowded = 1 - (1 - np.linspace(0, 1, count + 1)) ** _CROWDING
+    rows, losses, limits, finished, shares = [], [], [], [], []
+    interrupted = False
+    for end in horizons:
+        found, limit, done, parts = [], 0.0, not interrupted, []
+        for task in tasks:
+            knots = crowded * end / task.time_scale
+            multiplier, upper = _constant(task, knots, degree), np.nan
+            if not interrupted:
+                if route == "exact":
+                    best, part = exact_multiplier(task, knots, degree, cap, tolerance)
+                else:
+                    best, point = interior_multiplier(task, knots, degree, cap, tolerance)
+                    upper = point.upper * task.loss_scale if np.isfinite(point.upper) else np.nan
+                    interrupted, done = point.interrupted, done and point.finished
+                    part = shares_of(task, point)
+                multiplier = _proven(task, best, cap, multiplier)
+                parts.append(part)
+            found.append(multiplier)
+            limit += upper
+            done = done and not interrupted
+        rows.append(tuple(found))
+        losses.append(sum(proven_loss(task, multiplier) for task, multiplier in zip(tasks, found, strict=True)))
+        limits.append(max(limit, losses[-1]))
+        finished.append(done)
+        shares.append(np.mean(parts, axis=0) if parts else np.tile(tasks[0].shares, (count * (degree + 1), 1)))
+    width = crowded[1:] - crowded[:-1]
+    instants = (crowded[:-1, None] + width[:, None] * (np.arange(degree + 1) + 0.5) / (degree + 1)).ravel()
+    return Certificate(
+        horizon=horizons,
+        loss=np.array(losses),
+        limit=np.array(limits),
+        multiplier=tuple(rows),
+        tasks=tuple(tasks),
+        cap=cap,
+        method=route,
+        finished=np.array(finished),
+        shares=tuple(shares),
+        instants=instants,
+    )
+
+
+def _proven(task: CertificateTask, found: Multiplier, cap: float | None, constant: Multiplier) -> Multiplier:
+    """The multiplier repaired, or the constant one where a repair fails or leaves less than that."""
+    if not np.isfinite(found.control).all():
+        return constant
+    mended = repaired(task, found, cap)
+    by_piece, terminal = violations(task, mended, cap)
+    holds = not (by_piece.any() or terminal)
+    return mended if holds and proven_loss(task, mended) > proven_loss(task, constant) else constant
+
+
+def _constant(task: CertificateTask, knots: np.ndarray, degree: int) -> Multiplier:
+    """A multiplier just below a constant one, which bounds the loss by what no parameters remove.
+
+    P = diag(0, f) meets every condition, as A_i leaves the last entry of the state alone; f is the least value of the
+    terminal form over all states. Without a last entry f is 0.
+    """
+    nodes, size = degree * (len(knots) - 1) + 1, len(task.start)
+    level = 1e-9 * np.linalg.norm(task.terminal, 2) * (1.0 + nodes - np.arange(nodes))
+    control = -level[:, None, None] * np.eye(size)
+    if task.augmented:
+        inner, side = task.terminal[:-1, :-1], task.terminal[:-1, -1]
+        floor = task.terminal[-1, -1] - side @ np.linalg.lstsq(inner, side, rcond=None)[0]
+        control[:, -1, -1] += max(float(floor), 0.0)
+    return repaired(task, Multiplier(knots, control), None)
+
+
+def _horizons(times: ArrayLike, horizon: ArrayLike | None) -> np.ndarray:
+    check_times(times)
+    last = float(np.asarray(times)[-1])
+    if horizon is None:
+        return np.array([last])
+    check_finite("horizon", horizon, "give times within the grid")
+    check_positive("horizon", horizon, "no time has passed there, and the loss is the initial one")
+    horizons = np.atleast_1d(np.asarray(horizon, np.float64))
+    check_ndim("horizon", horizons, 1, "horizons")
+    if not horizons.size:
+        raise ValueError("horizon is empty: give at least one time.")
+    if horizons.max() > last * (1 + 1e-6):
+        raise ValueError(f"horizon {horizons.max():.6g} is beyond the last time, {last:.6g}: extend the grid to it.")
+    return horizons
+
+
+def _groups(problem: OperatorProblem, groups: ArrayLike | None) -> np.ndarray | None:
+    if groups is None:
+        return None if problem.groups is None else np.asarray(problem.groups)
+    numbers = np.asarray(groups)
+    check_ndim("groups", numbers, 1, "examples")
+    check_length("groups", numbers, problem.features.shape[0], f"a problem with {problem.features.shape[0]} examples")
+    if not np.issubdtype(numbers.dtype, np.integer):
+        raise ValueError(f"groups has dtype {numbers.dtype}: number the groups with whole numbers from 0.")
+    return np.unique(numbers, return_inverse=True)[1]
+
+
+def _effective_cap(cap: float | None, task: CertificateTask, route: str) -> float | None:
+    """The cap that the proof counts on: slightly above 1 at least, and none where it binds no schedule."""
+    if cap is None:
+        return None
+    check_positive("cap", cap)
+    if cap < 1:
+        raise ValueError(f"cap is {float(cap):.6g}: weights of mean one need a cap of at least 1.")
+    choices, size = len(task.generators), len(task.start)
+    binds = cap * task.shares.min() < 1
+    priced = choices * size * (size + 1) // 2 <= _PRICED or route == "exact"
+    return max(float(cap), 1.001) if binds and priced else None
+
+
+def _check_size(tasks: list[CertificateTask], pieces: int, degree: int, cap: float | None, route: str) -> None:
+    choices, size = tasks[0].generators.shape[:2]
+    if route == "exact" and (size > _EXACT_STATE or choices * size > _EXACT_SIZE):
+        raise ValueError(
+            f"method='exact' with {choices} examples or groups and {size} coordinates is out of reach of a general "
+            f"solver (at most {_EXACT_STATE} coordinates, {_EXACT_SIZE} for their product): use method='scalable'."
+        )
+    needed = memory_needed(tasks[0], pieces, degree, cap is not None)
+    if needed > _MEMORY:
+        fits = max(int(degree * pieces * _MEMORY / needed), 1)
+        raise ValueError(
+            f"pieces={degree * pieces} with {choices} examples or groups and {size} coordinates needs about "
+            f"{needed / 1e9:.0f} GB: give at most about {fits} pieces, fewer features, or groups."
+        )
