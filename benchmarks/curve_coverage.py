@@ -130,7 +130,8 @@ def measure(make, count: int, until: float) -> dict:
         "curves_below_half": int(np.sum(np.array(cover) < 0.5)),
         "mae": float(np.mean(errors)),
         "multi_power_mae": float(np.mean(worst)),
-        "half_width": float(np.mean(widths)),
+        "median_mae": float(np.median(errors)),
+        "median_half_width": float(np.median(widths)),
     }
 
 
