@@ -12,6 +12,8 @@ from .._types import Array, PRNGKeyArray
 
 __all__ = ["Generations", "generations"]
 
+_TOGETHER = 100  # lines of models at once: a batch of small matrices is then small too
+
 
 @dataclass(frozen=True)
 class Generations:
@@ -95,7 +97,8 @@ def generations(
     if key is None:
         raise ValueError("draws are random: pass generations(key=jax.random.key(0)).")
     run = lambda key: _run(key, number, width, samples, final_samples, noise_variance, real_share)
-    errors = np.asarray(jax.jit(jax.vmap(run))(jax.random.split(key, draws)))
+    together = jax.jit(lambda keys: jax.lax.map(run, keys, batch_size=_TOGETHER))
+    errors = np.asarray(together(jax.random.split(key, draws)))
     return Generations(excess, errors.mean(axis=0), errors.std(axis=0, ddof=1) / np.sqrt(draws))
 
 
@@ -125,7 +128,7 @@ def _run(key, number, width, samples, final_samples, noise_variance, real_share)
         inputs = jax.random.normal(for_inputs, (count, width))
         labels = jnp.where(jnp.arange(count) < _real(count, real_share), 0, inputs @ error)
         labels += jnp.sqrt(noise_variance) * jax.random.normal(for_noise, (count,))
-        return jnp.linalg.solve(inputs.T @ inputs, inputs.T @ labels)
+        return jax.scipy.linalg.solve(inputs.T @ inputs, inputs.T @ labels, assume_a="pos")
 
     def generation(error: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
         for_next, for_last = jax.random.split(key)
