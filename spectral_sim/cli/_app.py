@@ -48,6 +48,7 @@ from ._fit import fit
 from ._job import Part, run_job
 from ._learn import learn_part
 from ._output import OutputFolder
+from ._predict import predict
 from ._read_config import read_config
 from ._running import running
 from ._sweep import report, sweep
@@ -298,6 +299,7 @@ def _example(name: str) -> str:
 app.command()(sweep)
 app.command()(report)
 app.command()(bench)
+app.command()(predict)
 app.add_typer(fit, name="fit")
 
 

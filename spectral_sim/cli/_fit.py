@@ -9,6 +9,7 @@ import typer
 
 from ..fitting import Optimum, by_domain, fit_mixture, learning_curve, read_by_name, read_mixtures
 from ..report import write_mixture_report
+from ._curves import curves
 from ._errors import UserError, explained
 from ._output import OutputFolder
 from ._running import running
@@ -16,6 +17,7 @@ from ._running import running
 __all__ = ["fit"]
 
 fit = typer.Typer(help="Fit a law to a table of what was tried.", no_args_is_help=True, rich_markup_mode=None)
+fit.command()(curves)
 
 
 class Law(StrEnum):

@@ -1,5 +1,6 @@
 """What is made of assessments and sweeps: tables and verdicts as files, plots, the HTML report."""
 
+from ._curve_html import curves_html, write_curve_report
 from ._html import report_html, write_report
 from ._mixture_html import mixture_html, write_mixture_report
 from ._phases import Phases, draw_phases, self_scoring_phases
@@ -12,6 +13,7 @@ __all__ = [
     "BOUND_COLOUR",
     "PALETTE",
     "Phases",
+    "curves_html",
     "draw_phases",
     "mixture_html",
     "new_figure",
@@ -21,6 +23,7 @@ __all__ = [
     "sweep_html",
     "to_dataset",
     "verdict_of",
+    "write_curve_report",
     "write_dataset",
     "write_mixture_report",
     "write_plots",

@@ -1,0 +1,87 @@
+"""`spectral-sim fit curves`: a model of training from logs of losses and learning rates."""
+
+import csv
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..fitting import CurveFit, fit_curves, read_logs
+from ..report import write_curve_report
+from ._errors import UserError, explained
+from ._output import OutputFolder
+from ._running import running
+
+__all__ = ["curves"]
+
+
+def curves(
+    logs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Logs: CSV (step, loss, curve), a Weights & Biases export, trainer_state.json, or TensorBoard.",
+            show_default=False,
+        ),
+    ],
+    rates: Annotated[
+        Path | None, typer.Option(help="CSV of learning rates (step, learning_rate, curve).", show_default=False)
+    ] = None,
+    rate_column: Annotated[
+        str | None, typer.Option(help="Column or tag of the rates in the logs.", show_default=False)
+    ] = None,
+    loss_column: Annotated[
+        str | None, typer.Option(help="Column, metric or tag of the losses; loss.", show_default=False)
+    ] = None,
+    hold_out: Annotated[
+        list[str] | None, typer.Option(help="Curve to predict and not to fit; repeat it.", show_default=False)
+    ] = None,
+    noise_exponent: Annotated[
+        float | None, typer.Option(help="Power of the rate in the noise; by cross-validation.", show_default=False)
+    ] = None,
+    intervals: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.9,
+    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("curves-output"),
+    force: Annotated[bool, typer.Option("--force", help="Replace earlier results in the output folder.")] = False,
+) -> None:
+    """Fit a model of training to loss curves, and compare it with published laws."""
+    with running("scipy", "plotly", what="fitting loss curves") as progress:
+        if rates is not None and rate_column is not None:
+            raise UserError("--rates and --rate-column are both given: drop one.")
+        folder = OutputFolder(output, force=force)
+        with explained("fit curves"):
+            found = {}
+            for log in logs:
+                with warnings.catch_warnings(record=True) as notes:
+                    warnings.simplefilter("always")
+                    read = read_logs(log, rates=rates, rate_column=rate_column, loss_column=loss_column)
+                for note in notes:
+                    typer.echo(f"warning: {note.message}")
+                twice = sorted(set(read) & set(found))
+                if twice:
+                    raise UserError(f"fit curves: {log} has the curve {twice[0]!r} again: rename the run or the file.")
+                found |= read
+            fit = fit_curves(
+                found,
+                hold_out=hold_out or (),
+                noise_exponent="auto" if noise_exponent is None else noise_exponent,
+                intervals=intervals,
+                progress=lambda line: progress.print(line, highlight=False, markup=False),
+            )
+        folder.open()
+        fit.save(output / "fit.npz")
+        _write_predictions(fit, output / "predictions.csv")
+        write_curve_report(fit, output / "report.html", "Loss curves")
+        typer.echo(fit.report())
+        progress.print(f"wrote {output}: fit.npz, predictions.csv, report.html", highlight=False, markup=False)
+
+
+def _write_predictions(fit: CurveFit, path: Path) -> None:
+    """Every curve with its prediction and interval."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["curve", "held_out", "step", "loss", "predicted", "low", "high"])
+        for name in fit.curves:
+            found, curve = fit.predict_curve(name), fit.curves[name]
+            for step, loss, *numbers in zip(curve.steps, curve.loss, found.loss, found.low, found.high, strict=True):
+                cells = (f"{number:.6f}" for number in numbers)
+                lines.writerow([name, int(name in fit.hold_out), step, f"{loss:.6g}", *cells])

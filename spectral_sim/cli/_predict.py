@@ -1,0 +1,59 @@
+"""`spectral-sim predict`: the loss under a learning-rate schedule, from a fit of loss curves."""
+
+import csv
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..fitting import interpolate_rates, load_curves, read_rates
+from ._errors import UserError, explained
+from ._running import running
+
+__all__ = ["predict"]
+
+
+def predict(
+    fit: Annotated[Path, typer.Argument(help="fit.npz, written by fit curves.", show_default=False)],
+    schedule: Annotated[
+        Path | None,
+        typer.Option(help="CSV of the learning rate (step, learning_rate); several curves in a third column."),
+    ] = None,
+    constant: Annotated[float | None, typer.Option(help="One learning rate, in place of --schedule.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Length of the run; the last step of the schedule.")] = None,
+    batch_size: Annotated[float | None, typer.Option(help="Batch size; that of the fitted curves.")] = None,
+    output: Annotated[Path, typer.Option(help="CSV for the predictions.")] = Path("prediction.csv"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier file.")] = False,
+) -> None:
+    """Predict the loss under other learning rates, with intervals."""
+    with running("scipy", what="predicting losses") as progress:
+        if (schedule is None) == (constant is None):
+            raise UserError("give one of --schedule (a CSV of rates) and --constant (with --steps).")
+        if constant is not None and steps is None:
+            raise UserError("--constant needs --steps: how long the run is.")
+        if output.exists() and not force:
+            raise UserError(f"--output {output} exists already: name another file, or add --force.")
+        with explained("predict"):
+            found = load_curves(fit)
+            if schedule is None:
+                runs = {"constant": constant}
+            else:
+                recorded = {name: sorted(points.items()) for name, points in read_rates(schedule).items()}
+                runs = {name: interpolate_rates(*zip(*points, strict=True)) for name, points in recorded.items()}
+            rows = []
+            for name, rates in runs.items():
+                wanted = None if steps is None else sorted({max(1, round(steps * n / 128)) for n in range(1, 129)})
+                answer = found.predict(rates, steps=wanted, batch_size=batch_size)
+                columns = answer.steps, answer.loss, answer.low, answer.high
+                rows += [[name, *row] for row in zip(*(column.tolist() for column in columns), strict=True)]
+                typer.echo(
+                    f"{name}: loss {answer.loss[-1]:.4f} at step {answer.steps[-1]} "
+                    f"({found.level:.0%} interval {answer.low[-1]:.4f} to {answer.high[-1]:.4f})"
+                )
+                for warning in answer.warnings:
+                    typer.echo(f"warning: {name}: {warning}")
+            with output.open("w", encoding="utf-8", newline="") as file:
+                lines = csv.writer(file)
+                lines.writerow(["curve", "step", "loss", "low", "high"])
+                lines.writerows([name, step, *(f"{x:.6f}" for x in numbers)] for name, step, *numbers in rows)
+        progress.print(f"wrote {output}", highlight=False, markup=False)
