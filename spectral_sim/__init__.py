@@ -26,7 +26,7 @@ from .dynamics import (
     SGDMoments,
     ShellTransport,
 )
-from .fitting import fit_mixture
+from .fitting import fit_curves, fit_mixture
 from .learning import anytime_log_loss, learn, load_learned, sampler_weights, terminal_log_loss
 from .problems import (
     AbstractProblem,
@@ -80,6 +80,7 @@ __all__ = [
     "delay",
     "describe_status",
     "dynamics",
+    "fit_curves",
     "fit_exponent",
     "fit_mixture",
     "fitting",
