@@ -6,7 +6,7 @@ import numpy as np
 
 from .._checks import check_choice, check_finite, check_length, check_ndim, check_positive, check_times, check_whole
 from .._types import ArrayLike
-from ..problems import OperatorProblem
+from ..problems import AbstractProblem, OperatorProblem
 from ._certificate_exact import exact_multiplier
 from ._certificate_interior import interior_multiplier, memory_needed, shares_of
 from ._certificate_multiplier import Multiplier, proven_loss, repaired, violations
@@ -21,7 +21,7 @@ _EXACT_STATE, _EXACT_SIZE = 49, 24 * 24
 
 
 def certificate(
-    problem: OperatorProblem,
+    problem: AbstractProblem,
     times: ArrayLike,
     *,
     horizon: ArrayLike | None = None,
@@ -65,13 +65,14 @@ def certificate(
             no part of the targets.
         ImportError: method="exact" without cvxpy.
     """
-    if not isinstance(problem, OperatorProblem):
+    data = problem.as_operator()
+    if data is None:
         raise TypeError(f"certificate is for data problems, not a {type(problem).__name__}: use ideal_oracle there.")
     check_choice("method", method, ("auto", "exact", "scalable"))
     check_whole("pieces", pieces, "12 is a good start")
     check_positive("tolerance", tolerance)
     horizons = _horizons(times, horizon)
-    tasks = certificate_tasks(problem, _groups(problem, groups))
+    tasks = certificate_tasks(data, _groups(data, groups))
     route = "scalable" if method == "auto" else method
     cap = _effective_cap(cap, tasks[0], route)
     degree = min(int(pieces), _DEGREE)
