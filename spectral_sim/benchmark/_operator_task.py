@@ -87,13 +87,13 @@ class OperatorTask:
 def _route(features: Array, scales: Array, tolerance: float) -> str:
     """The route that a batch takes at these scales: "eigh", "gram" or "features"; "" where that cannot be told."""
     try:
-        from ..numerics._weighted_phi import _FEW_FEATURES, _choose
+        from ..numerics._weighted_phi import _FEW_FEATURES, chosen_route
     except ImportError:
         return ""
     if features.shape[1] <= _FEW_FEATURES:
         return "eigh"
     drives = jnp.zeros((len(scales), 1, features.shape[1]), features.dtype)
-    choose = jax.vmap(lambda scale, drive: _choose(features, scale, drive, "auto", tolerance))
+    choose = jax.vmap(lambda scale, drive: chosen_route(features, scale, drive, "auto", tolerance))
     return ("eigh", "gram", "features")[int(np.ravel(choose(scales, drives))[0])]
 
 

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from .._types import Array, Float, Int
-from ._chebyshev import MOST_TERMS, degree, expansion, reach
-from ._phi import phi1, phi1_eigh
+from .._types import Array, Float
+from ._chebyshev import expansion
+from ._phi import phi1_eigh
 from ._phi_routes import ADVANCE, CHANGE, PULL, gram, trace_bound
-from ._repeat import batch_size
+from ._route_costs import chosen_route
 from ._segmented import INTERVAL
 from ._transposable import transposable
 
@@ -19,16 +19,6 @@ __all__ = ["ROUTES", "chebyshev_terms", "weighted_phi1"]
 
 ROUTES = ("auto", "chebyshev", "eigh")
 
-# Times on two cores of a server with AVX-512, in float64; only ratios matter. Measured at 64 x 32 to 2048 x 512, for 1
-# to 32 members and 1 to 10 outputs. They choose among routes on CPUs alone: accelerators go by `_operations`.
-_FLOPS = 75e9  # a second, of a product
-_GRAM_FLOPS = 60e9
-_PASSED = 1e9  # numbers a second, of what is done to each of them
-_EIGH_SQUARE, _EIGH_CUBE = 6.7e-8, 8.5e-11  # seconds
-_EIGH_SINGLE = 1.25  # in float32 products take half the time, an eigendecomposition more than that
-_CACHE, _MEMORY = 24e6, 4.5e9  # bytes that stay in reach from one term to the next; numbers a second where they do not
-_CALL = 1.5e-6  # seconds, of one step of a compiled loop
-_MOST_ROUNDING = 0.1  # of the shortest step that there may be, before eigenvectors are taken whatever they cost
 _FEW_FEATURES = 16  # their eigenvectors take about as long as any loop: no other route is compiled
 
 
@@ -95,7 +85,7 @@ class _Switch:
     tolerance: float
 
     def __call__(self, routes, features, scale, drive, *operands):
-        index = _choose(features, scale, drive, self.method, self.tolerance)
+        index = chosen_route(features, scale, drive, self.method, self.tolerance)
         branches = [partial(each, tolerance=self.tolerance) for each in routes]
         return jax.lax.switch(index, branches, features, scale, drive, *operands)
 
@@ -111,41 +101,3 @@ class _Rule:
     def __call__(self, residuals, operands):
         routes = [partial(each, self.dense) for each in self.routes]
         return self.switch(routes, *residuals, tuple(operands))
-
-
-def _operations(terms, examples, size, outputs, matrices, columns) -> tuple[Array, Array, Array]:
-    """Floating-point operations of each route, for machines on which the times above were not measured.
-
-    Eigenvectors of a symmetric matrix take about 9 size^3, most of them not in products.
-    """
-    forming = matrices * (2.0 * examples * size**2)
-    by_gram = forming + terms * (matrices * (2.0 * size**2 * outputs))
-    return forming + matrices * (9.0 * size**3), by_gram, terms * (columns * (4.0 * examples * size))
-
-
-def _choose(features, scale, drive, method, tolerance) -> Int[Array, ""]:
-    """Position of the route in `ADVANCE` and `_CHANGE`, the same for every member of a batch."""
-    bound = trace_bound(features, scale)
-    terms = degree(bound, reach(bound, tolerance))
-    examples, size = features.shape
-    outputs = drive.shape[0]
-    matrices = batch_size(scale[0])  # each with its own Gram matrix
-    columns = jnp.maximum(batch_size(drive[0, 0]), matrices) * outputs
-    itemsize = features.dtype.itemsize
-    forming = matrices * (2 * examples * size**2 / _GRAM_FLOPS)
-    decomposing = (_EIGH_SQUARE * size**2 + _EIGH_CUBE * size**3) * (_EIGH_SINGLE if itemsize == 4 else 1)
-    numbers = matrices * float(size**2)  # beyond what int32 holds
-    reading = jnp.where(numbers * itemsize > _CACHE, numbers / _MEMORY, 0)
-    eigh = forming + matrices * decomposing
-    by_gram = forming + terms * (_CALL + reading + numbers * (2 * (outputs + 3) / _FLOPS))
-    passing = columns * ((2 * examples + 6 * size) / _PASSED)
-    by_features = terms * (_CALL + passing + (columns + 2) * (4 * examples * size / _FLOPS))
-    if jax.default_backend() != "cpu":
-        eigh, by_gram, by_features = _operations(terms, examples, size, outputs, matrices, columns)
-    if method == "chebyshev":
-        eigh = jnp.inf
-    costs = jnp.stack([jnp.asarray(x, bound.dtype) for x in (eigh, by_gram, by_features)])
-    # as far as a step may be shorter than the drive, rounding may be larger beside it
-    rounding = terms * jnp.finfo(bound.dtype).eps / phi1(-bound)
-    lost = (method == "auto") & (rounding > _MOST_ROUNDING)
-    return jnp.where((terms > MOST_TERMS) | lost, 0, jnp.argmin(costs))

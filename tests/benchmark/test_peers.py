@@ -92,7 +92,7 @@ def test_work_is_counted_by_the_route_that_is_taken(monkeypatch):
     data = OperatorTask(2, 36, 18)
     place = [2]
     choose = lambda *arguments: jnp.asarray(place[0])
-    monkeypatch.setattr("spectral_sim.numerics._weighted_phi._choose", choose)
+    monkeypatch.setattr("spectral_sim.numerics._weighted_phi.chosen_route", choose)
     few, some = (data.work(data.duration(hr), 1e-8) for hr in (1.0, 400.0))
     assert 3 < few.terms < some.terms < 200
     assert some.flops == some.terms * 4.0 * 2 * 36 * 18
@@ -103,5 +103,5 @@ def test_work_is_counted_by_the_route_that_is_taken(monkeypatch):
     place[0] = 0
     assert data.work(data.duration(400.0), 1e-8) is None
     assert OperatorTask(2, 12, 4).work(data.duration(1.0), 1e-8) is None  # few features are never expanded
-    monkeypatch.delattr("spectral_sim.numerics._weighted_phi._choose")
+    monkeypatch.delattr("spectral_sim.numerics._weighted_phi.chosen_route")
     assert data.work(data.duration(400.0), 1e-8) is None

@@ -12,7 +12,7 @@ from helpers import QUICK
 from spectral_sim.numerics import batch_max, batch_size, weighted_phi1
 from spectral_sim.numerics._chebyshev import MOST_TERMS, degree, expansion, reach
 from spectral_sim.numerics._phi_routes import ADVANCE, CHANGE, PULL
-from spectral_sim.numerics._weighted_phi import _choose
+from spectral_sim.numerics._route_costs import chosen_route
 
 SHAPES = {"more examples": (30, 12), "fewer examples": (7, 12), "rank deficient": (30, 12)}
 
@@ -82,7 +82,7 @@ def test_costs_of_large_batches_do_not_overflow():
     def route(weight):
         features = jnp.zeros((4, 2048)) + jnp.sqrt(1e4 / (4 * 2048))
         scale = weight * jnp.ones(4)
-        return _choose(features, scale, scale[:1, None] + jnp.zeros((1, 2048)), "chebyshev", 1e-8)
+        return chosen_route(features, scale, scale[:1, None] + jnp.zeros((1, 2048)), "chebyshev", 1e-8)
 
     assert int(jax.jit(jax.vmap(route))(jnp.ones(512))[0]) == 2  # four examples cost next to nothing
 
