@@ -10,6 +10,7 @@ from ._observation import Observation
 from ._registry import register
 from ._save import save_loss, save_summary, save_weights
 from ._simulate import simulate
+from ._simulate_many import simulate_many
 from ._times import log_steps, log_times
 from ._trajectory import SimulationError, Status, Trajectory, describe_status
 from ._types import PerRefresh
@@ -122,6 +123,7 @@ __all__ = [
     "shell_average",
     "ShellTransport",
     "simulate",
+    "simulate_many",
     "SimulationError",
     "smooth",
     "sobol",

@@ -29,25 +29,25 @@ def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajecto
     tables, (schedule, dynamics) = split_tables((schedule, dynamics), intervals)
     first_schedule, first_dynamics = eqx.combine(jax.tree.map(lambda x: x[0], tables), (schedule, dynamics))
 
-    observed, _ = attempt(_begin, (first_dynamics, problem, times[0]))
-    facts = _Facts(problem, problem.mass, observed.energy, key)
+    observed, _ = attempt(begin, (first_dynamics, problem, times[0]))
+    facts = Facts(problem, problem.mass, observed.energy, key)
     index = jnp.arange(intervals + 1, dtype=jnp.int32)
-    fault = _Fault.none(facts.mass.dtype)
+    fault = Fault.none(facts.mass.dtype)
     constants, memory = eqx.partition(begin_state(first_schedule, problem), schedule.constants)
     held = None
     if schedule.static and not jax.tree.leaves(tables[0]):  # asked once; where that fails its weights are 1
         shown = facts.shown(observed, index[0], durations[0])
-        held, _, code = _decide(first_schedule, shown, memory, constants)
+        held, _, code = decide(first_schedule, shown, memory, constants)
         fault = fault.first(True, code, index[0])
 
-    def refresh(carry: _Carry, xs):
+    def refresh(carry: Carry, xs):
         observed, memory, weights, fault = carry
         index, duration, next_time, span, end, sliced = xs
         live = index < intervals  # the last entry only records, and so do any that pad a segment
         schedule_now, dynamics_now = eqx.combine(sliced, (schedule, dynamics))
         shown, last_weights = facts.shown(observed, index, duration), weights
         if held is None:
-            weights, memory, code = _decide(schedule_now, shown, memory, constants)
+            weights, memory, code = decide(schedule_now, shown, memory, constants)
             fault = fault.first(live, code, index)
             weights = jnp.where(fault.status == Status.OK, weights, 1)
         else:
@@ -57,20 +57,20 @@ def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajecto
         if held is not None and dynamics.jumps:
             since, span = dynamics_now.init(problem), end
         operands = dynamics_now, problem, since, weights, span, next_time, key, index
-        (moved, found), _ = attempt(_advance, operands)
+        (moved, found), _ = attempt(advance, operands)
         state = next_state(type(dynamics).__name__, observed.state, moved.state, problem.dtype)
         if found is not None:
             fault = fault.first(live, found.code, index, found.limit)
-        return _Carry(moved.replace(state=state), memory, weights, fault), record
+        return Carry(moved.replace(state=state), memory, weights, fault), record
 
-    carry = _Carry(observed, memory, jnp.ones_like(facts.mass), fault)
+    carry = Carry(observed, memory, jnp.ones_like(facts.mass), fault)
     again = lambda x: jnp.concatenate([x, x[-1:]])
     xs = index, *map(again, (durations, times[1:], clock.spans, clock.ends)), jax.tree.map(again, tables)
-    carry, (loss, saved) = _scan(adjoint, refresh, carry, xs)
-    return _concluded(clock, loss, saved, carry.fault, dynamics.faults)
+    carry, (loss, saved) = scan(adjoint, refresh, carry, xs)
+    return concluded(clock, loss, saved, carry.fault, dynamics.faults)
 
 
-class _Facts(NamedTuple):
+class Facts(NamedTuple):
     """What every observation of a run says besides the learner itself."""
 
     problem: Any
@@ -90,7 +90,7 @@ class _Facts(NamedTuple):
         )
 
 
-class _Fault(NamedTuple):
+class Fault(NamedTuple):
     """What failed first, at which refresh, and what would have been possible there."""
 
     status: Array
@@ -98,29 +98,29 @@ class _Fault(NamedTuple):
     limit: Array
 
     @classmethod
-    def none(cls, dtype: Any) -> "_Fault":
+    def none(cls, dtype: Any) -> "Fault":
         return cls(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), jnp.full((), jnp.nan, dtype))
 
-    def first(self, live: Any, code: Array, index: Array, limit: Array | None = None) -> "_Fault":
+    def first(self, live: Any, code: Array, index: Array, limit: Array | None = None) -> "Fault":
         """This fault, or the one of `code` if there was none before and the refresh is `live`."""
         new = live & (self.status == Status.OK) & (code != Status.OK)
-        return _Fault(
+        return Fault(
             jnp.where(new, code, self.status),
             jnp.where(new, index, self.refresh),
             self.limit if limit is None else jnp.where(new, limit, self.limit),
         )
 
 
-class _Carry(NamedTuple):
+class Carry(NamedTuple):
     """What goes from one refresh to the next."""
 
     observed: Observation
     memory: PyTree
     weights: Array
-    fault: _Fault
+    fault: Fault
 
 
-def _begin(operands):
+def begin(operands):
     """Look at the learner before anything has happened to it."""
     dynamics, problem, time = operands
     observed = _strip(dynamics.observe(problem, dynamics.init(problem), time))
@@ -128,7 +128,7 @@ def _begin(operands):
     return observed.replace(state=state), _finite(observed)
 
 
-def _decide(schedule, shown: Observation, memory: PyTree, constants: PyTree) -> tuple[Array, PyTree, Array]:
+def decide(schedule, shown: Observation, memory: PyTree, constants: PyTree) -> tuple[Array, PyTree, Array]:
     """Weights, what the schedule remembers, and a status; uniform weights and the old memory where it fails.
 
     Constants are not among the results: they would look as if they depended on what came before, and be differentiated.
@@ -144,7 +144,7 @@ def _decide(schedule, shown: Observation, memory: PyTree, constants: PyTree) -> 
     return weights, memory, code
 
 
-def _advance(operands):
+def advance(operands):
     """Hold the weights over the interval and look at the learner after it."""
     dynamics, problem, state, weights, span, time, key, index = operands
     key = None if key is None else jax.random.fold_in(jax.random.fold_in(key, index), 1)
@@ -168,14 +168,14 @@ def _strip(observation: Observation) -> Observation:
     return observation.replace(initial_energy=None, duration=None, index=None, key=None, mass=None, problem=None)
 
 
-def _scan(adjoint: str, step, carry, xs):
+def scan(adjoint: str, step, carry, xs):
     if adjoint == "direct":
         return jax.lax.scan(step, carry, xs)
     length = 1 if adjoint == "stored" else segment_length(xs[0].shape[0])
     return segmented_scan(step, carry, xs, length)
 
 
-def _concluded(clock: Clock, loss: Array, saved: PyTree, fault: _Fault, faults: tuple[str, ...]) -> Trajectory:
+def concluded(clock: Clock, loss: Array, saved: PyTree, fault: Fault, faults: tuple[str, ...]) -> Trajectory:
     """The trajectory, with NaN from the first fault on; a loss that is not finite is one."""
     entries = loss.shape[0]
     index = jnp.arange(entries, dtype=jnp.int32)

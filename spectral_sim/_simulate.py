@@ -58,6 +58,24 @@ def simulate(
         TypeError: dynamics of another kind of problem, or a schedule that is not a stage.
         SimulationError: weights that are negative, all zero or not finite, or a loss that is not; if `throw`.
     """
+    dynamics, adjoint = checked_arguments(problem, schedule, dynamics, adjoint, key)
+    dynamics, clock = run_clock(dynamics, times, problem.dtype)
+    # accelerators would round float32 products to ten bits
+    with jax.default_matmul_precision("highest"):
+        trajectory = run_loop(problem, schedule, clock, dynamics, save, adjoint, key)
+    if throw:
+        trajectory.raise_if_failed()
+    return trajectory
+
+
+def checked_arguments(
+    problem: AbstractProblem,
+    schedule: AbstractStage,
+    dynamics: AbstractDynamics | None,
+    adjoint: str | None,
+    key: PRNGKeyArray | None,
+) -> tuple[AbstractDynamics, str]:
+    """The dynamics and the adjoint of a run; raises where the arguments do not suit each other."""
     if not isinstance(problem, AbstractProblem):
         raise TypeError(f"problem is a {type(problem).__name__}: give a problem, such as power_law(...).")
     if not isinstance(schedule, AbstractStage):
@@ -72,10 +90,4 @@ def simulate(
     schedule.validate(problem)
     if dynamics.needs_key and key is None:
         raise ValueError(f"{type(dynamics).__name__} draws random numbers: pass simulate(key=jax.random.key(0)).")
-    dynamics, clock = run_clock(dynamics, times, problem.dtype)
-    # accelerators would round float32 products to ten bits
-    with jax.default_matmul_precision("highest"):
-        trajectory = run_loop(problem, schedule, clock, dynamics, save, adjoint or dynamics.adjoint, key)
-    if throw:
-        trajectory.raise_if_failed()
-    return trajectory
+    return dynamics, adjoint or dynamics.adjoint

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 
-from .._simulate import simulate
+from .._simulate_many import simulate_many
 from .._types import ArrayLike
 from ..problems import AbstractProblem
 from ..schedules import (
@@ -59,7 +60,7 @@ def compare_by_hand(
 ) -> ByHand:
     """Evaluate an objective, without penalties, for schedules that need no search.
 
-    Each is compiled on its own, which may take longer than a search.
+    They run side by side in one compiled program.
 
     Arguments:
         problem: what they run on.
@@ -67,7 +68,7 @@ def compare_by_hand(
         times: refresh grid, shape (times,).
         schedules: by name; `hand_written(problem, cap)` if None.
         cap: bounds (low, high) on the weights of those; `cap_of` tells those of a learned schedule.
-        **options: passed on to `simulate` (`dynamics`, `key`).
+        **options: passed on to `simulate_many` (`dynamics`, `key`).
 
     Raises:
         ValueError: no schedules, or as `simulate`.
@@ -76,8 +77,9 @@ def compare_by_hand(
     if not schedules:
         raise ValueError("schedules is empty: give at least one, such as {'uniform': uniform()}.")
     options = {**options, "adjoint": "direct", "throw": False}  # nothing is differentiated: nothing is kept for it
-    run = lambda schedule: simulate(problem, schedule, times, **options)
-    return ByHand({name: float(objective.plain(run(schedule))) for name, schedule in schedules.items()})
+    together = simulate_many(problem, schedules, times, **options)
+    each = {name: jax.tree.map(lambda x, row=row: x[row], together) for row, name in enumerate(schedules)}
+    return ByHand({name: float(objective.plain(run)) for name, run in each.items()})
 
 
 def hand_written(problem: AbstractProblem, cap: tuple[float, float] | None = None) -> dict[str, AbstractStage]:

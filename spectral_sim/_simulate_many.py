@@ -1,0 +1,74 @@
+"""Schedules of different kinds on one problem, in one compiled program."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from ._clock import run_clock
+from ._loop_many import run_loop_many
+from ._save import save_loss
+from ._simulate import Save, checked_arguments
+from ._trajectory import SimulationError, Trajectory
+from ._types import ArrayLike, PRNGKeyArray
+from .dynamics import AbstractDynamics
+from .problems import AbstractProblem
+from .schedules import AbstractStage
+
+
+def simulate_many(
+    problem: AbstractProblem,
+    schedules: Mapping[str, AbstractStage],
+    times: ArrayLike,
+    *,
+    dynamics: AbstractDynamics | None = None,
+    save: Save = save_loss,
+    adjoint: str | None = None,
+    key: PRNGKeyArray | None = None,
+    throw: bool = True,
+) -> Trajectory:
+    """Train under several schedules, which may be of different kinds, side by side in one program.
+
+    Each schedule has its own stages, memory and status, as if it ran alone with the same key; at each refresh all
+    learners advance in one batch. One program is compiled where `simulate` in a loop would compile one for each kind.
+    For many values of one schedule's leaves use `vmap` or `sweep`.
+
+    Arguments:
+        problem: what is to be learnt.
+        schedules: stages or chains by name; the order is that of the leading axis.
+        times: as for `simulate`.
+        dynamics, save, adjoint, key: as for `simulate`, the same for all.
+        throw: raise for the first schedule that failed, by its name; otherwise statuses say so.
+
+    Returns:
+        A `Trajectory` whose arrays have a leading axis `schedules`. Results agree with those of `simulate` to rounding.
+
+    Raises:
+        ValueError: no schedules, or as `simulate`.
+        TypeError: as `simulate`.
+        SimulationError: a run that failed; if `throw`.
+    """
+    if not isinstance(schedules, Mapping) or not schedules:
+        raise ValueError(f"schedules is {schedules!r}: give a dict of at least one schedule by its name.")
+    for schedule in schedules.values():
+        dynamics, adjoint_of_all = checked_arguments(problem, schedule, dynamics, adjoint, key)
+    dynamics, clock = run_clock(dynamics, times, problem.dtype)
+    with jax.default_matmul_precision("highest"):
+        trajectory = run_loop_many(problem, tuple(schedules.values()), clock, dynamics, save, adjoint_of_all, key)
+    if throw:
+        _raise_if_failed(trajectory, list(schedules))
+    return trajectory
+
+
+def _raise_if_failed(trajectory: Trajectory, names: list[str]) -> None:
+    """The error of the first member that failed, with its name in front; nothing under a trace."""
+    if isinstance(trajectory.status, jax.core.Tracer):
+        return
+    bad = np.flatnonzero(np.asarray(trajectory.status))
+    if bad.size:
+        one = jax.tree.map(lambda x: x[bad[0]], (trajectory.status, trajectory.refresh, trajectory.limit))
+        failed = Trajectory(trajectory.times, trajectory.loss, None, *one, faults=trajectory.faults)
+        try:
+            failed.raise_if_failed()
+        except SimulationError as error:
+            raise SimulationError(f"schedule {names[bad[0]]!r}: {error}") from None
