@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?= -n 2
 BENCH_ARGS ?=
-SMOKE := tests/test_imports.py tests/bounds/test_ideal.py tests/dynamics/test_modal_flow.py tests/numerics/test_projection.py
+SMOKE := tests/test_imports.py tests/test_registry.py tests/test_ties.py tests/bounds/test_ideal.py \
+	tests/dynamics/test_modal_flow.py tests/numerics/test_projection.py tests/sweeps/test_writers.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -130,7 +130,7 @@ def _modal(problem: AbstractProblem) -> ModalProblem:
     if modal is None:
         raise ValueError(
             f"problem is a {type(problem).__name__}, whose samples are given already: simulate it, or give a modal "
-            "problem, such as power_law(...) or modal_view(problem)[0]."
+            "problem, such as power_law(...) or problems.modal_view(problem)[0]."
         )
     return modal
 

@@ -54,7 +54,8 @@ class AbstractDynamics(eqx.Module):
 
     @abc.abstractmethod
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
-        """Energies, loss and time of a state, which it hands on as it is; the loop fills in the rest."""
+        """Required. What there is to see of a state: an `Observation` with `time`, `energy`, `log_energy`, `loss` and
+        `state`, the state being the one that came in, unchanged. The loop fills in the other fields."""
 
     def validate(self, problem: Any) -> None:
         """Raise for a problem that no run could use, before anything is compiled; values may be looked at."""

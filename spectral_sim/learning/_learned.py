@@ -138,7 +138,7 @@ def warn_of_small_samples(learned: Learned, problems: Sequence[AbstractProblem])
             warnings.warn(
                 f"the learned weights have an effective sample size of {sizes[worst]:.3g} of {whole:.3g} at "
                 f"t = {sampler.times[worst]:.3g}{where}: they draw a few examples again and again. Learn under a cap, "
-                "with penalised(sample_size=...), or on a validation loss.",
+                "with learning.penalised(sample_size=...), or on a validation loss.",
                 stacklevel=3,
             )
 

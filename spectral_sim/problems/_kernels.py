@@ -95,7 +95,9 @@ class RBF(AbstractKernel):
 
     def _known_bandwidth(self) -> Float[Array, ""]:
         if self.bandwidth is None:
-            raise ValueError("bandwidth is None: give rbf(bandwidth), or choose it from data with rbf().fit(inputs).")
+            raise ValueError(
+                "bandwidth is None: give problems.rbf(bandwidth), or choose it from data with rbf().fit(inputs)."
+            )
         return self.bandwidth
 
 
@@ -220,7 +222,7 @@ def feature_map(
     Source: theory section 4; Williams and Seeger (2001) for "nystrom".
     """
     if not isinstance(kernel, AbstractKernel):
-        raise ValueError(f"kernel={kernel!r} is not a kernel: give linear(), rbf() or arc_cosine(), called.")
+        raise ValueError(f"kernel={kernel!r} is not a kernel: give problems.linear(), rbf() or arc_cosine(), called.")
     check_choice("method", method, _METHODS)
     if not is_concrete(inputs):
         raise ValueError("inputs are being traced: the number of features depends on values; call it outside jit.")

@@ -51,8 +51,8 @@ class AbstractStage(eqx.Module):
         needs_key: whether the stage draws random numbers.
         reads_signal: whether the output depends on the signal; an observe stage that looks at the learner instead
             stands first in a chain.
-        looks_past: whether it also looks at the learner itself, past the stages before it; scoring is then charged
-            whenever it is asked, whatever they remember.
+        looks_past: whether it looks at the learner besides the signal that the stages before it hand on. Then every
+            refresh at which it is asked costs a pass over the data, even where those stages answer from memory.
         curates: whether the weights are ever other than 1.
         constants: what of the state never changes: a prefix of it with True for constants, such as True for all of it,
             or (True, False) for the first of two. They must be handed back as they are.
@@ -86,13 +86,15 @@ class AbstractStage(eqx.Module):
         """The signal that leaves this stage, and its new state."""
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        """What part of the data this stage has scored at each refresh; None, only when what stands behind it asks.
+        """Which share of the data is scored for this stage at each refresh: 1 for a whole pass, 0 for none.
 
-        Every refresh by default (the first, for static weights), also for an open loop: one that looks at no data says
-        so by `no_scoring`, one that looks once by `scored_once`. Constrain stages ask only when they are asked.
+        By default a pass at every refresh, and one at the first alone for static weights. That holds for an open loop
+        too: a stage that looks at no data returns `no_scoring(times)`, one that looks once `scored_once(times)`. None
+        means that the stage scores nothing by itself, and that what it hands on costs what the stages after it ask
+        for; that is the default of constrain stages.
 
         Arguments:
-            times: of the refreshes that begin an interval, in the precision of the run.
+            times: the refreshes that begin an interval, in the precision of the run.
         """
         if self.kind == "constrain":
             return None
@@ -105,7 +107,7 @@ class AbstractStage(eqx.Module):
 
         Arguments:
             times: as for `scoring`.
-            asked: what part of its output what stands behind it asks for.
+            asked: which share of the output of this stage the next stage reads at each refresh.
         """
         return no_scoring(times)
 
@@ -169,7 +171,7 @@ def require_modal(stage: Any, problem: AbstractProblem, instead: str) -> ModalPr
     if modal is None:
         raise ValueError(
             f"{stage_name(stage)} asks for per-mode weights, but this {type(problem).__name__} is reweighted by "
-            f"example: use {instead}, or modal_view(problem) to study its spectrum."
+            f"example: use {instead}, or problems.modal_view(problem) to study its spectrum."
         )
     return modal
 

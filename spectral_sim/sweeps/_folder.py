@@ -39,7 +39,8 @@ def _local_path(address: str) -> Path | None:
     """The path that an address stands for; None if it is none of this machine."""
     scheme, separator, rest = address.partition("://")
     if not separator:
-        return Path(address)
+        root = address.removeprefix("file:")  # "file:/path" names the same file as "file:///path"
+        return Path(root if root.startswith("/") else address).expanduser()
     if scheme.lower() not in ("file", "local"):
         return None
     host, slash, path = rest.partition("/")

@@ -223,7 +223,7 @@ KEY = jax.random.key(0)
     [
         (lambda: RBF(-1.0), "bandwidth is -1: it must be positive"),
         (lambda: RBF(np.ones(2)), "bandwidth must have shape"),
-        (lambda: RBF()(data(3, 2), data(3, 2)), "bandwidth is None: give rbf(bandwidth)"),
+        (lambda: RBF()(data(3, 2), data(3, 2)), "bandwidth is None: give problems.rbf(bandwidth)"),
         (lambda: feature_map(RBF(), np.ones((9, 2))), "bandwidth: at least half of the pairs of inputs are equal"),
         (lambda: feature_map(RBF(), np.ones((9, 2)) * 0.1), "bandwidth: at least half"),
         (lambda: feature_map(RBF(), data(1, 2)), "bandwidth: at least half"),

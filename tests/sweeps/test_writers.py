@@ -186,6 +186,7 @@ def test_processes_share_one_protocol_whatever_they_call_the_folder(tmp_path):
 def test_a_file_url_is_its_path(tmp_path):
     for text in (
         f"file://{tmp_path}/a",
+        f"file:{tmp_path}/a",
         f"file://localhost{tmp_path}/a",
         f"FILE://{tmp_path}/a",
         f"local://{tmp_path}/a",
@@ -196,3 +197,4 @@ def test_a_file_url_is_its_path(tmp_path):
     assert open_folder((tmp_path / "a b%c").as_uri()).path == tmp_path / "a b%c"
     assert open_folder("file://here/below").path == Path("here/below")
     assert open_folder("a:b").path == Path("a:b")
+    assert open_folder("~/sweep").path == Path.home() / "sweep"
