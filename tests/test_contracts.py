@@ -79,7 +79,7 @@ def test_registry_names_and_leaves(name):
     stage = stage_at(example(name, make_problem("modal")), own)
     assert type(stage) is STAGES[own]
     assert stage_name(stage) == own
-    assert getattr(ss, own) is STAGES[own]
+    assert getattr(ss.schedules, own) is STAGES[own]
     arrays = {field for field in stage.__dataclass_fields__ if eqx.is_array(getattr(stage, field))}
     assert arrays >= set(EXAMPLES[name].leaves)
     every = {leaf for other in EXAMPLES if stage_of(other) == own for leaf in EXAMPLES[other].leaves}

@@ -73,6 +73,7 @@ def ordered():
     return fit_phases(*phase_table(0, commuting=False, runs=48))
 
 
+@pytest.mark.slow
 def test_an_order_effect_is_found_where_it_is(ordered):
     ratios, _, _ = phase_table(0, commuting=False, runs=48)
     truths = phase_table(0, commuting=False, runs=48, noise=0.0)[1]
@@ -88,6 +89,7 @@ def test_an_order_effect_is_found_where_it_is(ordered):
     assert "operator" in ordered.report()
 
 
+@pytest.mark.slow
 def test_no_order_effect_is_found_where_there_is_none():
     ratios, losses, fractions = phase_table(1, commuting=True, runs=48)
     fit = fit_phases(ratios, losses, fractions)

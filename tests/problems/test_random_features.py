@@ -153,7 +153,7 @@ def test_a_draw_follows_the_recursion_of_its_own_features():
     np.testing.assert_allclose(run.loss, losses, rtol=1e-11)
 
 
-@pytest.mark.parametrize("batch", [1, 4, 64])
+@pytest.mark.parametrize("batch", [1, *(pytest.param(batch, marks=pytest.mark.slow) for batch in (4, 64))])
 def test_sgd_on_the_equivalent_is_near_the_mean_of_draws(batch):
     steps = np.array([0, 3, 30, 300, 3000])
     dynamics = ss.SGDMoments(0.15, batch)
