@@ -36,7 +36,8 @@ def run_clock(dynamics: AbstractDynamics, grid: ArrayLike, dtype: Any) -> tuple[
     """The dynamics as they run on a grid, and the grid on their clock.
 
     Raises:
-        ValueError: a clock that there is not, no refresh grid, or one that is not of whole steps where the dynamics take steps.
+        ValueError: a clock that there is not, no refresh grid, or one that is not of whole steps where the dynamics
+            take steps.
     """
     check_choice(f"{type(dynamics).__name__}.clock", dynamics.clock, ("time", "steps"))
     check_times(grid)

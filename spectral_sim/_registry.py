@@ -31,8 +31,8 @@ def register(cls: None = None, *, name: str | None = None) -> Callable[[Class], 
 def register(cls: Class | None = None, *, name: str | None = None) -> Class | Callable[[Class], Class]:
     """Make a stage, dynamics or metric known by name, so that it can be saved, loaded and swept.
 
-    Use it as a decorator, `@register` or `@register(name="...")`. The module that defines the class has to be imported before a file that names it is loaded:
-    loading executes no code.
+    Use it as a decorator, `@register` or `@register(name="...")`. The module that defines the class has to be imported
+    before a file that names it is loaded: loading executes no code.
 
     Arguments:
         cls: a concrete subclass of `AbstractStage`, `AbstractDynamics` or a metric; None for a decorator.
@@ -43,8 +43,8 @@ def register(cls: Class | None = None, *, name: str | None = None) -> Class | Ca
 
     Raises:
         TypeError: something else than a class of these families, or an abstract one.
-        ValueError: another class has that name. Running the definition of the same class again replaces it; classes that a
-            function makes are the same where they compute the same.
+        ValueError: another class has that name. Running the definition of the same class again replaces it; classes
+            that a function makes are the same where they compute the same.
     """
     if cls is None:
         return lambda cls: register(cls, name=name)
