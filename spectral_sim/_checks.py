@@ -19,6 +19,7 @@ __all__ = [
     "check_fraction",
     "check_length",
     "check_mass",
+    "check_measure",
     "check_ndim",
     "check_non_negative",
     "check_positive",
@@ -31,6 +32,9 @@ __all__ = [
     "is_concrete",
     "nearest",
 ]
+
+
+_MASS_ROUNDING = 1e-3  # of a sum of masses: float16 keeps three digits
 
 
 def is_concrete(*values: Any) -> bool:
@@ -157,6 +161,18 @@ def check_mass(name: str, value: Any) -> None:
     total = float(np.sum(concrete(value)))
     if total <= 0:
         raise ValueError(f"{name} sums to {total:.6g}: give at least one example positive mass.")
+
+
+def check_measure(name: str, value: Any) -> None:
+    """Raise unless `value` is a probability mass that sums to one, to the rounding of any dtype."""
+    if not is_concrete(value) or not getattr(value, "is_fully_addressable", True):
+        return
+    array = concrete(value)
+    total = float(np.sum(array, dtype=np.float64))
+    if array.size and np.min(array) >= 0 and abs(total - 1) <= _MASS_ROUNDING:
+        return
+    check_mass(name, value)
+    raise ValueError(f"{name} sums to {total:.6g}: a probability mass sums to one; divide it by its sum.")
 
 
 def check_times(times: Any) -> None:

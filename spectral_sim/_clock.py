@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ._checks import check_steps, check_times, is_concrete
+from ._checks import check_choice, check_steps, check_times, is_concrete
 from ._times import constant_times
 from ._types import Array, ArrayLike, Float, Int
 from .dynamics import AbstractDynamics
@@ -36,8 +36,10 @@ def run_clock(dynamics: AbstractDynamics, grid: ArrayLike, dtype: Any) -> tuple[
     """The dynamics as they run on a grid, and the grid on their clock.
 
     Raises:
-        ValueError: no refresh grid, or one that is not of whole steps where the dynamics take steps.
+        ValueError: a clock that there is not, no refresh grid, or one that is not of whole steps where the dynamics
+            take steps.
     """
+    check_choice(f"{type(dynamics).__name__}.clock", dynamics.clock, ("time", "steps"))
     check_times(grid)
     # differences are taken in float64 where possible: on a long grid float32 times lose an interval's digits
     grid = np.asarray(grid, np.float64) if is_concrete(grid) else constant_times(jnp.asarray(grid))

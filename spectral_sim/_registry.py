@@ -1,8 +1,10 @@
 """Names of stages, dynamics and metrics: what files and sweeps use to say which class they mean."""
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeVar, overload
 
 from ._checks import nearest
+from ._identity import identity
 
 __all__ = ["family", "register", "registered", "registered_name"]
 
@@ -18,23 +20,34 @@ def family(kind: str, base: type) -> None:
     _CLASSES.setdefault(kind, {})
 
 
-def register(cls: Class, *, name: str | None = None) -> Class:
+@overload
+def register(cls: Class, *, name: str | None = None) -> Class: ...
+
+
+@overload
+def register(cls: None = None, *, name: str | None = None) -> Callable[[Class], Class]: ...
+
+
+def register(cls: Class | None = None, *, name: str | None = None) -> Class | Callable[[Class], Class]:
     """Make a stage, dynamics or metric known by name, so that it can be saved, loaded and swept.
 
-    Use it as a decorator. The module that defines the class has to be imported before a file that names it is loaded:
-    loading executes no code.
+    Use it as a decorator, `@register` or `@register(name="...")`. The module that defines the class has to be imported
+    before a file that names it is loaded: loading executes no code.
 
     Arguments:
-        cls: a concrete subclass of `AbstractStage`, `AbstractDynamics` or a metric.
+        cls: a concrete subclass of `AbstractStage`, `AbstractDynamics` or a metric; None for a decorator.
         name: what it is called in files and paths; the name of the class, as written, if None.
 
     Returns:
-        `cls` itself.
+        `cls` itself, or the decorator.
 
     Raises:
         TypeError: something else than a class of these families, or an abstract one.
-        ValueError: another class has that name. Running the definition of the same class again replaces it.
+        ValueError: another class has that name. Running the definition of the same class again replaces it; classes
+            that a function makes are the same where they compute the same.
     """
+    if cls is None:
+        return lambda cls: register(cls, name=name)
     kind = _kind_of(cls)
     missing = ", ".join(sorted({*getattr(cls, "__abstractmethods__", ()), *getattr(cls, "__abstractclassvars__", ())}))
     if missing:
@@ -44,7 +57,7 @@ def register(cls: Class, *, name: str | None = None) -> Class:
     if not _is_same(other, cls):
         raise ValueError(
             f"the {kind} name {name!r} belongs to {other.__module__}.{other.__qualname__} already: rename "
-            f"{cls.__module__}.{cls.__qualname__}, or pass register(cls, name=...)."
+            f"{cls.__module__}.{cls.__qualname__}, which is another class, or pass register(cls, name=...)."
         )
     _CLASSES[kind][name] = cls
     return cls
@@ -87,5 +100,15 @@ def _kind_of(cls: type) -> str:
 
 
 def _is_same(one: type, other: type) -> bool:
-    """Whether two classes come from one definition, which a notebook may have run twice."""
-    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+    """Whether two classes come from one definition, which a notebook may have run twice.
+
+    A function may make many classes of one name: those are compared by what they compute.
+    """
+    if one is other:
+        return True
+    if (one.__module__, one.__qualname__) != (other.__module__, other.__qualname__):
+        return False
+    try:
+        return "<locals>" not in one.__qualname__ or identity(one) == identity(other)
+    except TypeError:  # a class closes over what cannot be compared
+        return False

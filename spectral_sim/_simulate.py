@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 
-from ._checks import check_choice
+from ._checks import check_choice, check_measure, is_concrete
 from ._clock import run_clock
 from ._loop import run_loop
 from ._observation import Observation
@@ -54,7 +54,8 @@ def simulate(
         A `Trajectory`.
 
     Raises:
-        ValueError: bad times, a schedule that does not suit the problem, a missing key.
+        ValueError: bad times, a problem whose mass does not sum to one, a schedule that does not suit the problem, a
+            missing key.
         TypeError: dynamics of another kind of problem, or a schedule that is not a stage.
         SimulationError: weights that are negative, all zero or not finite, or a loss that is not; if `throw`.
     """
@@ -78,6 +79,8 @@ def checked_arguments(
     """The dynamics and the adjoint of a run; raises where the arguments do not suit each other."""
     if not isinstance(problem, AbstractProblem):
         raise TypeError(f"problem is a {type(problem).__name__}: give a problem, such as power_law(...).")
+    if is_concrete(problem):
+        check_measure(f"{type(problem).__name__}.mass", problem.mass)
     if not isinstance(schedule, AbstractStage):
         raise TypeError(f"schedule is {schedule!r}: give a stage or a chain of stages, such as uniform().")
     if adjoint is not None:
@@ -90,4 +93,5 @@ def checked_arguments(
     schedule.validate(problem)
     if dynamics.needs_key and key is None:
         raise ValueError(f"{type(dynamics).__name__} draws random numbers: pass simulate(key=jax.random.key(0)).")
+    check_choice(f"{type(dynamics).__name__}.adjoint", dynamics.adjoint, ADJOINTS)
     return dynamics, adjoint or dynamics.adjoint

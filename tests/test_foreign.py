@@ -120,6 +120,31 @@ def test_every_check_passes_in_one_line(problem):
     check_metric(HalfTime(), problem, TIMES)
 
 
+def test_every_check_passes_under_dynamics_with_steps():
+    class Stepped(ss.ModalProblem):
+        def default_dynamics(self):
+            return ss.SGDMoments(0.05, 4.0)
+
+        def lower_bound(self, times):
+            return None
+
+    number = np.arange(1.0, 7.0)
+    stepped = Stepped(number**-1.3, number**-1.6)
+    check_stage(Slowly(0.4), stepped, parts=("run",))
+    check_objective(ss.anytime_log_loss(), stepped)
+    check_metric(HalfTime(), stepped)
+    plain = ss.ModalProblem(number**-1.3, number**-1.6)
+    check_stage(ss.proportional(0.5), plain, dynamics=ss.SGDMoments(0.05, 4.0), parts=("run",))
+    check_objective(MeanLoss(), plain, dynamics=ss.SGDMoments(0.05, 4.0))
+    check_metric(HalfTime(), plain, dynamics=ss.SGDMoments(0.05, 4.0))
+
+
+def test_a_stage_is_checked_under_dynamics_that_draw():
+    rng = np.random.default_rng(0)
+    data = ss.OperatorProblem(rng.normal(size=(6, 3)), rng.normal(size=(6, 1)))
+    check_stage(ss.proportional(0.5), data, dynamics=ss.PoolTraining(0.05, 2, 0.05), parts=("run",))
+
+
 def test_simulate_against_the_closed_form(problem):
     """Uniform weights: every energy falls as exp(-2 rate t)."""
     run = ss.simulate(problem, ss.uniform(), TIMES)

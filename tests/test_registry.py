@@ -49,6 +49,34 @@ def test_the_same_definition_may_run_twice():
     assert registered_name(first) == "Again"
 
 
+def test_classes_of_a_factory_are_told_apart():
+    def make(factor):
+        class Scaled(Halved):
+            def __call__(self, signal, observation, state):
+                return signal * factor, state
+
+        return Scaled
+
+    twice, thrice = make(2), make(3)
+    ss.register(twice)
+    with pytest.raises(ValueError, match=r"'Scaled' belongs to .*make.*Scaled already: rename .*make.*Scaled, .*name="):
+        ss.register(thrice)
+    assert registered("stage", "Scaled") is twice
+    assert registered_name(thrice) is None
+    assert ss.register(name="Thrice")(thrice) is thrice
+    assert (stage_name(twice()), stage_name(thrice())) == ("Scaled", "Thrice")
+    same = make(2)
+    assert ss.register(same) is registered("stage", "Scaled") is same
+
+
+def test_a_decorator_with_a_name():
+    @ss.register(name="half_again")
+    class HalfAgain(Halved):
+        pass
+
+    assert registered("stage", "half_again") is HalfAgain
+
+
 def test_what_registration_refuses():
     class clip(Halved):
         pass

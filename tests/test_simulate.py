@@ -367,6 +367,40 @@ def test_arguments_of_the_wrong_kind():
         ss.simulate(problem, Rows(ss.PerRefresh(np.ones(6))), TIMES)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("clock", "step", r"Own.clock='step' is not known. Did you mean 'steps'\? Valid: steps, time"),
+        ("adjoint", "store", r"Own.adjoint='store' is not known. Did you mean 'stored'\?"),
+    ],
+)
+def test_what_a_dynamics_says_of_itself_is_checked(name, value, words):
+    own = type("Own", (ss.ModalFlow,), {name: value})
+    with pytest.raises(ValueError, match=words):
+        ss.simulate(make_problem("modal"), ss.uniform(), TIMES, dynamics=own())
+
+
+@pytest.mark.parametrize(
+    ("measure", "words"),
+    [
+        ([0.5, 0.6], r"Weighted.mass sums to 1.1: a probability mass sums to one; divide it by its sum"),
+        ([1.5, -0.5], r"Weighted.mass\[1\] is -0.5: it must not be negative; "),
+        ([0.5, np.nan], r"Weighted.mass\[1\] is nan: every entry must be finite"),
+        ([0.0, 0.0], r"Weighted.mass sums to 0: give at least one"),
+    ],
+)
+def test_a_mass_that_is_none(measure, words):
+    class Weighted(ss.ModalProblem):
+        @property
+        def mass(self):
+            return jnp.asarray(measure)
+
+    problem = Weighted(np.ones(2), np.ones(2))
+    with pytest.raises(ValueError, match=words):
+        ss.simulate(problem, ss.uniform(), TIMES)
+    jax.eval_shape(lambda problem: ss.simulate(problem, ss.uniform(), TIMES).loss, problem)  # values are not looked at
+
+
 def test_save_functions_and_the_last_entry():
     problem = make_problem("held_out")
     schedule = ss.chain(ss.proportional(1.0), ss.mix(0.2))

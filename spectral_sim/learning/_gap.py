@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from .._identity import identity
 from .._simulate import simulate
 from .._trajectory import Trajectory
 from .._types import ArrayLike
@@ -84,7 +85,8 @@ def bound_on(
 ) -> Bound | None:
     """What no schedule with such a cap can beat; None where the problem does not say, or for a dynamics not its own.
 
-    A bound is proven for the dynamics that the problem takes by default: steps of SGD may be faster than gradient flow.
+    A bound is proven for the dynamics that the problem takes by default, with the settings that they have there: steps
+    of SGD may be faster than gradient flow, and so may a larger rate be.
     """
     if dynamics is not None and not _is_own(problem, dynamics):
         return None
@@ -93,10 +95,11 @@ def bound_on(
 
 
 def _is_own(problem: AbstractProblem, dynamics: AbstractDynamics) -> bool:
+    """Whether a dynamics and its settings are those that the problem takes by default."""
     try:
-        return type(dynamics) is type(problem.default_dynamics())
-    except TypeError:  # no default: what the problem says, it says of the dynamics that it is given
-        return True
+        return identity(dynamics) == identity(problem.default_dynamics())
+    except TypeError:  # no default, or settings that cannot be told: nothing is known to be proven for them
+        return False
 
 
 def evaluate(objective: AbstractObjective, times: ArrayLike, bound: Bound) -> float | None:

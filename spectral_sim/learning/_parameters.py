@@ -40,7 +40,7 @@ class Parameters(eqx.Module):
         cls,
         schedule: AbstractStage,
         dynamics: AbstractDynamics | None,
-        trainable: Iterable[str],
+        trainable: str | Iterable[str],
         limits: Limits | None,
         samples: float | None,
         grid: np.ndarray,
@@ -53,7 +53,7 @@ class Parameters(eqx.Module):
         """
         template = schedule, dynamics
         names, leaves = _named_leaves(template)
-        trainable, limits = tuple(trainable), dict(limits or {})
+        trainable, limits = (trainable,) if isinstance(trainable, str) else tuple(trainable), dict(limits or {})
         for argument, paths in (("trainable", trainable), ("limits", limits)):
             for path in paths:
                 if path != "schedule" and not any(_is_under(name, path) for name in names):

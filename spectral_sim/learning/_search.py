@@ -94,7 +94,7 @@ def search(
     spread: float = 0.3,
     across: str = "worst",
     dynamics: AbstractDynamics | None = None,
-    trainable: Iterable[str] = ("schedule",),
+    trainable: str | Iterable[str] = ("schedule",),
     limits: Limits | None = None,
     samples: float | None = None,
     adjoint: str | None = None,
@@ -123,8 +123,8 @@ def search(
         across: what is minimised on several problems: "worst", the largest objective among them; "worst_gap", the
             largest distance of an objective to the bound on it, which is fair to problems of unequal loss; or "mean".
         dynamics: how the learner moves; the default of the problem if None.
-        trainable: paths of the leaves that the search may change: "schedule" or "dynamics" for all of them, or a part,
-            as in "schedule.clip.high" (in a chain by the name of the stage) and "dynamics.learning_rate".
+        trainable: path or paths of the leaves that the search may change: "schedule" or "dynamics" for all of them, or
+            a part, as in "schedule.clip.high" (in a chain by the name of the stage) and "dynamics.learning_rate".
         limits: by path (low, high), each a number or None; a leaf stays strictly between them. A dynamics may state
             limits of its own fields; those given here win. A learning rate needs an upper one where it could become
             unstable: a start that fails is given up.

@@ -13,20 +13,24 @@ from .._simulate import simulate
 from .._times import log_times
 from .._trajectory import Status, Trajectory, describe_status
 from .._types import PyTree
+from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
 __all__ = [
     "QUICK",
+    "STEPS",
     "TIMES",
     "check_gradient",
     "check_run",
     "default_problems",
     "nudged",
     "stacked",
+    "times_for",
     "tolerance",
 ]
 
 TIMES = log_times(0.1, 30.0, 6)
+STEPS = 8 * np.array([0, 1, 3, 4, 12, 25])
 QUICK: dict[str, bool | int | str] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
@@ -34,6 +38,11 @@ QUICK: dict[str, bool | int | str] = {
 """Compiles in about half the time; for programs that run once or twice."""
 
 _NUDGE = 0.97
+
+
+def times_for(dynamics: AbstractDynamics) -> np.ndarray:
+    """A short refresh grid on the clock of a dynamics."""
+    return STEPS if dynamics.clock == "steps" else TIMES
 
 
 def default_problems() -> list[AbstractProblem]:

@@ -15,11 +15,10 @@ from .._types import ArrayLike
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import chain, clip, proportional, static_weights
-from ._common import QUICK, TIMES, check_gradient, check_run, default_problems, nudged, simulated
+from ._common import QUICK, check_gradient, check_run, default_problems, nudged, simulated, times_for
 
 __all__ = ["check_dynamics"]
 
-STEPS = 8 * np.array([0, 1, 3, 4, 12, 25])
 PARTS = ("run", "batches", "intervals", "failures", "gradients")
 
 
@@ -66,7 +65,7 @@ def check_dynamics(
             check_dynamics(dynamics, each, times, **options)
         return
     if times is None:
-        times = STEPS if dynamics.clock == "steps" else TIMES
+        times = times_for(dynamics)
     check = _DynamicsCheck(dynamics, problem, np.asarray(times), variants)
     if "run" in parts:
         check.run()

@@ -6,17 +6,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._clock import run_clock
 from .._simulate import simulate
 from .._types import ArrayLike
+from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import proportional
 from ..sweeps import AbstractMetric, MemberRun, Variable
-from ._common import TIMES, default_problems
+from ._common import default_problems, times_for
 
 __all__ = ["check_metric"]
 
 
-def check_metric(metric: AbstractMetric, problem: AbstractProblem | None = None, times: ArrayLike = TIMES) -> None:
+def check_metric(
+    metric: AbstractMetric,
+    problem: AbstractProblem | None = None,
+    times: ArrayLike | None = None,
+    *,
+    dynamics: AbstractDynamics | None = None,
+) -> None:
     """Hold a metric to what a sweep relies on.
 
     It is a frozen dataclass of plain values; what it returns are the variables that it announces, in their shapes; it
@@ -25,16 +33,21 @@ def check_metric(metric: AbstractMetric, problem: AbstractProblem | None = None,
     Arguments:
         metric: the metric.
         problem: what runs; a problem with modes if None.
-        times: refresh grid.
+        times: refresh grid, of steps for dynamics that take steps; a short one if None.
+        dynamics: how the learner moves; the default of the problem if None.
 
     Raises:
         AssertionError: an invariant does not hold; the message says which.
     """
     problem = default_problems()[0] if problem is None else problem
-    grid = np.asarray(times, np.float64)
+    dynamics = problem.default_dynamics() if dynamics is None else dynamics
+    grid = np.asarray(times_for(dynamics) if times is None else times, np.float64)
+    stepped = dynamics.clock == "steps"
+    seen = np.asarray(run_clock(dynamics, grid, problem.dtype)[1].times, np.float64) if stepped else grid
+    key = jax.random.key(5) if dynamics.needs_key else None
     assert dataclasses.is_dataclass(metric), "a metric is a frozen dataclass: its fields are part of a sweep's hash"
     assert metric == dataclasses.replace(metric), "it does not equal a copy of itself"  # pyright: ignore[reportArgumentType]
-    announced = metric.variables(grid)
+    announced = metric.variables(seen)
     assert announced, "it announces no variable"
     for name, variable in announced.items():
         assert isinstance(variable, Variable), f"variables()[{name!r}] is no Variable"
@@ -43,8 +56,9 @@ def check_metric(metric: AbstractMetric, problem: AbstractProblem | None = None,
     def values(power):
         save = metric.record if metric.records else lambda observation, weights: None
         schedule = proportional(power)
-        run = simulate(problem, schedule, grid, save=save, throw=False)
-        return metric(MemberRun(problem, schedule, problem.default_dynamics(), None, grid, run.loss, run.saved))
+        run = simulate(problem, schedule, grid, dynamics=dynamics, key=key, save=save, throw=False)
+        member = MemberRun(problem, schedule, dynamics, key, seen, run.loss, run.saved)
+        return metric(member.on_steps(grid, run.times, False) if stepped else member)
 
     alone = jax.jit(values)(jnp.asarray(0.5))
     assert set(alone) == set(announced), f"it announces {sorted(announced)} and returns {sorted(alone)}"

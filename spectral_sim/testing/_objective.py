@@ -8,16 +8,21 @@ import numpy as np
 from .._simulate import simulate
 from .._trajectory import Trajectory
 from .._types import ArrayLike
+from ..dynamics import AbstractDynamics
 from ..learning import AbstractObjective, save_costs
 from ..problems import AbstractProblem
 from ..schedules import proportional
-from ._common import TIMES, default_problems
+from ._common import default_problems, times_for
 
 __all__ = ["check_objective"]
 
 
 def check_objective(
-    objective: AbstractObjective, problem: AbstractProblem | None = None, times: ArrayLike = TIMES
+    objective: AbstractObjective,
+    problem: AbstractProblem | None = None,
+    times: ArrayLike | None = None,
+    *,
+    dynamics: AbstractDynamics | None = None,
 ) -> None:
     """Hold an objective to what searches and gaps rely on.
 
@@ -27,18 +32,21 @@ def check_objective(
     Arguments:
         objective: the objective.
         problem: what runs; a problem with modes if None.
-        times: refresh grid.
+        times: refresh grid, of steps for dynamics that take steps; a short one if None.
+        dynamics: how the learner moves; the default of the problem if None.
 
     Raises:
         AssertionError: an invariant does not hold; the message says which.
     """
     problem = default_problems()[0] if problem is None else problem
-    grid = np.asarray(times, np.float64)
+    dynamics = problem.default_dynamics() if dynamics is None else dynamics
+    grid = np.asarray(times_for(dynamics) if times is None else times, np.float64)
     objective.check(grid, float(problem.floor))
-    run = simulate(problem, proportional(1.0), grid, save=save_costs)
+    key = jax.random.key(5) if dynamics.needs_key else None
+    run = simulate(problem, proportional(1.0), grid, save=save_costs, dynamics=dynamics, key=key)
 
-    def value(loss):
-        return objective(Trajectory(run.times, loss, run.saved, run.status, run.refresh))
+    def value(loss, saved=run.saved):
+        return objective(Trajectory(run.times, loss, saved, run.status, run.refresh, steps=run.steps))
 
     at = value(run.loss)
     chex.assert_shape(at, ())
@@ -50,5 +58,5 @@ def check_objective(
     assert value(lower) <= at, "it grows when the loss falls"
     assert objective.measures in ("loss", "time"), f"measures = {objective.measures!r}: give 'loss' or 'time'"
     if not objective.needs_weights:
-        bare = objective(Trajectory(run.times, run.loss, None, run.status, run.refresh))
+        bare = value(run.loss, None)
         np.testing.assert_array_equal(bare, at, err_msg="it reads more than the loss: set needs_weights = True")

@@ -14,7 +14,7 @@ from .._types import ArrayLike
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage, begin_state, chain, proportional, stages_of
-from ._common import QUICK, TIMES, check_gradient, check_run, default_problems, nudged, simulated, stacked
+from ._common import QUICK, check_gradient, check_run, default_problems, nudged, simulated, stacked, times_for
 
 __all__ = ["check_stage"]
 
@@ -24,8 +24,9 @@ PARTS = ("run", "batches", "eager", "gradients")
 def check_stage(
     stage: AbstractStage,
     problem: AbstractProblem | None = None,
-    times: ArrayLike = TIMES,
+    times: ArrayLike | None = None,
     *,
+    dynamics: AbstractDynamics | None = None,
     variants: Sequence[AbstractStage] | None = None,
     other: AbstractProblem | None = None,
     parts: Sequence[str] = PARTS,
@@ -43,7 +44,9 @@ def check_stage(
     Arguments:
         stage: a stage or a chain of them; an observe stage is followed by `proportional`.
         problem: what to run it on; if None, a problem with modes and one with examples, of which it may refuse one.
-        times: refresh grid.
+        times: refresh grid, of steps for dynamics that take steps; a short one if None.
+        dynamics: how the learner moves; the default of the problem if None. The bound of the problem is held against
+            runs under the default alone.
         variants: the same stage with other values of its hyperparameters; each of them moved a little if None.
         other: the same problem with another learner at the start, which a closed loop answers otherwise; if None the
             energies that are shown are disturbed.
@@ -57,11 +60,11 @@ def check_stage(
     if problem is None:
         admitted = [each for each in default_problems() if _admits(stage, each)]
         assert admitted, "the stage refuses problems with modes and problems with examples: pass the problem"
-        options = {"variants": variants, "parts": parts, "smooth": smooth, "sloped": sloped}
+        options = {"dynamics": dynamics, "variants": variants, "parts": parts, "smooth": smooth, "sloped": sloped}
         for each in admitted:
             check_stage(stage, each, times, **options)
         return
-    check = _StageCheck(stage, problem, np.asarray(times, np.float64), variants, other)
+    check = _StageCheck(stage, problem, times, dynamics, variants, other)
     if "run" in parts:
         check.run()
         check.claims()
@@ -85,11 +88,14 @@ def _admits(stage: AbstractStage, problem: AbstractProblem) -> bool:
 class _StageCheck:
     """One stage on one problem; runs that several checks need are made once."""
 
-    def __init__(self, stage: AbstractStage, problem: AbstractProblem, times: np.ndarray, variants: Any, other: Any):
+    def __init__(
+        self, stage: AbstractStage, problem: AbstractProblem, times: Any, dynamics: Any, variants: Any, other: Any
+    ):
         self.schedule = _runnable(stage)
         self.variants = nudged(self.schedule) if variants is None else [_runnable(each) for each in variants]
-        self.problem, self.other, self.times = problem, other, times
-        self.dynamics = problem.default_dynamics()
+        self.problem, self.other, self.own = problem, other, dynamics is None
+        self.dynamics = problem.default_dynamics() if dynamics is None else dynamics
+        self.times = np.asarray(times_for(self.dynamics) if times is None else times, np.float64)
         self.traces = 0
 
     def trajectory(
@@ -112,11 +118,11 @@ class _StageCheck:
         self.base = self.trajectory(self.schedule)
         traced = self.traces
         weights, energy = self.base.saved
-        check_run(self.problem, self.base, weights, energy)
+        check_run(self.problem, self.base, weights, energy, flow=self.own)
         np.testing.assert_array_equal(weights[-1], weights[-2], err_msg="the last entry repeats the one before")
         for variant in self.variants:
             other = self.trajectory(variant)
-            check_run(self.problem, other, *other.saved)
+            check_run(self.problem, other, *other.saved, flow=self.own)
         assert self.traces == traced, "a changed hyperparameter traced the run again: make it an inexact array leaf"
 
     def claims(self) -> None:
@@ -135,7 +141,9 @@ class _StageCheck:
         else:
             assert change < 1e-14, "closed_loop is False, but the weights depend on the learner"
         redrawn = np.abs(np.asarray(self.trajectory(schedule, key=6).saved[0]) - weights).max()
-        assert (redrawn > 1e-3) == schedule.needs_key, f"needs_key is {schedule.needs_key}: another key says otherwise"
+        if schedule.needs_key or not (schedule.closed_loop and self.dynamics.needs_key):  # which answers other draws
+            drawn = redrawn > 1e-3
+            assert drawn == schedule.needs_key, f"needs_key is {schedule.needs_key}: another key says otherwise"
         again = self.trajectory(schedule)
         np.testing.assert_array_equal(again.loss, self.base.loss, "the same key gave another run")
         if not schedule.curates:
@@ -204,6 +212,18 @@ class _Disturbed(AbstractDynamics):
     """The same learner, seen with other energies."""
 
     dynamics: AbstractDynamics
+
+    @property
+    def clock(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.dynamics.clock
+
+    @property
+    def needs_key(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.dynamics.needs_key
+
+    def on_steps(self, steps):
+        dynamics, durations = self.dynamics.on_steps(steps)
+        return _Disturbed(dynamics), durations
 
     def init(self, problem):
         return self.dynamics.init(problem)

@@ -79,6 +79,7 @@ def test_all_of_them_are_learned_in_one_call_within_a_budget(tmp_path):
     ("options", "message"),
     [
         ({"trainable": ("dynamics.rate",)}, r"trainable: 'dynamics\.rate' names no inexact array.*learning_rate"),
+        ({"trainable": "dynamics.rate"}, r"trainable: 'dynamics\.rate' names no inexact array"),  # a string is one path
         ({"trainable": ("schedule.mix.eps",)}, r"'schedule\.mix\.eps' names no inexact array"),
         ({"limits": {"dynamics.batch_size": (1.0, 9.0)}}, "'dynamics.batch_size.values' is not trained"),
         (

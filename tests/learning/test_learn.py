@@ -249,14 +249,23 @@ class Bounded(OwnProblem):
 class OwnFlow(ss.AbstractDynamics):
     """Energies that decay at a rate of their weight."""
 
+    rate: float = 1.0
+
     def init(self, problem):
         return problem.strength
 
     def advance(self, problem, state, weights, duration, key):
-        return state * jnp.exp(-weights * duration)
+        return state * jnp.exp(-self.rate * weights * duration)
 
     def observe(self, problem, state, time):
         return ss.Observation(time, state, jnp.log(state), problem.training_loss(state), state)
+
+
+class WithoutDefault(Bounded):
+    """A problem with a bound that does not say for which dynamics."""
+
+    def default_dynamics(self):
+        raise TypeError("no default dynamics")
 
 
 @pytest.mark.parametrize("kind", [OwnProblem, Bounded])
@@ -285,6 +294,16 @@ def test_a_bound_is_not_claimed_for_steps_that_it_does_not_cover():
     )
     assert own.kind == "water-filling"
     assert sgd.kind is sgd.gap is None
+
+
+def test_a_bound_is_claimed_for_the_settings_of_the_default_alone():
+    strength, times = jnp.array([1.0, 0.2]), np.array([0.0, 1.0])
+    kinds = [
+        ss.learning.measure_gap(problem, ss.uniform(), ss.terminal_log_loss(), times, dynamics=OwnFlow(rate)).kind
+        for problem in (Bounded(strength), WithoutDefault(strength))
+        for rate in (1.0, 3.0)
+    ]
+    assert kinds == ["all at once", None, None, None]
 
 
 def test_few_examples_left_are_warned_of():
