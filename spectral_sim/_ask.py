@@ -7,7 +7,7 @@ from ._observation import Observation
 from ._status import Status
 from ._types import Array, Float, Int, PyTree
 from .numerics import SCALAR, total, unit_of, without_derivative
-from .schedules import AbstractStage, advance_state
+from .schedules import AbstractStage, advance_state, answer_of
 
 __all__ = ["ask"]
 
@@ -22,7 +22,7 @@ def ask(
     mass = observation.mass
     # what is never sampled is never seen, whatever its energy
     visible = jnp.where(mass > 0, observation.energy, 0)
-    signal, returned = schedule(visible, observation, state)
+    signal, returned = answer_of(schedule, visible, observation, state)
     new_state = advance_state(schedule, state, returned, mass.dtype)
     if schedule.kind == "observe":
         signal = jnp.where(jnp.all(signal == 0), 1, signal)

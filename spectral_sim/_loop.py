@@ -123,7 +123,7 @@ class Carry(NamedTuple):
 def begin(operands):
     """Look at the learner before anything has happened to it."""
     dynamics, problem, time = operands
-    observed = _strip(dynamics.observe(problem, dynamics.init(problem), time))
+    observed = look(dynamics, problem, dynamics.init(problem), time)
     state = as_state(type(dynamics).__name__, observed.state, problem.dtype)
     return observed.replace(state=state), _finite(observed)
 
@@ -151,11 +151,28 @@ def advance(operands):
     after = dynamics.advance(problem, state, weights, span, key)
     seen = *dynamics.check(problem, state, weights, span), *dynamics.verify(problem, state, after, weights)
     found = first_fault(dynamics, seen, problem.dtype)
-    observed = _strip(dynamics.observe(problem, after, time))
+    observed = look(dynamics, problem, after, time)
     code = _finite(observed)
     if found is not None:
         code = jnp.where(found.code == Status.OK, code, found.code)
     return (observed, found), code
+
+
+def look(dynamics, problem, state: PyTree, time: Array) -> Observation:
+    """What a dynamics shows of a state; raises where that is no observation, or not one of the shapes that it has."""
+    seen, name = dynamics.observe(problem, state, time), type(dynamics).__name__
+    if not isinstance(seen, Observation):
+        raise TypeError(
+            f"{name}.observe returned a {type(seen).__name__}: return an Observation of time, energy, log_energy, loss "
+            "and state."
+        )
+    weights = problem.mass.shape
+    for field, wanted in (("energy", weights), ("log_energy", weights), ("loss", ())):
+        shape = jnp.shape(getattr(seen, field))
+        if shape != wanted:
+            reason = f"the problem is reweighted by {weights[0]} weights" if wanted else "the loss is one number"
+            raise ValueError(f"{name}.observe returned {field} of shape {shape}: return shape {wanted}, as {reason}.")
+    return _strip(seen)
 
 
 def _finite(observed: Observation) -> Array:

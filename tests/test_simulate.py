@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from typing import ClassVar
 
 import equinox as eqx
@@ -378,6 +379,37 @@ def test_what_a_dynamics_says_of_itself_is_checked(name, value, words):
     own = type("Own", (ss.ModalFlow,), {name: value})
     with pytest.raises(ValueError, match=words):
         ss.simulate(make_problem("modal"), ss.uniform(), TIMES, dynamics=own())
+
+
+class Broken(ss.ModalFlow):
+    """A dynamics that shows something else than an observation of its problem."""
+
+    changes: dict | None = None
+
+    def observe(self, problem, state, time):
+        seen = super().observe(problem, state, time)
+        return seen.energy if self.changes is None else seen.replace(**self.changes)
+
+
+class Signal(Rows):
+    """A rule that forgets to return its state."""
+
+    def __call__(self, signal, observation, state):
+        return signal
+
+
+def test_what_breaks_the_protocol_is_named():
+    problem = make_problem("modal")
+    lone = Signal(ss.PerRefresh(np.ones((6, 12))))
+    for schedule in (lone, ss.chain(lone, ss.clip(0.1, 4.0))):
+        with pytest.raises(TypeError, match=r"Signal.__call__ returned a .*, not a pair: return \(signal, state\)"):
+            ss.simulate(problem, schedule, TIMES)
+    with pytest.raises(TypeError, match=r"Broken.observe returned a .*: return an Observation of time, energy"):
+        ss.simulate(problem, ss.uniform(), TIMES, dynamics=Broken())
+    for field, shape, wanted in (("energy", (3,), r"\(12,\)"), ("log_energy", (), r"\(12,\)"), ("loss", (1,), r"\(\)")):
+        words = rf"Broken.observe returned {field} of shape {re.escape(str(shape))}: return shape {wanted}, as the "
+        with pytest.raises(ValueError, match=words):
+            ss.simulate(problem, ss.uniform(), TIMES, dynamics=Broken({field: jnp.ones(shape)}))
 
 
 @pytest.mark.parametrize(

@@ -145,10 +145,13 @@ def search(
     Raises:
         ValueError: an objective that these times or problems cannot meet, a path or limits that do not fit, a missing
             key.
+        TypeError: an objective that is none.
         SavedFileError: a checkpoint of another search, or a damaged one.
         SearchError: every start failed.
     """
     problems = as_problems(problem)
+    if not isinstance(objective, AbstractObjective):
+        raise TypeError(f"objective is {objective!r}: give an objective, such as terminal_log_loss().")
     check_times(times)
     for name, number in (("steps", steps), ("num_starts", num_starts), ("report_every", report_every)):
         check_positive(name, number, "give a whole number, at least 1")

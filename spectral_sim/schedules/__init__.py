@@ -7,7 +7,16 @@ from ._allocate import Proportional as proportional
 from ._allocate import Softmax as softmax
 from ._allocate import TopFraction as top_fraction
 from ._allocate import WaterFilling as water_filling
-from ._base import AbstractStage, TrainingCost, advance_state, begin_state, no_scoring, scored_once, stage_name
+from ._base import (
+    AbstractStage,
+    TrainingCost,
+    advance_state,
+    answer_of,
+    begin_state,
+    no_scoring,
+    scored_once,
+    stage_name,
+)
 from ._chain import chain, stage_at, stages_of
 from ._complement import Complement as complement
 from ._constrain import Clip as clip
@@ -78,6 +87,7 @@ __all__ = [
     "SecondModel",
     "TrainingCost",
     "advance_state",
+    "answer_of",
     "band_limit",
     "begin_state",
     "chain",

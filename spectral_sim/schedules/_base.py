@@ -157,6 +157,17 @@ def begin_state(stage: AbstractStage, problem: AbstractProblem) -> PyTree:
     return as_state(stage_name(stage), stage.init(problem), problem.dtype)
 
 
+def answer_of(stage: AbstractStage, signal: Any, observation: Observation, state: PyTree) -> tuple[Any, PyTree]:
+    """What a stage makes of a signal, and the state that it returns; raises TypeError for anything but the two."""
+    answer = stage(signal, observation, state)
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise TypeError(
+            f"{stage_name(stage)}.__call__ returned a {type(answer).__name__}, not a pair: return (signal, state), and "
+            "hand the state back as it is where the stage remembers nothing."
+        )
+    return answer
+
+
 def advance_state(stage: AbstractStage, before: PyTree, after: PyTree, dtype: Any) -> PyTree:
     """The state that a call returned, as arrays; raises where it is not like the one before, see `AbstractStage`."""
     name = stage_name(stage)

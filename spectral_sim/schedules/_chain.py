@@ -7,7 +7,7 @@ import jax
 from .._checks import check_choice, nearest
 from .._observation import Observation
 from .._types import Array, Float, PyTree
-from ._base import KINDS, AbstractStage, advance_state, begin_state, stage_name
+from ._base import KINDS, AbstractStage, advance_state, answer_of, begin_state, stage_name
 
 
 class Chain(AbstractStage):
@@ -60,7 +60,7 @@ class Chain(AbstractStage):
             seen = observation
             if observation.key is not None:
                 seen = observation.replace(key=jax.random.fold_in(observation.key, position))
-            signal, returned = stage(signal, seen, own)
+            signal, returned = answer_of(stage, signal, seen, own)
             new_state.append(advance_state(stage, own, returned, observation.mass.dtype))
         return signal, tuple(new_state)
 

@@ -16,7 +16,7 @@ from ..analysis import inside
 from ..bounds import ideal_oracle
 from ..schedules import AbstractStage, uniform
 
-__all__ = ["AbstractMetric", "MemberRun", "Variable", "chosen_rows", "chosen_window"]
+__all__ = ["AbstractMetric", "MemberRun", "Variable", "check_announced", "chosen_rows", "chosen_window"]
 
 _FEWEST = 5  # points of a line and its error
 _DECADES = 2.0  # of the window that a metric takes if none is given: the last ones
@@ -109,6 +109,28 @@ class AbstractMetric(abc.ABC):
 
 
 family("metric", AbstractMetric)
+
+
+def check_announced(metric: AbstractMetric, values: Any, times: np.ndarray) -> None:
+    """Raise unless what a metric returns for one run is what it announces; shapes are known under a trace."""
+    name, announced = type(metric).__name__, metric.variables(times)
+    returned = sorted(values) if isinstance(values, dict) else type(values).__name__
+    if returned != sorted(announced):
+        raise ValueError(
+            f"{name} announces {sorted(announced)} and returns {returned}: return a dict of what variables() announces."
+        )
+    for key, variable in announced.items():
+        shape = np.shape(values[key])
+        lengths = [len(variable.coords[dim]) if dim in variable.coords else None for dim in variable.dims]
+        fits = len(shape) == len(lengths) and all(n is None or n == m for n, m in zip(lengths, shape, strict=True))
+        if not fits:
+            dims = ", ".join(
+                dim if length is None else f"{dim}={length}" for dim, length in zip(variable.dims, lengths, strict=True)
+            )
+            raise ValueError(
+                f"{name}: {key!r} has shape {tuple(shape)} and was announced with the axes ({dims}): return that shape "
+                "for one run, or change dims and coords in variables()."
+            )
 
 
 def chosen_window(window: tuple[float, float] | None, times: np.ndarray) -> tuple[float, float]:

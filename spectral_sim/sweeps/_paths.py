@@ -68,6 +68,7 @@ def check_values(path: str, values: np.ndarray, problem: Any, dynamics: Any) -> 
     valid = _numbers(root)
     if name not in valid:
         options = [f"{owner}.{field}" for field in valid]
+        _refuse_python_number(path, root, name)
         raise ValueError(f"{path!r} is no array of this {type(root).__name__}.{nearest(path, options)}")
     _check_shape(path, values, valid[name])
     if owner == "problem":
@@ -118,6 +119,16 @@ def _array_fields(module: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if eqx.is_array(value)}
 
 
+def _refuse_python_number(path: str, root: Any, name: str) -> None:
+    """Raise for a field that would be an array if its class converted what it is given."""
+    static = {field.name: field.metadata.get("static", False) for field in dataclasses.fields(root)}
+    if not static.get(name, True) and isinstance(getattr(root, name), float):
+        raise ValueError(
+            f"{path!r} is a Python number, and a sweep varies arrays: declare {name} in {type(root).__name__} with "
+            "eqx.field(converter=jnp.asarray)."
+        )
+
+
 def _locate(schedule: AbstractStage, path: str) -> tuple[int, str]:
     """Position of the stage and name of the field; a stage is called by its name or, if that is taken twice, number."""
     stages = stages_of(schedule)
@@ -130,6 +141,10 @@ def _locate(schedule: AbstractStage, path: str) -> tuple[int, str]:
             if len(stages) == 1:
                 valid[field] = position, field
     if path not in valid:
+        owner, _, field = path.rpartition(".")
+        for name, stage in zip(names, stages, strict=True):
+            if owner == name or (not owner and len(stages) == 1):
+                _refuse_python_number(path, stage, field)
         if not valid:
             raise ValueError(f"{path!r} is not known: no stage of the schedule has an array hyperparameter.")
         unset = [

@@ -16,7 +16,7 @@ from .._simulate import simulate
 from .._status import status_legend
 from .._types import PyTree
 from .._version import __version__
-from ._metric import AbstractMetric, MemberRun, Variable
+from ._metric import AbstractMetric, MemberRun, Variable, check_announced
 from ._paths import leaf_of, placed
 from ._spec import SweepSpec
 
@@ -122,7 +122,9 @@ class Plan:
         for metric in self.metrics:
             own = recorded[recorders.index(metric)] if metric.records else None
             seen = MemberRun(problem, schedule, dynamics, key, self.times, run.loss, own)
-            values |= metric(seen.on_steps(self.grid, run.times, self.counts_steps) if run.steps is not None else seen)
+            found = metric(seen.on_steps(self.grid, run.times, self.counts_steps) if run.steps is not None else seen)
+            check_announced(metric, found, self.times)
+            values |= found
         return {**values, "status": run.status.astype(jnp.int8), "refresh": run.refresh}
 
     @property

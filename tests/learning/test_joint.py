@@ -97,3 +97,9 @@ def test_what_cannot_be_learned_is_named(options, message):
     dynamics = sgd(np.full(4, 0.2 * STABLE), np.full(4, 8.0))
     with pytest.raises(ValueError, match=message):
         ss.learn(PROBLEM, table, STEPS, **{"objective": ss.terminal_log_loss(), "dynamics": dynamics, **options})
+
+
+def test_an_objective_that_is_none():
+    table = ss.TableSchedule.create(PROBLEM, STEPS, num_basis=3)
+    with pytest.raises(TypeError, match=r"objective is <class .*: give an objective, such as terminal_log_loss\(\)"):
+        ss.learn(PROBLEM, table, STEPS, objective=ss.terminal_log_loss)

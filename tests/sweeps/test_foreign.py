@@ -136,6 +136,53 @@ def test_unknown_numbers_and_names_are_told_apart():
         run({"share": [0.5]}, metrics=["NotThere"])
 
 
+@ss.register
+class Bare(TiltTo):
+    """A rule with a number that its class does not convert."""
+
+    lean: float = 0.5
+
+
+class BareFading(Fading):
+    lean: float = 0.5
+
+
+def test_a_python_number_is_told_how_to_become_an_array():
+    fix = r"lean' is a Python number, .*: declare lean in Bare.* with eqx.field\(converter=jnp.asarray\)"
+    for path in ("lean", "Bare.lean"):
+        with pytest.raises(ValueError, match=fix):
+            ss.grid(Bare(np.float64(0.5)), **{path: [0.1, 0.2]})
+    with pytest.raises(ValueError, match=fix):
+        run({"dynamics.lean": [0.1, 0.2]}, dynamics=BareFading(np.float64(1.0)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Unlike(AbstractMetric):
+    """A metric that does not return what it announces."""
+
+    kind: str = "names"
+
+    def variables(self, times):
+        return {"pair": Variable("two numbers", ("part",), {"part": np.arange(2.0)})}
+
+    def __call__(self, run):
+        return {"names": {"other": run.loss[:2]}, "shape": {"pair": run.loss[:3]}, "type": run.loss}[self.kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("names", r"Unlike announces \['pair'\] and returns \['other'\]: return a dict"),
+        ("type", r"Unlike announces \['pair'\] and returns \w*Tracer: return a dict"),
+        ("shape", r"Unlike: 'pair' has shape \(3,\) and was announced with the axes \(part=2\): return that shape"),
+    ],
+)
+def test_a_metric_that_breaks_its_word_is_named_before_the_sweep(kind, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        run({"share": [0.25, 0.75]}, metrics=[Unlike(kind)], store=tmp_path / "store")
+    assert not [file for file in (tmp_path / "store").rglob("*") if "lock" not in file.name]
+
+
 def closed_over(value):
     return lambda step: value
 
