@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
+from ._checks import is_concrete
 from ._clock import run_clock
 from ._loop_many import run_loop_many
 from ._save import save_loss
@@ -50,11 +51,11 @@ def simulate_many(
     """
     if not isinstance(schedules, Mapping) or not schedules:
         raise ValueError(f"schedules is {schedules!r}: give a dict of at least one schedule by its name.")
-    for schedule in schedules.values():
-        dynamics, adjoint_of_all = checked_arguments(problem, schedule, dynamics, adjoint, key)
-    dynamics, clock = run_clock(dynamics, times, problem.dtype)
+    chosen = [checked_arguments(problem, schedule, dynamics, adjoint, key) for schedule in schedules.values()]
+    moved_by, adjoint = chosen[0]
+    moved_by, clock = run_clock(moved_by, times, problem.dtype)
     with jax.default_matmul_precision("highest"):
-        trajectory = run_loop_many(problem, tuple(schedules.values()), clock, dynamics, save, adjoint_of_all, key)
+        trajectory = run_loop_many(problem, tuple(schedules.values()), clock, moved_by, save, adjoint, key)
     if throw:
         _raise_if_failed(trajectory, list(schedules))
     return trajectory
@@ -62,7 +63,7 @@ def simulate_many(
 
 def _raise_if_failed(trajectory: Trajectory, names: list[str]) -> None:
     """The error of the first member that failed, with its name in front; nothing under a trace."""
-    if isinstance(trajectory.status, jax.core.Tracer):
+    if not is_concrete(trajectory.status):
         return
     bad = np.flatnonzero(np.asarray(trajectory.status))
     if bad.size:

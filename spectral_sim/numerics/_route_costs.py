@@ -58,7 +58,8 @@ def chosen_route(
     terms = degree(bound, reach(bound, tolerance))
     matrices, outputs = batch_size(scale[0]), drive.shape[0]
     columns = jnp.maximum(batch_size(drive[0, 0]), matrices) * outputs
-    work = _Work(terms, *features.shape, outputs, matrices, columns, features.dtype.itemsize)
+    examples, size = features.shape
+    work = _Work(terms, examples, size, outputs, matrices, columns, features.dtype.itemsize)
     eigh, by_gram, by_features = (_seconds if jax.default_backend() == "cpu" else _operations)(work)
     if method == "chebyshev":
         eigh = jnp.inf

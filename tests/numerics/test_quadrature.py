@@ -125,6 +125,7 @@ def test_a_few_modes_more_than_nodes(nodes, surplus):
     assert np.max(np.abs(error)) < 1e-8
 
 
+@pytest.mark.slow
 @given(
     st.floats(0, 12).map(lambda x: int(10**x)),
     st.integers(32, 300),
