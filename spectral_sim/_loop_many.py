@@ -32,7 +32,7 @@ def run_loop_many(problem, schedules, clock, dynamics, save, adjoint, key) -> Tr
     fault = jax.vmap(lambda _: Fault.none(facts.mass.dtype))(jnp.arange(members))
     fixed = [each.static and not jax.tree.leaves(table) for each, table in zip(schedules, tables[0], strict=True)]
     shown = facts.shown(observed, index[0], durations[0])
-    held = [None] * members
+    held: list = [None] * members
     for member in (m for m in range(members) if fixed[m]):  # asked once; where that fails its weights are 1
         held[member], _, code = decide(first_schedules[member], shown, memories[member], constants[member])
         codes = jnp.zeros(members, jnp.int32).at[member].set(code)
