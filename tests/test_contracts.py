@@ -105,7 +105,9 @@ def test_contract(name, kind):
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n in EXAMPLES for k in EXAMPLES[n].refused])
 def test_refusals(name, kind):
     problem = make_problem(kind)
-    words = "(asks for per-mode weights.*use .*or problems.modal_view|has a spectrum, but the problem is reweighted by example)"
+    words = (
+        r"(asks for per-mode weights.*or problems\.modal_view|has a spectrum, but the problem is reweighted by example)"
+    )
     words = words if kind in DATA_KINDS else "scores examples by their"
     with pytest.raises(ValueError, match=f"{stage_of(name)} {words}"):
         ss.simulate(problem, example(name, problem), TIMES)
