@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from .._checks import check_ndim, check_non_negative, check_positive, check_whole
 from .._types import ArrayLike
+from ..numerics import bisect
 from ..problems import AbstractProblem, ModalProblem
 
 __all__ = ["FiniteData", "finite_data", "ridge_regression"]
@@ -148,12 +149,12 @@ def _parts(problem: ModalProblem, noise_variance: float) -> tuple[np.ndarray, np
 
 def _vertex(modes: np.ndarray, count: np.ndarray, samples: int, distance: float) -> float:
     """kappa > 0 with z(-kappa) = -distance: kappa (1 - 1/N sum_k lam_k / (lam_k + kappa)) = distance."""
-    low, high = np.log(distance), np.log(distance + np.sum(count * modes) / samples)
-    for _ in range(100):
-        kappa = np.exp((low + high) / 2)
-        short = kappa * (1 - np.sum(count * modes / (modes + kappa)) / samples) < distance
-        low, high = ((low + high) / 2, high) if short else (low, (low + high) / 2)
-    return float(np.exp((low + high) / 2))
+
+    def short(log_kappa: np.ndarray) -> np.ndarray:
+        kappa = np.exp(log_kappa)
+        return kappa * (1 - np.sum(count * modes / (modes + kappa)) / samples) < distance
+
+    return float(np.exp(bisect(short, np.log(distance), np.log(distance + np.sum(count * modes) / samples))))
 
 
 def _settled(modes: np.ndarray, count: np.ndarray, samples: int) -> float:
@@ -163,12 +164,8 @@ def _settled(modes: np.ndarray, count: np.ndarray, samples: int) -> float:
     """
     if np.sum(count) <= samples:
         return np.inf
-    low, high = np.log(modes[-1]) - 40, np.log(np.sum(count * modes))
-    for _ in range(100):
-        middle = (low + high) / 2
-        above = np.sum(count * (modes / (modes + np.exp(middle))) ** 2) > samples
-        low, high = (middle, high) if above else (low, middle)
-    edge = np.exp(low)
+    above = lambda log_edge: np.sum(count * (modes / (modes + np.exp(log_edge))) ** 2) > samples
+    edge = float(np.exp(bisect(above, np.log(modes[-1]) - 40, np.log(np.sum(count * modes)))))
     slowest = edge * (np.sum(count * modes / (modes + edge)) / samples - 1)
     return _DECAYED / slowest
 

@@ -1,5 +1,6 @@
 """Numerical kernels: each does one thing, to rounding, with its derivative."""
 
+from ._bisection import bisect
 from ._crossing import where_one
 from ._feature_spectrum import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
 from ._guard import attempt, without_derivative
@@ -28,6 +29,7 @@ __all__ = [
     "attempt",
     "batch_max",
     "batch_size",
+    "bisect",
     "capped_water_level",
     "chebyshev_terms",
     "feature_spectrum",

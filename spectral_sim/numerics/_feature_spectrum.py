@@ -4,11 +4,11 @@ import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from ._bisection import bisect
 from ._quadrature import shell_rule
 from ._stieltjes import compressed, panels_of
 
@@ -182,13 +182,13 @@ def _support(modes: np.ndarray, count: np.ndarray, width: float, most: int) -> t
         return square @ strength, 2 * (square * inverse) @ strength
 
     lower, upper = modes[1 : most + 1], modes[:most]
-    middle = _bisect(lambda x: phi(x)[1] < 0, lower, upper, _ROUGH)
+    middle = bisect(lambda x: phi(x)[1] < 0, lower, upper, _ROUGH)
     gaps = phi(middle)[0] < _CLEAR * width
     number = len(gaps) if gaps.all() else int(np.argmin(gaps))
     lower, upper, middle = lower[:number], upper[:number], middle[:number]
     above = lambda x: phi(x)[0] > width
-    top = _bisect(lambda u: above(modes[0] + np.exp(u)), *np.log(modes[0] * np.array([[1e-9], [1e4]])))
-    bottom = _bisect(lambda u: above(-np.exp(u)), *np.log(np.array([[1e-13 * modes[-1]], [1e4 * modes[0]]])))
+    top = bisect(lambda u: above(modes[0] + np.exp(u)), *np.log(modes[0] * np.array([[1e-9], [1e4]])))
+    bottom = bisect(lambda u: above(-np.exp(u)), *np.log(np.array([[1e-13 * modes[-1]], [1e4 * modes[0]]])))
     tops = np.append(modes[0] + np.exp(top), _crossing(phi, width, lower, middle))
     bottoms = np.append(_crossing(phi, width, upper, middle), -np.exp(bottom))
     return tops, bottoms
@@ -199,7 +199,7 @@ def _crossing(phi: Callable, level: float, pole: np.ndarray, inside: np.ndarray)
 
     Newton's method for phi^(-1/2), which is nearly linear next to a pole, from a rough bisection.
     """
-    low, high = _bisect(lambda x: phi(x)[0] > level, pole, inside, _ROUGH, ends=True)
+    low, high = bisect(lambda x: phi(x)[0] > level, pole, inside, _ROUGH, ends=True)
     x = (low + high) / 2
     for _ in range(_POLISH):
         value, slope = phi(x)
@@ -208,22 +208,11 @@ def _crossing(phi: Callable, level: float, pole: np.ndarray, inside: np.ndarray)
     return x
 
 
-def _bisect(
-    left: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, steps: int = 60, *, ends: bool = False
-) -> Any:
-    """Where `left` turns from true at `low` to false at `high`, entry by entry; the last bracket if `ends`."""
-    for _ in range(steps):
-        middle = (low + high) / 2
-        true = left(middle)
-        low, high = np.where(true, middle, low), np.where(true, high, middle)
-    return (low, high) if ends else (low + high) / 2
-
-
 def _left_over(modes: np.ndarray, count: np.ndarray, width: float) -> np.ndarray:
     """Share of each mode's energy outside the span: kappa / (lam_k + kappa) with sum_k lam_k / (lam_k + kappa) = d."""
     low, high = np.log(np.array([[1e-13 * modes[-1]], [1e4 * np.sum(count * modes)]]))
     full = lambda u: (count * modes / (modes + np.exp(u)[:, None])).sum(axis=1) > width
-    kappa = np.exp(_bisect(full, low, high))
+    kappa = np.exp(bisect(full, low, high))
     return kappa / (modes + kappa)
 
 

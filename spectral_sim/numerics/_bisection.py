@@ -1,0 +1,19 @@
+"""Bisection on the host, entry by entry."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["bisect"]
+
+
+def bisect(
+    left: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, steps: int = 60, *, ends: bool = False
+) -> Any:
+    """Where `left` turns from true at `low` to false at `high`, entry by entry; the last bracket if `ends`."""
+    for _ in range(steps):
+        middle = (low + high) / 2
+        true = left(middle)
+        low, high = np.where(true, middle, low), np.where(true, high, middle)
+    return (low, high) if ends else (low + high) / 2
