@@ -94,6 +94,19 @@ class AbstractDynamics(eqx.Module):
         """
         return self, jnp.diff(jnp.asarray(steps)).astype(jnp.result_type(float))
 
+    def under(self, problem: Any, weights: Float[Array, "weights"], intervals: int) -> "AbstractDynamics":
+        """The dynamics of a run whose weights never change: a place to work out once what they decide.
+
+        Arguments:
+            problem: what is learnt.
+            weights: those of every interval.
+            intervals: how many there are.
+
+        Returns:
+            A dynamics with the same states, faults and results.
+        """
+        return self
+
     def reference(self, problem: Any) -> "AbstractDynamics":
         """The dynamics of the same learner on real data alone: under uniform weights the yardstick of speed-ups."""
         return self

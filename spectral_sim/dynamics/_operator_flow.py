@@ -8,7 +8,20 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_positive
 from .._observation import Observation
 from .._types import Array, Float
-from ..numerics import ROUTES, log_or_minus_inf, row_product, sum_rows, total, weighted_phi1, without_derivative
+from ..numerics import (
+    ROUTES,
+    Spectrum,
+    gram,
+    log_or_minus_inf,
+    once_pays,
+    phi1_spectrum,
+    row_product,
+    spectrum,
+    sum_rows,
+    total,
+    weighted_phi1,
+    without_derivative,
+)
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
 
@@ -31,7 +44,8 @@ class OperatorFlow(AbstractDynamics):
         method: how phi_1(-h M_w) acts. "eigh": by one eigendecomposition of M_w a refresh, in O(examples x features^2 +
             features^3). "chebyshev": by about 5 sqrt(h kappa) products with Phi or M_w, kappa the trace; the members
             of a batch share those with Phi. "auto": whichever costs less, chosen at each refresh for a whole batch; in
-            float32 eigenvectors for h kappa beyond about 4e3, where rounding would show in short steps.
+            float32 eigenvectors for h kappa beyond about 4e3, where rounding would show in short steps. Under weights
+            that never change "eigh", and "auto" where that costs less, decompose M_w once for all refreshes.
         tolerance: largest error of the step of the parameters over an interval, relative to the step; 1e-10 in
             float64 and 1e-6 in float32 if None. Rounding adds to it: for each product about one unit of the dtype's
             times the slope times h, which in float32 shows where h kappa is large.
@@ -59,18 +73,24 @@ class OperatorFlow(AbstractDynamics):
         return _state(problem, problem.initial_parameters)
 
     def advance(self, problem, state, weights, duration, key):
-        scale = duration * problem.example_mass * problem.per_example(weights)
+        scale = duration * _measure(problem, weights)
         drive = sum_rows(row_product, problem.features, scale[:, None] * state.residual)
         step = weighted_phi1(problem.features, scale, drive, self.method, self._tolerance(problem))
         return _state(problem, state.parameters + step)
 
     def verify(self, problem, before, after, weights):
         """Flow under held weights lowers the loss that they weight, always."""
-        measure = problem.example_mass * problem.per_example(weights)
+        measure = _measure(problem, weights)
         loss = lambda residual: total(measure, jnp.sum(without_derivative(residual) ** 2, axis=1))
         start, end, nothing = loss(before.residual), loss(after.residual), loss(problem.targets)
         rose = end - start > _MOST_RISE * start + _MOST_NOISE[problem.dtype.name] * nothing
         return ((rose, None),)
+
+    def under(self, problem, weights, intervals):
+        outputs = problem.targets.shape[1]
+        if self.method == "chebyshev" or not (self.method == "eigh" or once_pays(problem.features, outputs, intervals)):
+            return self
+        return _HeldOperatorFlow(self, spectrum(gram(problem.features, _measure(problem, weights))))
 
     def _tolerance(self, problem: OperatorProblem) -> float:
         rounding = float(jnp.finfo(problem.dtype).eps)
@@ -87,6 +107,32 @@ class OperatorFlow(AbstractDynamics):
         energy = problem.per_weight(jnp.sum(state.residual**2, axis=1))
         loss = problem.training_loss(energy) if problem.eval_features is None else problem.loss(state.parameters)
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
+
+
+class _HeldOperatorFlow(AbstractDynamics):
+    """`OperatorFlow` under weights that never change, by the eigenvectors of their one M_w."""
+
+    adjoint: ClassVar[str] = OperatorFlow.adjoint
+    faults: ClassVar[tuple[str, ...]] = OperatorFlow.faults
+    flow: OperatorFlow
+    spectrum: Spectrum
+
+    def init(self, problem):
+        return self.flow.init(problem)
+
+    def advance(self, problem, state, weights, duration, key):
+        drive = sum_rows(row_product, problem.features, _measure(problem, weights)[:, None] * state.residual)
+        return _state(problem, state.parameters + phi1_spectrum(self.spectrum, drive, duration))
+
+    def verify(self, problem, before, after, weights):
+        return self.flow.verify(problem, before, after, weights)
+
+    def observe(self, problem, state, time):
+        return self.flow.observe(problem, state, time)
+
+
+def _measure(problem: OperatorProblem, weights: Array) -> Float[Array, "examples"]:
+    return problem.example_mass * problem.per_example(weights)
 
 
 def _state(problem: OperatorProblem, parameters: Array) -> OperatorState:

@@ -5,11 +5,13 @@ from ._crossing import where_one
 from ._feature_spectrum import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
 from ._guard import attempt, without_derivative
 from ._limiter import limited_slope
-from ._phi import integral_decay, phi1, phi1_eigh
+from ._phi import Spectrum, integral_decay, phi1, phi1_eigh, phi1_spectrum, spectrum
+from ._phi_routes import gram
 from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat, repeat_while
+from ._route_costs import once_pays
 from ._rows import row_product, sum_rows
 from ._scores import log_or_minus_inf, mean_one, relative_log, score_of, unit_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
@@ -26,6 +28,7 @@ __all__ = [
     "SCALAR",
     "SHORTEST_POWER",
     "ShellRule",
+    "Spectrum",
     "attempt",
     "batch_max",
     "batch_size",
@@ -34,6 +37,7 @@ __all__ = [
     "chebyshev_terms",
     "feature_spectrum",
     "feature_spectrum_slopes",
+    "gram",
     "group_sums",
     "held_water_level",
     "integral_decay",
@@ -42,8 +46,10 @@ __all__ = [
     "lowest_mass",
     "mass_rank",
     "mean_one",
+    "once_pays",
     "phi1",
     "phi1_eigh",
+    "phi1_spectrum",
     "project_to_bounds",
     "rank_one_power",
     "relative_log",
@@ -54,6 +60,7 @@ __all__ = [
     "segment_length",
     "segmented_scan",
     "shell_rule",
+    "spectrum",
     "sum_rows",
     "top_mass",
     "total",
