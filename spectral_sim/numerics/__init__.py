@@ -2,10 +2,11 @@
 
 from ._bisection import bisect
 from ._crossing import where_one
+from ._eigen_step import phi1_eigen
 from ._feature_spectrum import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
 from ._guard import attempt, without_derivative
 from ._limiter import limited_slope
-from ._phi import integral_decay, phi1, phi1_eigh
+from ._phi import integral_decay, phi1
 from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
@@ -43,7 +44,7 @@ __all__ = [
     "mass_rank",
     "mean_one",
     "phi1",
-    "phi1_eigh",
+    "phi1_eigen",
     "project_to_bounds",
     "rank_one_power",
     "relative_log",
