@@ -94,13 +94,13 @@ class AbstractDynamics(eqx.Module):
         """
         return self, jnp.diff(jnp.asarray(steps)).astype(jnp.result_type(float))
 
-    def under(self, problem: Any, weights: Float[Array, "weights"], intervals: int) -> "AbstractDynamics":
+    def under(self, problem: Any, weights: Float[Array, "weights"], durations: Array) -> "AbstractDynamics":
         """The dynamics of a run whose weights never change: a place to work out once what they decide.
 
         Arguments:
             problem: what is learnt.
             weights: those of every interval.
-            intervals: how many there are.
+            durations: of the intervals, as `advance` is given them, shape (intervals,).
 
         Returns:
             A dynamics with the same states, faults and results.

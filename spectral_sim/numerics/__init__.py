@@ -2,11 +2,12 @@
 
 from ._bisection import bisect
 from ._crossing import where_one
+from ._eigen_step import phi1_eigen
 from ._feature_spectrum import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
 from ._guard import attempt, without_derivative
+from ._held_spectrum import HeldSpectrum, held_phi1, held_spectrum
 from ._limiter import limited_slope
-from ._phi import Spectrum, integral_decay, phi1, phi1_eigh, phi1_spectrum, spectrum
-from ._phi_routes import gram
+from ._phi import integral_decay, phi1
 from ._projection import project_to_bounds
 from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
@@ -22,13 +23,13 @@ from ._weighted_phi import ROUTES, chebyshev_terms, weighted_phi1
 
 __all__ = [
     "FeatureSpectrum",
+    "HeldSpectrum",
     "INTERVAL",
     "ROUTES",
     "Rank",
     "SCALAR",
     "SHORTEST_POWER",
     "ShellRule",
-    "Spectrum",
     "attempt",
     "batch_max",
     "batch_size",
@@ -37,8 +38,9 @@ __all__ = [
     "chebyshev_terms",
     "feature_spectrum",
     "feature_spectrum_slopes",
-    "gram",
     "group_sums",
+    "held_phi1",
+    "held_spectrum",
     "held_water_level",
     "integral_decay",
     "limited_slope",
@@ -48,8 +50,7 @@ __all__ = [
     "mean_one",
     "once_pays",
     "phi1",
-    "phi1_eigh",
-    "phi1_spectrum",
+    "phi1_eigen",
     "project_to_bounds",
     "rank_one_power",
     "relative_log",
@@ -60,7 +61,6 @@ __all__ = [
     "segment_length",
     "segmented_scan",
     "shell_rule",
-    "spectrum",
     "sum_rows",
     "top_mass",
     "total",

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 
 from .._types import Array, Float, Int
 from ._chebyshev import MOST_TERMS, degree, reach
+from ._eigen_step import trace_bound
 from ._phi import phi1
-from ._phi_routes import trace_bound
 from ._repeat import batch_size
 
 __all__ = ["EIGH", "chosen_route", "once_pays"]
@@ -52,8 +52,8 @@ def chosen_route(
 ) -> Int[Array, ""]:
     """Position of the cheapest route in `ADVANCE`, `CHANGE` and `PULL`, the same for every member of a batch.
 
-    Eigenvectors are taken whatever they cost where the series would be too long, and with the method "auto" where its
-    rounding could reach a tenth of the step: the step may be as much shorter than the drive as phi_1(-bound) says.
+    Eigenvectors are taken whatever they cost where the series would be too long, or where its rounding could reach a
+    tenth of the step: the step may be as much shorter than the drive as phi_1(-bound) says.
     """
     bound = trace_bound(features, scale)
     terms = degree(bound, reach(bound, tolerance))
@@ -66,7 +66,7 @@ def chosen_route(
         eigh = jnp.inf
     costs = jnp.stack([jnp.asarray(cost, bound.dtype) for cost in (eigh, by_gram, by_features)])
     rounding = terms * jnp.finfo(bound.dtype).eps / phi1(-bound)
-    lost = (method == "auto") & (rounding > _MOST_ROUNDING)
+    lost = rounding > _MOST_ROUNDING
     return jnp.where((terms > MOST_TERMS) | lost, EIGH, jnp.argmin(costs))
 
 
