@@ -249,7 +249,7 @@ def test_late_levels_in_float32(examples, size):
         run = ss.simulate_many(problem, rules, times, save=lambda o, w: w)
         assert not np.any(run.status)
         for name, losses, table in zip(rules, run.loss, run.saved, strict=True):
-            tolerance = 1e-3 if name == "uniform" else 3e-2  # weights of nearly zero hide examples from the flow
+            tolerance = 3e-3 if name == "uniform" else 3e-2  # weights of nearly zero hide examples from the flow
             np.testing.assert_allclose(losses, by_numpy(problem, times, table), rtol=tolerance, err_msg=name)
 
 
