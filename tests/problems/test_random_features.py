@@ -96,9 +96,9 @@ def test_it_is_near_the_mean_of_draws(alpha, beta, width, accuracy):
 def test_nodes_stand_for_many_modes():
     """The result on quadrature of the modes agrees with that on every mode."""
     from spectral_sim.numerics import feature_spectrum
-    from spectral_sim.numerics._feature_spectrum import _layout
+    from spectral_sim.numerics._feature_spectrum import _laid_out
 
-    assert len(_layout(1.4, 60.0, 3000, 128).index) < 1000
+    assert len(_laid_out(1.4, 60.0, 3000, 128)[0].index) < 1000
     found = random_features(1.4, 2.0, num_modes=3000, width=60.0, nodes=128)
     times = np.concatenate([[0.0], np.geomspace(0.1, 1e5, 13)])
     np.testing.assert_allclose(
