@@ -5,6 +5,7 @@ import pytest
 
 import spectral_sim as ss
 from spectral_sim.analysis import NoPowerLawError, compute_exponents, compute_frontier
+from spectral_sim.assessment import findings
 from spectral_sim.problems import random_features
 
 WIDTHS, STEPS = np.geomspace(10, 1e5, 25), np.geomspace(10, 1e8, 300)
@@ -76,13 +77,17 @@ def test_a_tilt_moves_the_frontier_as_its_closed_form_says():
     alpha, beta, widths, times = 2.0, 3.6, np.geomspace(10, 5000, 10), ss.log_times(1, 1e8, 97)
     problem = random_features(alpha, beta, num_modes=10**7, width=30.0, nodes=96)
     axes = {"exponent": [0.0, 0.2], "problem.width": widths}
-    table = ss.sweep(problem, ss.grid(ss.power_tilt(0.0), **axes), times, metrics=["loss"])
+    said = {"theory": "compute_frontier", "alpha": alpha, "beta": beta}
+    table = ss.sweep(problem, ss.grid(ss.power_tilt(0.0), **axes), times, metrics=["loss"], attributes=said)
     losses = np.asarray(table.loss).reshape(2, len(widths), -1)[:, :, 1:]
     for tilt, loss in zip(axes["exponent"], losses, strict=True):
         found = compute_frontier(loss, widths, times[1:], window=(3e3, 3e6))
         expected = compute_exponents(alpha, beta, noise=False, tilt=tilt)
         assert found.loss_exponent.value == pytest.approx(expected.loss, rel=0.02)
         assert found.width_exponent.value == pytest.approx(expected.width, rel=0.08)
+    reported = findings(table)
+    assert [finding.holds for finding in reported] == [True, True]
+    assert "tilt = 0.2: " in reported[1].text and "predicted 0.8125" in reported[1].text
 
 
 @pytest.mark.parametrize("beta", [2.6, 3.2])
