@@ -87,7 +87,8 @@ def test_a_tilt_moves_the_frontier_as_its_closed_form_says():
         assert found.width_exponent.value == pytest.approx(expected.width, rel=0.08)
     reported = findings(table)
     assert [finding.holds for finding in reported] == [True, True]
-    assert "tilt = 0.2: " in reported[1].text and "predicted 0.8125" in reported[1].text
+    assert "tilt = 0.2: " in reported[1].text
+    assert "predicted 0.8125" in reported[1].text
 
 
 @pytest.mark.parametrize("beta", [2.6, 3.2])
