@@ -186,20 +186,11 @@ class SGDMoments(AbstractDynamics):
         settings = setting_faults(rate, inverse_batch, self._noise(rate, inverse_batch))
         return *settings, (~(rate < largest), largest)
 
-    def largest_rate(
-        self, problem: ModalProblem, weights: Float[Array, "modes"] | None = None
-    ) -> Float[Array, "*refreshes"]:
-        """The learning rate above which a run is not stable.
-
-        Arguments:
-            problem: modal.
-            weights: density ratios of mean one in force, shape (modes,); the rate is stable under any if None.
-
-        Returns:
-            A scalar, or one rate for each entry where `batch_size` is a table or an array.
-        """
+    def largest_rate(self, problem, weights=None):
         if callable(self.batch_size):
-            raise ValueError("batch_size is a function of the step: give a number or a PerRefresh table.")
+            raise ValueError(
+                "batch_size is a function of the step: give a number or a PerRefresh table to bound rates."
+            )
         sizes = self.batch_size.by_refresh() if isinstance(self.batch_size, PerRefresh) else self.batch_size
         if weights is None:
             return 2 / ((1 + 2 / sizes) * problem.trace)

@@ -12,7 +12,7 @@ from ._objectives import AnytimeLogLoss as anytime_log_loss
 from ._objectives import Penalised as penalised
 from ._objectives import SoftTimeToTarget as soft_time_to_target
 from ._objectives import TerminalLogLoss as terminal_log_loss
-from ._rate_families import RateFamily, RatesByHand, power_decay, rate_families
+from ._rate_families import PublishedDecay, RateFamily, RatesByHand, power_decay, published_decay, rate_families
 from ._sampler import SamplerWeights, load_sampler_weights, sampler_weights
 from ._saved import load_schedule, save_schedule
 from ._search import SearchError, SearchProgress, SearchResult, search
@@ -24,6 +24,7 @@ __all__ = [
     "Control",
     "Gap",
     "Learned",
+    "PublishedDecay",
     "RateFamily",
     "RatesByHand",
     "SamplerWeights",
@@ -45,6 +46,7 @@ __all__ = [
     "measure_gap",
     "penalised",
     "power_decay",
+    "published_decay",
     "rate_families",
     "sampler_weights",
     "save_costs",

@@ -11,7 +11,6 @@ import numpy as np
 from .._checks import check_choice, check_whole
 from .._simulate import simulate
 from .._types import Array, ArrayLike, Float, Int, PerRefresh
-from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage, TableSchedule, uniform
 from ._learn import learn
@@ -78,7 +77,7 @@ def learn_control(
     problem: AbstractProblem,
     steps: int,
     *,
-    dynamics: AbstractDynamics,
+    dynamics: Any,
     control: str | Iterable[str] = "learning_rate",
     samples: float | None = None,
     highest: ArrayLike | None = None,
@@ -170,7 +169,8 @@ def learn_control(
         steps=search_steps,
         **options,
     )
-    rates, batches = (_table(setting, count) for setting in (found.dynamics.learning_rate, found.dynamics.batch_size))
+    ran: Any = found.dynamics
+    rates, batches = _table(ran.learning_rate, count), _table(ran.batch_size, count)
     return Control(grid, rates, batches, float(np.exp(found.value)), by_hand, found)
 
 
@@ -181,7 +181,7 @@ def _ceiling(
     lowest: float,
     count: int,
     batches: bool,
-    weights: Float[Array, "weights"] | None,
+    weights: Array | None,
 ) -> Float[np.ndarray, "intervals"]:
     """The largest rate of each interval."""
     stable = np.inf

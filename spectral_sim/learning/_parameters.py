@@ -167,14 +167,14 @@ def _checked(name: str, leaf: Any, pair: tuple[Any, Any]) -> tuple[Any, Any]:
     lows, highs = np.broadcast_to(low, values.shape), np.broadcast_to(high, values.shape)
     if not (low < high).all():
         at = tuple(np.argwhere(~np.broadcast_to(low < high, values.shape))[0])
-        pair = f"({lows[at]:g}, {highs[at]:g})"
-        raise ValueError(f"limits: {name!r} has {pair}, which hold nothing: give low < high.")
+        held = f"({lows[at]:g}, {highs[at]:g})"
+        raise ValueError(f"limits: {name!r} has {held}, which hold nothing: give low < high.")
     outside = ~((values > low) & (values < high))
     if outside.any():
-        pair = f"({lows[outside][0]:g}, {highs[outside][0]:g})"
+        held = f"({lows[outside][0]:g}, {highs[outside][0]:g})"
         raise ValueError(
-            f"{name!r} begins at {values[outside][0]:.6g}, not strictly inside its limits {pair}: begin inside, or pass "
-            "other limits={...}."
+            f"{name!r} begins at {values[outside][0]:.6g}, not strictly inside its limits {held}: begin inside, or "
+            "pass other limits={...}."
         )
     return _hashable(low), _hashable(high)
 
@@ -209,8 +209,6 @@ def _from_free(free: Array, low: Any, high: Any) -> Array:
 def _check_stable(name: str, high: str, dynamics: Any) -> None:
     if high != STABLE or not _is_under(name, _RATE):
         raise ValueError(f"limits: {name!r} has {high!r}: give numbers or None; only a learning rate may be 'stable'.")
-    if not hasattr(dynamics, "largest_rate"):
-        raise ValueError(f"limits: {type(dynamics).__name__} does not tell its largest stable rate: give a number.")
     batch, rate = dynamics.batch_size, dynamics.learning_rate
     tables = [setting for setting in (batch, rate) if isinstance(setting, PerRefresh)]
     alike = len({len(table.values) for table in tables}) == 1 and not any(table.rows is not None for table in tables)
@@ -228,6 +226,8 @@ def _own_rate(dynamics: Any) -> Any:
 def _largest_rate(dynamics: Any, problems: tuple[AbstractProblem, ...], held: bool) -> Array:
     """The largest rate that is stable on every problem at the batch sizes of the dynamics."""
     each = [dynamics.largest_rate(problem, jnp.ones_like(problem.mass) if held else None) for problem in problems]
+    if any(rate is None for rate in each):
+        raise ValueError(f"limits: {type(dynamics).__name__} does not tell its largest stable rate: give a number.")
     return functools.reduce(jnp.minimum, each)
 
 

@@ -6,9 +6,18 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from .._checks import check_positive
 from .._types import Array, Float
 
-__all__ = ["RateFamily", "RatesByHand", "power_decay", "rate_families", "tune_families"]
+__all__ = [
+    "PublishedDecay",
+    "RateFamily",
+    "RatesByHand",
+    "power_decay",
+    "published_decay",
+    "rate_families",
+    "tune_families",
+]
 
 _PEAKS, _SHAPES, _ROUNDS = 16, 9, 4  # members of a family in a round; each round looks closer around the best
 _LEAST = 1e-15  # of the peak
@@ -113,13 +122,43 @@ def tune_families(
 
 
 def _members(family: RateFamily, peaks: Any, shapes: Any) -> list[tuple[float, float | None]]:
-    tried = np.exp(np.linspace(*peaks, _PEAKS)).tolist()
+    tried = np.exp(np.linspace(peaks[0], peaks[1], _PEAKS)).tolist()
     if shapes is None:
         return [(peak, None) for peak in tried]
-    return [(peak, shape) for shape in np.exp(np.linspace(*shapes, _SHAPES)).tolist() for peak in tried]
+    return [(peak, shape) for shape in np.exp(np.linspace(shapes[0], shapes[1], _SHAPES)).tolist() for peak in tried]
 
 
 def _closer(value: Any, span: Any, count: int, limits: Any) -> tuple[float, float]:
     """The span of logarithms that reaches to the neighbours of a value, within limits."""
     width = (span[1] - span[0]) / (count - 1)
     return max(np.log(value) - width, limits[0]), min(np.log(value) + width, limits[1])
+
+
+class PublishedDecay(NamedTuple):
+    """What is known of the best learning rates of one-pass SGD for a long run of N steps on a noisy power law.
+
+    Arguments:
+        exponent: of the decay, peak (1 - n / N)^exponent; None where rates stay the largest that are stable for most
+            of the run, and decay over a vanishing part of it.
+        peak_exponent: the peak goes as N to the power of minus this; 0 where it is the largest stable rate.
+        loss_exponent: so does the loss.
+    """
+
+    exponent: float | None
+    peak_exponent: float
+    loss_exponent: float
+
+
+def published_decay(alpha: float, beta: float) -> PublishedDecay:
+    """The published optimum for eigenvalues k^-alpha and energies k^-beta, both exponents above 1.
+
+    Source:
+        Li et al. (COLT 2026), with source exponent s = (beta - 1) / alpha and capacity exponent alpha.
+    """
+    check_positive("alpha - 1", alpha - 1, "eigenvalues k^-alpha need alpha above 1")
+    check_positive("beta - 1", beta - 1, "energies k^-beta need beta above 1")
+    source = (beta - 1) / alpha
+    if source < 1 - 1 / alpha:
+        return PublishedDecay(None, 0.0, source)
+    peak = (source - 1 + 1 / alpha) / (source + 1 / alpha)
+    return PublishedDecay(2 * alpha - 1, peak, source * (1 - peak))
