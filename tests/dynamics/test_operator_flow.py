@@ -203,6 +203,59 @@ def test_gradients_of_a_whole_run_agree_between_methods(adjoint):
     assert float(tangent) == pytest.approx(float(difference), rel=1e-6)
 
 
+class Steady(ss.AbstractStage):
+    """The same weights, asked for at every refresh, as a stranger's stage would be."""
+
+    kind = "allocate"
+    closed_loop = False
+    values: jax.Array
+
+    def init(self, problem):
+        return None
+
+    def __call__(self, signal, observation, state):
+        return self.values * (1 + 0 * observation.time), state
+
+
+def test_weights_that_never_change_are_decomposed_once():
+    """20 features, where routes differ: the same losses and derivatives as interval by interval, in batches too."""
+    rng = np.random.default_rng(12)
+    problem = ss.OperatorProblem(*data(rng, examples=30, features=20))
+    weights = jnp.asarray(rng.exponential(size=(2, 30)))
+
+    def value(weights, stage, method):
+        flow = ss.OperatorFlow(method=method)
+        run = ss.simulate(problem, stage(weights), TIMES, dynamics=flow, throw=False)
+        return jnp.mean(jnp.log(run.loss)), run.loss
+
+    def both(stage, method):
+        run = jax.vmap(jax.value_and_grad(lambda w: value(w, stage, method), has_aux=True))
+        return jax.jit(run, compiler_options=QUICK)(weights)
+
+    (_, loss), slope = both(ss.static_weights, "auto")
+    (_, expected), expected_slope = both(Steady, "chebyshev")
+    np.testing.assert_allclose(loss, expected, rtol=1e-9)
+    np.testing.assert_allclose(slope, expected_slope, rtol=1e-7, atol=1e-11)
+    tangent = jax.jvp(lambda s: value(weights[0] + s * weights[1], ss.static_weights, "eigh")[0], (0.0,), (1.0,))[1]
+    assert float(tangent) == pytest.approx(float(slope[0] @ weights[1]), rel=1e-8)
+
+
+@pytest.mark.parametrize("stage", [ss.static_weights, Steady])
+def test_eigenvectors_stand_before_the_loop_where_weights_are_static(stage):
+    problem = ss.OperatorProblem(*data(np.random.default_rng(13)))
+    run = lambda w: ss.simulate(problem, stage(w), TIMES, adjoint="direct", throw=False).loss
+    program = str(jax.make_jaxpr(run)(jnp.ones(12)))
+    assert program.count("eigh[") == 1
+    assert (program.index("eigh[") < program.index("scan[")) == (stage is ss.static_weights)
+
+
+def test_a_second_derivative_through_eigenvectors_held_is_refused():
+    problem = ss.OperatorProblem(*data(np.random.default_rng(13)))
+    run = lambda w: jnp.sum(ss.simulate(problem, ss.static_weights(w), TIMES, adjoint="direct", throw=False).loss)
+    with pytest.raises(TypeError, match='method="chebyshev"'):
+        jax.hessian(run)(jnp.ones(12))
+
+
 def test_a_training_loss_that_rises_is_a_status():
     """A state further from the targets than before is refused, one that is nearer is not."""
     problem, weights = make_problem("operator"), jnp.ones(12)
