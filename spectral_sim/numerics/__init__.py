@@ -11,7 +11,7 @@ from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat, repeat_while
 from ._rows import row_product, sum_rows
-from ._scores import log_or_minus_inf, mean_one, relative_log, score_of, unit_of
+from ._scores import log_or_minus_inf, mean_one, power_score, relative_log, scaled_mean, score_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
 from ._selection import Rank, lowest_mass, mass_rank, top_mass
 from ._sums import group_sums, total
@@ -44,12 +44,14 @@ __all__ = [
     "mean_one",
     "phi1",
     "phi1_eigh",
+    "power_score",
     "project_to_bounds",
     "rank_one_power",
     "relative_log",
     "repeat",
     "repeat_while",
     "row_product",
+    "scaled_mean",
     "score_of",
     "segment_length",
     "segmented_scan",
@@ -57,7 +59,6 @@ __all__ = [
     "sum_rows",
     "top_mass",
     "total",
-    "unit_of",
     "water_level",
     "weighted_phi1",
     "where_one",
