@@ -21,8 +21,7 @@ def ask(
     mass = observation.mass
     # what is never sampled is never seen, whatever its energy
     energy = jnp.where(mass > 0, observation.energy, 0)
-    observation = observation.replace(energy=energy, log_energy=jnp.where(mass > 0, observation.log_energy, -jnp.inf))
-    signal, returned = answer_of(schedule, energy, observation, state)
+    signal, returned = answer_of(schedule, energy, observation.replace(energy=energy), state)
     new_state = advance_state(schedule, state, returned, mass.dtype)
     if schedule.kind == "observe":
         signal = jnp.where(jnp.all(signal == 0), 1, signal)

@@ -33,9 +33,9 @@ def power_score(log_score: Float[Array, "weights"], power: Float[Array, ""]) -> 
     The maximum is a constant to derivatives, as in `score_of`.
     """
     top = checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR)
-    depth = jnp.where(jnp.isneginf(top), 0, log_score - top)
-    seen = depth >= jnp.log(jnp.finfo(log_score.dtype).tiny)
-    return jnp.where(seen, jnp.exp(power * jnp.where(seen, depth, 0)), 0)
+    lowest = jnp.log(jnp.finfo(log_score.dtype).tiny)
+    depth = jnp.where(jnp.isneginf(top), 0, jnp.maximum(log_score - top, lowest))
+    return jnp.where(depth > lowest, jnp.exp(power * depth), 0)
 
 
 def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
