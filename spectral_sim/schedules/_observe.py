@@ -86,7 +86,8 @@ class Delay(AbstractStage):
         """Times stand in order, the present last; snapshot n stays in row n of the ring, counted round."""
         newest, taken_at, ring = state
         floor, slots = jnp.finfo(signal.dtype).tiny, taken_at.size
-        present = jnp.log(jnp.maximum(signal, floor))
+        kept = signal is observation.energy  # nothing has changed it, and the learner keeps its logarithm
+        present = jnp.maximum(observation.log_energy, jnp.log(floor)) if kept else jnp.log(jnp.maximum(signal, floor))
         first = observation.index == 0
         taken_at = jnp.where(first, observation.time, taken_at)
         # the present becomes a snapshot when the one before it is old enough; the start is one at once
