@@ -32,7 +32,7 @@ from ..learning import (
 from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, uniform, water_filling
 from ._config import LearnConfig, ScheduleConfig
 from ._errors import UserError, explained
-from ._job import Part
+from ._job_part import Part
 from ._output import OutputFolder
 from ._progress import Steps, steps
 from ._stages import build_schedule, check_suits
@@ -114,8 +114,8 @@ def learn_part(
     if isinstance(found, CeilingAndDeployable):
         names = "learned (deployable)", _CEILING
         entries = [
-            Entry(names[0], found.deployable.schedule),
-            Entry(names[1], found.ceiling.schedule, is_ceiling=True),
+            Entry(names[0], found.deployable.schedule, first_only=True),
+            Entry(names[1], found.ceiling.schedule, is_ceiling=True, first_only=True),
         ]
         search: Search = search_of_data(found, names, objective, words, compared)
     elif problem.as_modal() is not None:
@@ -123,7 +123,7 @@ def learn_part(
         entries = [Entry(name, found.schedule), ideal]
         search = search_of_modes(found, name, ideal.name, objective, words, compared)
     else:
-        entries = [Entry("learned", found.schedule)]
+        entries = [Entry("learned", found.schedule, first_only=True)]
         search = search_of_data(found, ("learned",), objective, words, compared)
     kept = [entry for entry in part.entries if entry.name not in {entry.name for entry in entries}]
     all_settings = {**part.settings, "learn": settings.model_dump(exclude_none=True)}

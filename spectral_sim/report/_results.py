@@ -41,9 +41,16 @@ def verdict_of(assessment: Assessment) -> str:
     if ideal and done and ideal[0].loss[-1] > 0:
         best = min(done, key=lambda run: run.loss[-1])
         ratio = best.name, float(best.loss[-1] / ideal[0].loss[-1])
-    text = verdict(table(assessment), assessment.subject, ideal_ratio=ratio)
-    found = "" if assessment.search is None else assessment.search.verdict
-    return " ".join(part for part in (text, found, bracket(assessment)) if part)
+    numbers = table(assessment)
+    text = verdict(
+        numbers,
+        assessment.subject,
+        bracket=bracket(assessment, numbers),
+        facts=assessment.facts,
+        exports=assessment.exports,
+        ideal_ratio=ratio,
+    )
+    return text if assessment.search is None else f"{text} {assessment.search.verdict}"
 
 
 def to_dataset(assessment: Assessment) -> Any:
@@ -96,7 +103,7 @@ def to_dataset(assessment: Assessment) -> Any:
         "loss_is": assessment.measure,
         "rows_are": assessment.rows.label,
         "refreshes_per_decade": assessment.refreshes_per_decade,
-        "complete": int(len(runs) == assessment.planned),
+        "complete": int(assessment.is_complete),
         "settings": json.dumps(_plain(assessment.settings)),
         **environment(),
     }
@@ -137,7 +144,7 @@ def summary(assessment: Assessment) -> dict[str, Any]:
             "name": assessment.name,
             "title": assessment.title,
             "description": assessment.description,
-            "complete": len(assessment.runs) == assessment.planned,
+            "complete": assessment.is_complete,
             "verdict": verdict_of(assessment),
             "search": None if assessment.search is None else _search(assessment.search),
             "loss_is": assessment.measure,
