@@ -62,6 +62,7 @@ class Assessment:
         search: how the learned schedules among them were found, if any were.
         facts: further sentences for the verdict.
         exports: whether the weights of the best schedule are written beside the results.
+        examples: rows of the data with the most and the least weight, as titles and values.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Assessment:
     search: Search | None = None
     facts: tuple[str, ...] = ()
     exports: bool = False
+    examples: tuple[dict[str, Any], ...] = ()
 
     @property
     def reference(self) -> Run:

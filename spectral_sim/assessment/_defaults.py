@@ -1,5 +1,6 @@
 """What to try on a data set, and when to look, where the user does not say."""
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
@@ -37,6 +38,26 @@ _KEPT = 0.7
 _ENERGY_LEFT = 0.01
 _LATEST = 1e6
 _EXCESS = "excess over"
+_MEANINGS = {
+    "uniform": "Every example as often as every other.",
+    "random": "A random part of the examples, chosen once.",
+    "easiest": "The examples that a briefly trained probe gets right best, chosen once.",
+    "hardest": "The examples that a briefly trained probe gets most wrong, chosen once.",
+    "leverage": "In proportion to how far an example's features stand out.",
+    "curriculum easy": "A pool that grows from the easiest examples to all.",
+    "curriculum hard": "A pool that grows from the hardest examples to all.",
+    "loss-proportional": "In proportion to the present squared error of each example.",
+    "root-loss": "In proportion to the size of the present error of each example.",
+    "top half": "The half of the examples with the largest present error, all alike.",
+    "softmax": "By a softmax of the present squared error, weights up to 10.",
+    "practical": "In proportion to squared errors scored once an epoch, weights 0.1 to 10, and a tenth uniform.",
+    "distance": "By how far the learner's outputs lie from those of a teacher.",
+    "what a": "By the present error, as far as a teacher that was trained before has learnt the example.",
+    "excess": "By how much worse the learner is on an example than another model is.",
+    "self-scoring": "By the present error, as far as the learner itself has begun to learn the example.",
+    "half self": "Uniform, with half of the labels made by the learner.",
+    "groups": "Whole groups in proportion to their present mean squared error, weights 0.1 to 10.",
+}
 QUICK = ("uniform", "random 70%", "hardest 70%", "loss-proportional", "practical oracle")
 _SPARSE = 16  # the longest run is scored about so often where scoring is kept sparse
 
@@ -132,7 +153,11 @@ def default_entries(
     ]
     if groups is not None:
         entries.append(Entry("groups by loss", chain(proportional(1.0), clip(0.1, 10.0)), problem.with_groups(groups)))
-    return entries
+    return [dataclasses.replace(entry, meaning=_meaning(entry.name)) for entry in entries]
+
+
+def _meaning(name: str) -> str:
+    return next(text for start, text in _MEANINGS.items() if name.startswith(start))
 
 
 def chosen_entries(entries: Sequence[Entry], names: Iterable[str] | None) -> list[Entry]:

@@ -29,6 +29,7 @@ class Entry:
         is_ceiling: whether it was found by looking at the loss that it is judged by: shown, and never recommended.
         variant: what tells it apart from other entries of the same name, such as how often it scores the data. One of
             them is kept, the one that is best after its cost.
+        meaning: one sentence for readers on how it chooses weights.
         first_only: whether it was made for the rows of the first split, and is not run on others.
     """
 
@@ -41,6 +42,7 @@ class Entry:
     is_ceiling: bool = False
     variant: str = ""
     first_only: bool = False
+    meaning: str = ""
 
 
 def stage_of(schedule: AbstractStage, name: str) -> AbstractStage | None:

@@ -102,10 +102,15 @@ def gains(times: np.ndarray, run: Run, reference: Run, window: Window | None, ov
         anytime_net=dataclasses.replace(anytime_net, net=True),  # also where nothing was charged
         horizon_gross=horizon,
         horizon_net=dataclasses.replace(horizon_net, net=True),
-        gross=gross.map(math.exp),
-        net=net.map(math.exp),
+        gross=_unless_censored(gross.map(math.exp), horizon),
+        net=_unless_censored(net.map(math.exp), horizon_net),
         change=change.map(math.exp),
     )
+
+
+def _unless_censored(found: Interval, speedup: Speedup) -> Interval:
+    """No interval where the loss was never reached: the number is a bound then."""
+    return found if speedup.bound == "=" else Interval(found.value)
 
 
 def log_gain(times: np.ndarray, loss: np.ndarray, reference: np.ndarray, horizon: float, costs: np.ndarray) -> float:

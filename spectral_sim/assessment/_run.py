@@ -51,6 +51,7 @@ class Run:
         taught: how far its second model can see, if one was trained beforehand.
         faults: what its dynamics says of each of its faults.
         variant: of the entry: how often it scores, where several were tried.
+        meaning: of the entry: one sentence on how it chooses weights.
         on_the_fly: time units that scoring by rejection takes, shape (times,); None where that cannot be.
         split_losses: loss of each split, shape (splits, times).
         picking_losses: loss of each split on the rows that a schedule is picked on, shape (splits, times).
@@ -79,6 +80,7 @@ class Run:
     taught: Taught | None = None
     faults: tuple[str, ...] = ()
     variant: str = ""
+    meaning: str = ""
     on_the_fly: np.ndarray | None = None
 
     @property
@@ -194,5 +196,6 @@ def run_of(
         taught=taught_by(own, entry.schedule),
         faults=first.faults,
         variant=entry.variant,
+        meaning=entry.meaning,
         on_the_fly=on_the_fly,
     )

@@ -44,6 +44,7 @@ class Row:
         on_the_fly: the same by rejection; NaN where that cannot be.
         ahead_from: time from which on it is ahead after its cost, up to the horizon; None for never.
         picked: whether it is the best after its cost on the rows that serve for picking.
+        meaning: one sentence on how it chooses weights.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Row:
     on_the_fly: float = math.nan
     ahead_from: float | None = None
     picked: bool = False
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ class Table:
             Column(
                 "90%\ninterval",
                 f"Of the net gain, over {self.splits} splits of the data and seeds; paired with uniform sampling.",
-                lambda row: _interval(row.gains.net),
+                lambda row: _NONE if row.is_uniform else _interval(row.gains.net),
             ),
             Column(
                 "gain\ngross", "The same before its cost.", lambda row: format_speedup(row.gains.horizon_gross), spare=1
@@ -166,7 +168,7 @@ class Table:
             Column(
                 "loss at\nsame compute",
                 f"Change of the lowest {self.measure} that the compute of the whole run reaches, costs included.",
-                lambda row: _change(row.gains.change),
+                lambda row: _NONE if row.is_uniform else _change(row.gains.change),
             ),
             Column(
                 "anytime\nnet",
@@ -358,6 +360,7 @@ def _row(assessment: Assessment, run: Run, window: Window | None, picked: str | 
         on_the_fly=math.nan if run.on_the_fly is None else share(run.on_the_fly),
         ahead_from=None if window is None or is_uniform else first_ahead(times, run, assessment.reference, end),
         picked=run.name == picked,
+        meaning=run.meaning,
     )
 
 

@@ -103,7 +103,7 @@ def _headline(said: Claim, row: Row, subject: str, table: Table) -> str:
     if said == "pays":
         return f"{row.name} pays on {subject}: {reaches}."
     if said == "unsure":
-        return f"No schedule is seen to pay for itself on {subject}: the best, {row.name}, may be slower too; {reaches}."
+        return f"No schedule is seen to pay for itself on {subject}: the best, {row.name}, may be slower; {reaches}."
     return f"No schedule pays for itself on {subject}: the best, {row.name}, does not; {reaches}."
 
 

@@ -168,7 +168,7 @@ def assess(
             mapped = Features((kernel or Kernel.rbf).value, None if method is None else method.value, features)
             task = first_task(divided, mapped, **made)
             if times is None:
-                last = horizon if steps is None else steps * task.steps.learning_rate
+                last = horizon or (task.default_last() if steps is None else steps * task.steps.learning_rate)
                 grid = default_times(task.modal, REFRESHES_PER_DECADE, last)
             else:
                 grid = log_times(*times)

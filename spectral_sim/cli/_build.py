@@ -289,8 +289,11 @@ def _spectrum_file(path: Path, precision: str) -> ModalProblem:
 def _times(config: Config, problem: AbstractProblem, task: LearningTask | None) -> np.ndarray:
     if config.times is None:
         steps = config.dynamics.steps
-        horizon = None if steps is None or task is None else steps * task.steps.learning_rate
-        return default_times(problem if task is None else task.modal, horizon=horizon)
+        if task is None:
+            return default_times(problem)
+        return default_times(
+            task.modal, horizon=task.default_last() if steps is None else steps * task.steps.learning_rate
+        )
     if isinstance(config.times, TimesConfig):
         return log_times(config.times.first, config.times.last, config.times.num)
     times = np.array(config.times)

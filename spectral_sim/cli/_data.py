@@ -9,13 +9,14 @@ import equinox as eqx
 import numpy as np
 
 from .._types import cast_inexact
-from ..assessment import Entry, Steps
+from ..assessment import Entry, Steps, default_times
 from ..problems import Dataset, ModalProblem, OperatorProblem, modal_view
 from ..schedules import static_weights
 from ._features import Features, made_features, mapped
 
 __all__ = ["LearningTask", "known_noise", "learning_task"]
 
+_LONGER = 4  # than uniform sampling takes to its lowest held-out loss, for what it learns later
 _FORWARD = 1 / 3  # of the compute of a training step on the same examples
 
 
@@ -51,6 +52,28 @@ class LearningTask:
     def modal(self) -> ModalProblem:
         """The spectrum of the problem."""
         return eqx.filter_jit(modal_view)(cast_inexact(self.problem, np.float64))[0]
+
+    def default_last(self) -> float:
+        """When uniform sampling has been at its lowest held-out loss for three times as long as it took to get there.
+
+        Without held-out data, when the training loss has visibly flattened.
+        """
+        data = self.problem
+        latest = float(default_times(self.modal)[-1])
+        if data.eval_features is None or data.eval_mass is None:
+            return latest
+        mass, features, targets = (np.asarray(x, np.float64) for x in (data.example_mass, data.features, data.targets))
+        values, vectors = np.linalg.eigh(features.T @ (mass[:, None] * features))
+        values = np.maximum(values, values[-1] * 1e-14)
+        drive = vectors.T @ (features.T @ (mass[:, None] * targets))
+        seen, wanted = np.asarray(data.eval_features, np.float64) @ vectors, np.asarray(data.eval_targets, np.float64)
+        held_out = np.asarray(data.eval_mass) if self.picking is None else np.asarray(data.eval_mass) + self.picking
+        times = np.geomspace(self.steps.learning_rate, latest, 60)
+        loss = [
+            np.sum(held_out[:, None] * (wanted - seen @ ((-np.expm1(-values * t) / values)[:, None] * drive)) ** 2)
+            for t in times
+        ]
+        return float(min(latest, _LONGER * times[int(np.argmin(loss))]))
 
     def reference_model(self) -> tuple[str, np.ndarray]:
         """A model of another kind, by name and features: arc-cosine ones, or RBF ones where the learner has those."""
