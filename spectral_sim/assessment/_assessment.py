@@ -260,9 +260,9 @@ def _kept(runs: list[Run], times: np.ndarray) -> tuple[Run, ...]:
 
 
 def _like(first: Split, other: Split) -> Split:
-    """Another split with its entries in the order, and with the names, of the first."""
+    """Another split with the entries of the first, made for it where it has its own of that name."""
     made = {(entry.name, entry.variant): entry for entry in _uniform_first(other.entries)}
-    entries = [entry if entry.first_only else made[entry.name, entry.variant] for entry in first.entries]
+    entries = [made.get((entry.name, entry.variant), entry) for entry in first.entries]
     return dataclasses.replace(other, entries=entries)
 
 

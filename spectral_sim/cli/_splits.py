@@ -13,7 +13,6 @@ from ..problems.tables import repeated_rows, split_rows
 __all__ = ["DataSplits"]
 
 _KEPT = 0.75  # of the rows of either part, where what is held out is fixed
-_PICKING = 1 / 3  # of the held-out rows
 _FEWEST = 45  # held-out rows from which on some of them serve for picking
 
 
@@ -29,6 +28,7 @@ class DataSplits:
         count: number of splits.
         most: most examples of either part that a split has.
         seed: of the splits.
+        picking_share: part of the held-out rows that serves for picking a schedule, and does not score it.
     """
 
     data: Dataset
@@ -37,6 +37,7 @@ class DataSplits:
     count: int
     most: int
     seed: int
+    picking_share: float = 1 / 3
 
     def __post_init__(self):
         for name, value in (("splits", self.count), ("max_examples", self.most)):
@@ -75,8 +76,10 @@ class DataSplits:
         if data.eval_inputs is None or len(data.eval_inputs) < _FEWEST:
             return None
         if data.eval_rows is None:
-            return np.arange(len(data.eval_inputs)) % 3 == 0
-        return np.random.default_rng(self.seed).random(int(data.eval_rows.max()) + 1)[data.eval_rows] < _PICKING
+            return np.random.default_rng(self.seed).random(len(data.eval_inputs)) < self.picking_share
+        return np.random.default_rng(self.seed).random(int(data.eval_rows.max()) + 1)[data.eval_rows] < (
+            self.picking_share
+        )
 
     def _rows(self, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
         return np.arange(len(data.inputs)), np.arange(0 if data.eval_inputs is None else len(data.eval_inputs))
