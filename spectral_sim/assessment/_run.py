@@ -140,16 +140,18 @@ def charges_of(split: Split, times: np.ndarray) -> list[Charges]:
 
 
 def _charges(problem: AbstractProblem, entries: list[Entry], times: np.ndarray) -> list[tuple[Array, Array]]:
-    @eqx.filter_jit
-    def together(problem, schedules, dynamics):
-        charges = []
-        for schedule, moved_by in zip(schedules, dynamics, strict=True):
-            fixed, running = training_charges(problem, schedule, times, moved_by)
-            passes = scoring_charges(schedule, jnp.asarray(times, problem.dtype))
-            charges.append((passes, running.at[0].add(fixed)))
-        return charges
+    schedules, dynamics = [entry.schedule for entry in entries], [entry.dynamics for entry in entries]
+    return _charged_together(problem, schedules, dynamics, tuple(times.tolist()))
 
-    return together(problem, [entry.schedule for entry in entries], [entry.dynamics for entry in entries])
+
+@eqx.filter_jit
+def _charged_together(problem, schedules, dynamics, times: tuple[float, ...]) -> list[tuple[Array, Array]]:
+    charges = []
+    for schedule, moved_by in zip(schedules, dynamics, strict=True):
+        fixed, running = training_charges(problem, schedule, times, moved_by)
+        passes = scoring_charges(schedule, jnp.asarray(times, problem.dtype))
+        charges.append((passes, running.at[0].add(fixed)))
+    return charges
 
 
 def run_of(

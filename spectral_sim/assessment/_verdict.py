@@ -31,11 +31,19 @@ def claim(row: Row, table: Table) -> Claim:
     if table.scored_rows < FEWEST_ROWS or table.splits < FEWEST_SPLITS:
         return "unsaid"
     interval = row.gains.net
+    if net.value >= _SEEN and _lowers(row):
+        return "pays"
     if interval is None or not interval.is_known:
         return "unsure" if net.value >= _SEEN else "nothing"
     if interval.low > 1 and net.value >= _SEEN:
         return "pays"
     return "unsure" if interval.high >= _SEEN else "nothing"
+
+
+def _lowers(row: Row) -> bool:
+    """Whether the same compute surely reaches a lower loss."""
+    change = row.gains.change
+    return change is not None and change.is_known and change.high < 1 - _LOWER_LOSS
 
 
 def verdict(
@@ -100,6 +108,8 @@ def _headline(said: Claim, row: Row, subject: str, table: Table) -> str:
     reaches = f"{cost} it reaches {where} {_times(net.value)}{_within(row.gains.net)}"
     if net.bound == "<=":
         reaches = f"it never reaches {where}"
+    if said == "pays" and _lowers(row) and not (row.gains.net is not None and row.gains.net.low > 1):
+        return f"{row.name} pays on {subject}: {_change_in_words(row, table)}; {reaches}."
     if said == "pays":
         return f"{row.name} pays on {subject}: {reaches}."
     if said == "unsure":
@@ -141,8 +151,17 @@ def _loss(said: Claim, row: Row, table: Table) -> list[str]:
     sure = not change.is_known or change.high < 1
     if change.value > 1 - _LOWER_LOSS or not sure:
         return []
+    if said == "pays" and not (row.gains.net is not None and row.gains.net.low > 1):
+        return []  # the headline has it
+    text = _change_in_words(row, table)
+    return [f"{text[0].upper()}{text[1:]}."]
+
+
+def _change_in_words(row: Row, table: Table) -> str:
+    change = row.gains.change
+    assert change is not None
     between = f" (90% interval {1 - change.high:.1%} to {1 - change.low:.1%})" if change.is_known else ""
-    return [f"With the same compute its lowest {table.measure} is {1 - change.value:.1%} below uniform's{between}."]
+    return f"with the same compute its lowest {table.measure} is {1 - change.value:.1%} below uniform's{between}"
 
 
 def _late(said: Claim, row: Row, table: Table) -> list[str]:
