@@ -101,7 +101,7 @@ def part_of(case: Case, seed: int, num: int | None = None, num_held_out: int | N
         made_first = {**made, "examples": case.examples, "seed": seed, "picking": first.picking is not None}
         first = _repriced(splits, case.examples, made_first)
     scale = float(np.linalg.eigvalsh(np.cov(train.features.T, bias=True))[-1])
-    times = ss.log_times(0.02 * case.last / scale, case.last / scale, NUM_TIMES)
+    times = ss.log_times(0.002 * case.last / scale, case.last / scale, NUM_TIMES)
 
     def entries(task: LearningTask) -> list[Entry]:
         count = task.problem.num_examples

@@ -12,7 +12,7 @@ Claim = Literal["pays", "nothing", "unsure", "unsaid"]
 
 _SEEN = 1.01  # a gain below one percent is none
 _NOTICED = 1.1
-_LATE = 0.3  # of the horizon
+_LATE = 0.1  # of the horizon
 _LOWER_LOSS = 0.01
 _SLOWER = 0.95
 

@@ -1,5 +1,6 @@
 """The command `assess`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from .._times import log_times
 from ..assessment import REFRESHES_PER_DECADE, Entry, default_times
 from ..problems import Dataset, load_table
+from ..problems.tables import read_table
 from ._build import how_split, standard_entries
 from ._certify import certify_part, check_certifiable
 from ._config import DEFAULT_BATCH, Config, LearnConfig
@@ -48,6 +50,8 @@ from ._running import reporting
 from ._splits import DataSplits
 
 __all__ = ["assess"]
+
+_SHOWN_COLUMNS, _LONGEST = 7, 24
 
 
 def assess(
@@ -186,7 +190,7 @@ def assess(
             settings={**task.settings, "file": str(data)},
             **made,
         )
-        part.export = exporter(divided, mapped, _entries(grid, names), grid, made)
+        part.export = exporter(divided, mapped, _entries(grid, names), grid, made, _rows_of(data, target, encoding))
         if certify:
             check_certifiable(part)
         if search:
@@ -202,6 +206,25 @@ def _entries(times: np.ndarray, names: Any):
         return standard_entries(task, times, names) + known_noise(task)
 
     return entries
+
+
+def _rows_of(path: Path, target: list[str], encoding: str | None) -> Callable[[np.ndarray], list[dict[str, Any]]]:
+    """Reads rows of the file as they stand there: the target and some other columns."""
+
+    def rows_of(rows: np.ndarray) -> list[dict[str, Any]]:
+        columns = read_table("path", path, encoding).columns
+        names = [name.strip() for name in target if name.strip() in columns]
+        names += [name for name in columns if name not in names]
+        shown = {name: columns[name] for name in names[:_SHOWN_COLUMNS] if np.ndim(columns[name]) == 1}
+        return [{name: _short(values[int(row)]) for name, values in shown.items()} for row in rows]
+
+    return rows_of
+
+
+def _short(value: Any) -> str:
+    value = value.as_py() if hasattr(value, "as_py") else value
+    text = f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _batch_size(text: str) -> int:

@@ -1,5 +1,6 @@
 """The weights of the schedule that a comparison picked, for a data loader."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from ._splits import DataSplits
 __all__ = ["exporter", "write_weights"]
 
 _KEY = "spectral_sim.weights"
+_SHOWN = 5  # rows with the most weight, and as many with the least
 
 
 def exporter(
@@ -28,7 +30,8 @@ def exporter(
     entries: Callable[[LearningTask], Sequence[Entry]],
     times: np.ndarray,
     made: dict[str, Any],
-) -> Callable[[Assessment, Path], None]:
+    rows_of: Callable[[np.ndarray], list[dict[str, Any]]],
+) -> Callable[[Assessment, Path], Assessment]:
     """A function that runs the picked schedule on all rows that train, and writes its weights.
 
     Arguments:
@@ -37,13 +40,17 @@ def exporter(
         entries: the schedules of a task.
         times: refresh grid.
         made: as for `learning_task`.
+        rows_of: rows of the user's data by number, as titles and values.
+
+    Returns:
+        A function that also gives back the comparison with rows of the most and the least weight.
     """
 
-    def export(assessment: Assessment, folder: Path) -> None:
+    def export(assessment: Assessment, folder: Path) -> Assessment:
         numbers = table(assessment)
         picked = numbers.picked
         if picked is None or assessment.steps is None:
-            return
+            return assessment
         variant = next(run.variant for run in assessment.runs if run.name == picked.name)
         rate = assessment.steps.learning_rate
         options = {**made, "learning_rate": rate}
@@ -57,6 +64,15 @@ def exporter(
         write_weights(folder / "weights.parquet", rows, found.weights, times[:-1] / rate, about)
         script = resources.files(__package__ or "").joinpath("_use_weights.py").read_text(encoding="utf-8")
         (folder / "use_weights.py").write_text(script, encoding="utf-8")
+        mean = np.average(np.asarray(found.weights, np.float64), axis=0, weights=np.diff(times))
+        order = np.argsort(-mean, kind="stable")
+        shown = np.unique(np.concatenate([order[:_SHOWN], order[-_SHOWN:]]))
+        shown = shown[np.argsort(-mean[shown], kind="stable")]
+        examples = [
+            {"row": int(row), f"mean weight ({entry.name})": f"{weight:.3g}", **values}
+            for row, weight, values in zip(rows[shown], mean[shown], rows_of(rows[shown]), strict=True)
+        ]
+        return dataclasses.replace(assessment, examples=tuple(examples))
 
     return export
 

@@ -88,11 +88,11 @@ def run_job(
                 runs += f"{latest[0].planned} schedules of {name} are in {folder}"
                 progress.print(f"{runs}; the same command with --resume goes on", highlight=False, markup=False)
             raise
-        finished += latest
         write_results(latest[0], folder)
         if part.export is not None:
             with steps(progress, f"weights of {name}"):
-                _warn(progress, part.export, latest[0], folder)
+                latest[:] = [_warn(progress, part.export, latest[0], folder) or latest[0]]
+        finished += latest
         show(latest[0], console)
         with steps(progress, f"plots of {name}"):
             for warning in write_plots(latest[0], folder):
@@ -102,10 +102,10 @@ def run_job(
     progress.print(f"written to {output.path}: open {output.path / 'report.html'}", highlight=False, markup=False)
 
 
-def _warn(progress: Console, write: Callable[..., Any], *arguments: Any) -> None:
+def _warn(progress: Console, write: Callable[..., Any], *arguments: Any) -> Any:
     """Write something that must not take the results down with it."""
     try:
-        write(*arguments)
+        return write(*arguments)
     except Exception as error:  # the results are on disk; say what is missing and go on
         text = f"warning: {arguments[1]} could not be written: {type(error).__name__}: {error}"
         progress.print(text, style="yellow", highlight=False, markup=False)

@@ -36,4 +36,4 @@ class Part:
     overlap: float = 0.0
     steps: Steps | None = None
     facts: tuple[str, ...] = ()
-    export: Callable[[Assessment, Path], None] | None = None
+    export: Callable[[Assessment, Path], Assessment] | None = None

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -74,6 +75,28 @@ def keep_compiled() -> None:
         os.makedirs(folder, exist_ok=True)
     except OSError:  # nothing depends on it
         return
+    _leave_out_of_stderr(b"cpu_aot_loader")
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _leave_out_of_stderr(words: bytes) -> None:
+    """Drop lines that compiled code writes to standard error past Python, if they hold certain words.
+
+    The compiler warns at every program from the cache that tuning hints are no features of the processor; the level of
+    its log is set when JAX is imported, before a command can say anything.
+    """
+    shown = os.dup(2)
+    sys.stderr = os.fdopen(shown, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    reading, writing = os.pipe()
+    os.dup2(writing, 2)
+    os.close(writing)
+
+    def pass_on() -> None:
+        with os.fdopen(reading, "rb") as lines:
+            for line in lines:
+                if words not in line:
+                    os.write(shown, line)
+
+    threading.Thread(target=pass_on, daemon=True).start()

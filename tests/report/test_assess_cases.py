@@ -1,4 +1,4 @@
-"""Verdicts on problems whose answer is known; `benchmarks/verdicts.py` has more of them, and how often intervals hold."""
+"""Verdicts on problems whose answer is known; `benchmarks/verdicts.py` also tells how often intervals hold."""
 
 import importlib.util
 import sys
