@@ -25,7 +25,7 @@ def bracket(assessment: Assessment, numbers: Table) -> str:
         best = max(ends, key=lambda row: row.gains.horizon_gross.value)  # pyright: ignore[reportOptionalMemberAccess]
         assert best.gains.horizon_gross is not None
         size = format_short(best.gains.horizon_gross.value)
-        ceiling = f"What looked at the held-out loss itself ({best.name}) gets there {size} times as soon before costs"
+        ceiling = f"The ceiling that nobody could run, {best.name}, gets there {size} times as soon before costs"
     limits = {curve.name: most_gain(assessment, numbers, curve) for curve in assessment.bounds if curve.kind == "bound"}
     useful = {name: most for name, most in limits.items() if most < _USELESS}
     if useful:

@@ -49,6 +49,7 @@ def shared(
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo-output"),
     force: Force = False,
+    resume: Resume = False,
     fast: Annotated[bool, typer.Option("--fast", help="A small version that takes seconds.")] = False,
     precision: PrecisionOption = Precision.float64,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples per training step.")] = DEFAULT_BATCH,
@@ -56,11 +57,10 @@ def demo(
     """Where curation pays and where it does not: wrong labels, a mixture of domains, clean digits."""
     with reporting() as (console, progress):
         with explained("demo"):
-            for module in ("sklearn", "PIL"):
-                require(module, "the demo")
-        folder = OutputFolder(output, PARTS, force)
+            require("sklearn", "the demo")
+        folder = OutputFolder(output, PARTS, force, resume)
         parts = demo_parts(fast, precision.value, batch_size)
-        run_job(parts, folder, "Does curation pay? Digits and image patches", console, progress)
+        run_job(parts, folder, "Does curation pay? Three answers that are known", console, progress)
 
 
 @app.command()
@@ -69,6 +69,7 @@ def simulate(
     output: Annotated[Path | None, typer.Option(help="Folder for the results; CONFIG-output.")] = None,
     precision: Annotated[Precision | None, typer.Option(help="Overrides that of the file.")] = None,
     force: Force = False,
+    resume: Resume = False,
     example: Annotated[bool, typer.Option("--example", help="Print an example configuration and stop.")] = False,
 ) -> None:
     """Run the problem and the schedules of a configuration file."""
@@ -78,7 +79,7 @@ def simulate(
     with reporting() as (console, progress):
         if config is None:
             raise UserError("CONFIG is missing: name a TOML file; --example prints one.")
-        folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force)
+        folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force, resume=resume)
         settings = read_config(config)
         part = build_part(settings, config, settings.precision if precision is None else precision.value)
         run_job([(part.name, lambda: part)], folder, part.title, console, progress)

@@ -48,6 +48,7 @@ from ._options import Force, Kernel, Method, Precision, PrecisionOption, Resume
 from ._output import OutputFolder
 from ._running import reporting
 from ._splits import DataSplits
+from ._validation import trained_on_validation
 
 __all__ = ["assess"]
 
@@ -105,6 +106,9 @@ def assess(
     max_examples: Annotated[int, typer.Option(min=8, help="Most examples to train on in a split, drawn at random.")] = (
         Config.model_fields["max_examples"].default
     ),
+    picking: Annotated[
+        float, typer.Option(help="Part of the held-out rows that picks the best schedule, and that --learn sees.")
+    ] = 1 / 3,
     seed: Annotated[int, typer.Option(help="Seed of the splits, the features and random stages.")] = 0,
     precision: PrecisionOption = Precision.float64,
     force: Force = False,
@@ -124,6 +128,8 @@ def assess(
             raise UserError(f"{' and '.join(ends)} are both given: each sets the last time; drop one.")
         if horizon is not None and not 0 < horizon < float("inf"):
             raise UserError(f"--horizon {horizon:g} is not possible: give a positive time.")
+        if not 0 < picking < 1:
+            raise UserError(f"--picking {picking:g} is not possible: give a part between 0 and 1.")
         if quick and schedules is not None:
             raise UserError("--quick and --schedules both say what is compared: drop one.")
         if by_group and group is None:
@@ -168,7 +174,7 @@ def assess(
             dataset = load(seed)
             _tell(dataset, progress)
             how = how_split(split.value, eval_file, eval_where, gram)
-            divided = DataSplits(dataset, how, load, splits, max_examples, seed)
+            divided = DataSplits(dataset, how, load, splits, max_examples, seed, picking)
             mapped = Features((kernel or Kernel.rbf).value, None if method is None else method.value, features)
             task = first_task(divided, mapped, **made)
             if times is None:
@@ -195,6 +201,8 @@ def assess(
             check_certifiable(part)
         if search:
             folder.open()
+            if task.picking is not None:
+                part.facts = (trained_on_validation(task, grid),)
             part = learn_part(part, LearnConfig(steps=search_steps), folder, f"assess {data} --learn", progress)
         if certify:
             part = certify_part(part, f"assess {data} --certify", progress)
