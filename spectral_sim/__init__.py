@@ -30,7 +30,7 @@ from .dynamics import (
     SGDMoments,
     ShellTransport,
 )
-from .fitting import fit_curves, fit_mixture
+from .fitting import fit_curves, fit_mixture, linearise
 from .learning import anytime_log_loss, learn, load_learned, sampler_weights, terminal_log_loss
 from .problems import (
     AbstractProblem,
@@ -97,6 +97,7 @@ __all__ = [
     "lag",
     "learn",
     "learning",
+    "linearise",
     "load_learned",
     "load_table",
     "log_steps",
