@@ -1,5 +1,6 @@
 """Problems made from what users have: tables of mixtures and the losses they reached, loss curves, and networks."""
 
+from ._compare_training import compare_training
 from ._curve import Curve, interpolate_rates
 from ._curve_files import read_logs, read_rates
 from ._curve_fit import CurveFit, load_curves
@@ -19,8 +20,11 @@ from ._mixture_problem import MixtureFlow, MixtureProblem
 from ._mixture_scores import MixtureScore, score_mixture
 from ._mixture_support import Support, nearest_distances
 from ._mixture_table import by_domain
+from ._training_comparison import TrainingComparison
+from ._training_scores import Agreement
 
 __all__ = [
+    "Agreement",
     "Curve",
     "CurveFit",
     "CurvePrediction",
@@ -38,7 +42,9 @@ __all__ = [
     "OrderEffect",
     "PhaseFit",
     "Support",
+    "TrainingComparison",
     "by_domain",
+    "compare_training",
     "fit_curves",
     "fit_mixture",
     "fit_phases",

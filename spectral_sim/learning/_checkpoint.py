@@ -11,7 +11,7 @@ import numpy as np
 from .._identity import identity
 from .._schema import Malformed, Schema, array, choice, explained, integer, record, text
 from .._types import Array, Bool, Float, Int, PyTree
-from ._files import SavedFileError, read_arrays, scalar, write_arrays
+from .._files import SavedFileError, read_arrays, scalar, write_arrays
 
 __all__ = ["Checkpoint", "SearchState", "Snapshot"]
 

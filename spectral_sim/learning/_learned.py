@@ -13,7 +13,7 @@ from ..bounds import Certificate
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
-from ._files import SavedFileError
+from .._files import SavedFileError
 from ._gap import Gap
 from ._sampler import SamplerWeights
 from ._saved import SavedSchedule, real

@@ -16,7 +16,7 @@ from .._trajectory import Trajectory
 from .._types import Array, ArrayLike, Float
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
-from ._files import SavedFileError, read_arrays, scalar
+from .._files import SavedFileError, read_arrays, scalar
 
 __all__ = ["SamplerWeights", "load_sampler_weights", "per_example", "sampler_of", "sampler_weights"]
 

@@ -34,7 +34,7 @@ from .._schema import (
 from .._types import PerRefresh
 from ..dynamics import AbstractDynamics
 from ..schedules import AbstractStage, chain, stages_of
-from ._files import SavedFileError, read_arrays, read_facts, used, write_arrays
+from .._files import SavedFileError, read_arrays, read_facts, used, write_arrays
 
 __all__ = ["SavedSchedule", "load_schedule", "real", "save_schedule"]
 

@@ -175,8 +175,10 @@ class NetworkProblem(AbstractProblem):
     def accuracy(self, outputs: Array, eval_outputs: Array | None = None) -> Float[Array, ""]:
         """Share of the evaluation set, or of the training set where there is none, whose largest output is right.
 
-        For the squared loss the right output is the largest of the targets.
+        For the squared loss the right output is the largest of the targets. NaN for a single output.
         """
+        if self.num_outputs == 1:
+            return jnp.full((), jnp.nan, self.dtype)
         if self.eval_targets is None or eval_outputs is None:
             return jnp.sum(self.example_mass * _is_right(outputs, self.targets))
         return jnp.mean(_is_right(eval_outputs, self.eval_targets).astype(self.dtype))
@@ -220,5 +222,3 @@ class NetworkProblem(AbstractProblem):
 
 def _is_right(outputs: Array, targets: Array) -> Array:
     return jnp.argmax(outputs, axis=1) == jnp.argmax(targets, axis=1)
-
-
