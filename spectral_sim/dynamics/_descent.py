@@ -41,9 +41,7 @@ def observed(problem: NetworkProblem, state: Any, time: Array) -> Observation:
     return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
 
-def diverged(
-    problem: NetworkProblem, state: Any, limit: Callable[[], Array]
-) -> tuple[tuple[Array, Float[Array, ""]]]:
+def diverged(problem: NetworkProblem, state: Any, limit: Callable[[], Array]) -> tuple[tuple[Array, Float[Array, ""]]]:
     """Whether training has diverged, and the largest rate at which it would not have, computed only then."""
     loss = problem.training_loss(problem.energy(state.outputs))
     at_hand = ~(loss <= _FACTOR * state.start)

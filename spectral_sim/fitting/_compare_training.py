@@ -1,5 +1,6 @@
 """Real training of a network under several schedules beside its prediction by a kernel."""
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,7 +20,7 @@ from .._types import ArrayLike, PRNGKeyArray, PyTree
 from ..dynamics import KernelTraining, NetworkTraining, Relinearised, is_adaptive, step_lengths
 from ..problems import NetworkProblem
 from ..schedules import AbstractStage, uniform
-from ._linearise import kernel_features, linearise
+from ._linearise import linearise
 from ._network_kernel import NetworkJacobian, gram
 from ._training_comparison import Doubts, TrainingComparison
 from ._training_scores import Agreement, agreement, clock_factor, mean_agreement
@@ -106,10 +107,10 @@ def compare_training(
         own = jax.random.fold_in(key, seed)
         return simulate_many(start, schedules, grid, dynamics=real_dynamics, save=save_accuracy, key=own)
 
-    like = eqx.filter_eval_shape(lambda: train(0))
+    shapes = functools.cache(lambda: eqx.filter_eval_shape(lambda: train(0)))
     real = []
     for seed in range(int(seeds)):
-        run = runs.load(seed, like)
+        run = runs.load(seed, shapes)
         if run is None:
             run = train(seed)
             runs.write(seed, run)
@@ -124,7 +125,9 @@ def compare_training(
     ceiling = [agreement(curves[i], curves[j], grid, base) for i, j in pairs]
     train_loss = np.asarray(together.saved["train_loss"], np.float64)[0, base]
     pace = clock_factor(
-        np.asarray(predicted.saved["train_loss"], np.float64)[base], train_loss, np.asarray(predicted.times[0], np.float64)
+        np.asarray(predicted.saved["train_loss"], np.float64)[base],
+        train_loss,
+        np.asarray(predicted.times[0], np.float64),
     )
     doubts = Doubts(reference.drift(), pace, float(np.log(train_loss[0] / train_loss[-1])), adaptive)
     return TrainingComparison(

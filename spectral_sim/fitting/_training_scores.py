@@ -9,6 +9,7 @@ from ..analysis import speedup
 
 __all__ = ["Agreement", "agreement", "clock_factor", "mean_agreement", "order_agreement", "speedups"]
 
+_NO_GAIN = 0.01  # of a log speed-up: it has no side
 _SLOWEST, _SCALES = 0.2, 97  # time factors that are tried: from this to its reciprocal
 
 
@@ -20,7 +21,8 @@ class Agreement(NamedTuple):
         curve_error: mean |log(told / true)| of the loss over schedules and refreshes.
         gain_error: mean error of the log loss ratio to uniform training at the end, over the other schedules.
         regret: log of the true last loss of the schedule that was told to be best, over the least true one.
-        speedup_side: share of the speed-ups over uniform training that are told to be on the true side of 1.
+        speedup_side: share of the speed-ups over uniform training that are told to be on the true side of 1; those that
+            are truly within 1% of it count neither here nor below.
         speedup_error: median |log(told / true)| of them.
     """
 
@@ -44,7 +46,7 @@ def agreement(
     last_told, last_true = np.log(told[:, -1]), np.log(true[:, -1])
     gains = [(last - last[baseline])[others] for last in (last_told, last_true)]
     fast_told, fast_true = (np.log(speedups(loss, steps, baseline)[others]) for loss in (told, true))
-    known = np.isfinite(fast_told) & np.isfinite(fast_true)
+    known = np.isfinite(fast_told) & np.isfinite(fast_true) & (np.abs(fast_true) > _NO_GAIN)
     return Agreement(
         order_agreement(last_told, last_true),
         float(errors.mean()),
@@ -80,7 +82,7 @@ def speedups(loss: np.ndarray, steps: np.ndarray, baseline: int) -> np.ndarray:
 
 
 def clock_factor(told: np.ndarray, true: np.ndarray, times: np.ndarray) -> float:
-    """How many times faster `true` runs through the curve `told`: one factor on time that fits best, in the log loss."""
+    """How many times faster `true` runs through the curve `told`: the factor on time that fits best in log loss."""
     log_told, log_true = np.log(told), np.log(true)
     factors = np.geomspace(_SLOWEST, 1 / _SLOWEST, _SCALES)
     misfits = []

@@ -1,5 +1,6 @@
 """Real runs of a comparison on disk: a file for each seed, so that what was killed goes on with the next seed."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,12 @@ class RunStore:
             self._path = Path(path)
             self._path.mkdir(parents=True, exist_ok=True)
 
-    def load(self, seed: int, like: Trajectory) -> Trajectory | None:
+    def load(self, seed: int, shapes: Callable[[], Trajectory]) -> Trajectory | None:
         """The run of a seed, if it is there.
 
         Arguments:
             seed: its number.
-            like: a run with arrays of the same shapes (they may be `jax.ShapeDtypeStruct`).
+            shapes: () -> a run with `jax.ShapeDtypeStruct` in place of its arrays; called where the file is there.
 
         Raises:
             SavedFileError: the file belongs to another comparison or version, or is damaged.
@@ -49,7 +50,7 @@ class RunStore:
         file = self._file(seed)
         if file is None or not file.exists():
             return None
-        leaves, structure = jax.tree.flatten(like)
+        leaves, structure = jax.tree.flatten(shapes())
         schemas = {f"leaf_{n}": _like(leaf) for n, leaf in enumerate(leaves)}
         schema = record(version=scalar(choice(_VERSION)), fingerprint=scalar(self._own), **schemas)
         found = read_arrays(file, schema, _FIX)
@@ -81,5 +82,3 @@ def _like(leaf: Any) -> Schema:
         return found
 
     return check
-
-

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_choice, check_finite, check_length, check_mass, check_ndim
+from .._checks import check_choice, check_length, check_mass, check_ndim
 from .._types import Array, ArrayLike, Float, Int, PyTree
 from ._base import AbstractProblem
 from ._groups import average, check_groups, mass_of, spread
@@ -217,7 +217,9 @@ class NetworkProblem(AbstractProblem):
                 f"params has the structure {jax.tree.structure(params)}, and the network's is "
                 f"{jax.tree.structure(self.params)}: give parameters of the same network."
             )
-        return eqx.tree_at(lambda problem: problem.params, self, jax.tree.map(lambda x: jnp.asarray(x, self.dtype), params))
+        return eqx.tree_at(
+            lambda problem: problem.params, self, jax.tree.map(lambda x: jnp.asarray(x, self.dtype), params)
+        )
 
 
 def _is_right(outputs: Array, targets: Array) -> Array:
