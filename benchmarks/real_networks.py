@@ -3,7 +3,7 @@
     python benchmarks/real_networks.py [--seeds 5] [--steps 400] [--only NAME ...] [--output FILE]
 
 Every seed draws the split, the wrong labels, the weights and the mini-batches anew, and trains each curation twice, the
-second time from other weights: that run is the ceiling beside every score. Results are written after each row, so that
+second time on other mini-batches: that run is the ceiling beside every score. Results are written after each row, so that
 a run which was stopped leaves what it has measured; rows that are measured again replace the old ones.
 """
 
@@ -220,7 +220,6 @@ def measure(name: str, setting: Setting, seeds: int, steps: int) -> dict[str, An
                     batch_size=BATCH,
                     predictor=predictor,
                     key=jax.random.key(100 + seed),
-                    init=setting.init,
                     rank=setting.rank,
                     store=folder,
                 )

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -46,7 +46,6 @@ def compare_training(
     key: PRNGKeyArray,
     draw: str = "sampled",
     rank: int | None = None,
-    init: Callable[[PRNGKeyArray], PyTree] | None = None,
     store: str | os.PathLike[str] | None = None,
 ) -> TrainingComparison:
     """Train a network under several schedules for real, and predict the same from its kernel.
@@ -70,7 +69,6 @@ def compare_training(
         seeds: how many real runs of each schedule there are, at least 2. They differ in their mini-batches.
         key: PRNG key.
         rank: the most features of the kernel; all if None.
-        init: init(key) -> parameters. With it every seed but the first starts from parameters of its own.
         store: a folder in which real runs are kept, a file for each seed; what was killed goes on from there. None
             keeps nothing.
 
@@ -93,7 +91,7 @@ def compare_training(
         raise ValueError(f"warm_up is {warm_up}: give a share of the run between 0 and 1.")
     real_dynamics = NetworkTraining(optimizer, batch_size=batch_size, draw=draw, max_steps=int(np.diff(grid).max()))
     # last, so that what is wrong with it is said before anything long begins
-    runs = RunStore(store, (network, schedules, grid, real_dynamics, seeds, key, init))
+    runs = RunStore(store, (network, schedules, grid, real_dynamics, key))
 
     adaptive = isinstance(optimizer, optax.GradientTransformation) and is_adaptive(optimizer)
     reference = _Reference(network, grid, real_dynamics, jax.random.fold_in(key, 0), warm_up, predictor)
@@ -101,11 +99,8 @@ def compare_training(
     predicted = simulate_many(network, schedules, grid, dynamics=prediction, save=save_accuracy, key=key)
 
     def train(seed: int) -> Trajectory:
-        start = network
-        if init is not None and seed > 0:
-            start = network.with_params(init(jax.random.fold_in(jax.random.fold_in(key, seed), 1)))
         own = jax.random.fold_in(key, seed)
-        return simulate_many(start, schedules, grid, dynamics=real_dynamics, save=save_accuracy, key=own)
+        return simulate_many(network, schedules, grid, dynamics=real_dynamics, save=save_accuracy, key=own)
 
     shapes = functools.cache(lambda: eqx.filter_eval_shape(lambda: train(0)))
     real = []
@@ -120,8 +115,7 @@ def compare_training(
     base = names.index(baseline)
     curves, told = np.asarray(together.loss, np.float64), np.asarray(predicted.loss, np.float64)
     scores = mean_agreement([agreement(told, each, grid, base) for each in curves])
-    same = batch_size is None and init is None
-    pairs = [] if same else [(i, j) for i in range(len(curves)) for j in range(len(curves)) if i != j]
+    pairs = [] if batch_size is None else [(i, j) for i in range(len(curves)) for j in range(len(curves)) if i != j]
     ceiling = [agreement(curves[i], curves[j], grid, base) for i, j in pairs]
     train_loss = np.asarray(together.saved["train_loss"], np.float64)[0, base]
     pace = clock_factor(
