@@ -1,6 +1,5 @@
-"""Notebooks run on one thread of BLAS and OpenMP each: their small products are slower on several."""
+"""Notebooks run on one thread of BLAS and OpenMP: their small products are slower on several."""
 
 import os
 
-for library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")

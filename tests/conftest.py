@@ -8,8 +8,7 @@ from pathlib import Path
 
 # Small products of matrices, of which the tests are made, are slower on several threads, by far where workers of pytest
 # share the cores: waiting threads keep them busy. Read when NumPy and LightGBM are imported.
-for library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 
 # Most of the time of the tests goes into compiling programs that run once: compile for that. Read when JAX is imported;
 # a version that does not know a flag would abort. `make test-all` compiles as users do.
