@@ -21,7 +21,7 @@ _RIPPLES = 3.0  # beyond this multiple of the number of bumps the density of the
 _PANEL = 0.35  # width of the other panels, in the inverse hyperbolic sine of omega
 _CLEAR = 0.995  # a gap counts where phi falls below this share of d, so that no gap closes under a small move
 _ROUGH, _POLISH = 14, 6  # steps of bisection, and of Newton's method after it
-_MOST_STEPS, _SETTLED = 60, 1e-13  # of Newton's method
+_MOST_STEPS, _SETTLED, _POLISHED = 60, 1e-13, 1e-9  # of Newton's method
 _STEP = 1e-4  # relative, of the differences that give the slopes
 
 
@@ -205,7 +205,8 @@ def _crossing(phi: Callable, level: float, pole: np.ndarray, inside: np.ndarray)
         value, slope = phi(x)
         x = x + 2 * value / slope * (1 - np.sqrt(value / level))
         x = np.clip(x, np.minimum(low, high), np.maximum(low, high))
-    return x
+    lost = ~(np.abs(phi(x)[0] / level - 1) <= _POLISHED)
+    return np.where(lost, bisect(lambda x: phi(x)[0] > level, low, high), x) if lost.any() else x
 
 
 def _left_over(modes: np.ndarray, count: np.ndarray, width: float) -> np.ndarray:
@@ -254,7 +255,8 @@ def _curve(x: np.ndarray, modes: np.ndarray, count: np.ndarray, width: float) ->
     """v(x) >= 0 with sum_k lam_k^2 / ((lam_k - x)^2 + v^2) = d.
 
     Newton's method for the reciprocal of the sum in v^2, which is concave there and nearly linear close to a mode; it
-    starts where the nearest mode alone makes the sum d, from where it climbs to the root.
+    starts where the nearest mode alone makes the sum d, from where it climbs to the root. Where that takes too long
+    the root is bracketed.
     """
     distance, strength = (modes - x[:, None]) ** 2, count * modes**2
     nearest = np.argmin(distance, axis=1)
@@ -264,6 +266,9 @@ def _curve(x: np.ndarray, modes: np.ndarray, count: np.ndarray, width: float) ->
         total = term @ strength
         step = total * (total / width - 1) / (term**2 @ strength)
         square = np.maximum(square + step, 0)
-        if np.all(np.abs(step) <= _SETTLED * square):
-            break
+        lost = np.abs(step) > _SETTLED * square
+        if not lost.any():
+            return np.sqrt(square)
+    above = lambda square: (1 / (distance[lost] + square[:, None])) @ strength > width
+    square[lost] = bisect(above, square[lost], np.full(lost.sum(), strength.sum() / width), 200)
     return np.sqrt(square)
