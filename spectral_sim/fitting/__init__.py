@@ -1,6 +1,7 @@
 """Problems made from what users have: tables of mixtures and the losses they reached, and loss curves."""
 
 from ._curve import Curve, interpolate_rates
+from ._curve_best import BestRates
 from ._curve_files import read_logs, read_rates
 from ._curve_fit import CurveFit, load_curves
 from ._curve_fitting import fit_curves
@@ -19,6 +20,7 @@ from ._mixture_support import Support, nearest_distances
 from ._mixture_table import by_domain
 
 __all__ = [
+    "BestRates",
     "Curve",
     "CurveFit",
     "CurvePrediction",

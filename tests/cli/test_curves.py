@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import spectral_sim.cli._curves as command
-from spectral_sim.fitting import CurveFit, CurveScore
+from spectral_sim.fitting import BestRates, CurveFit, CurveScore
 from spectral_sim.fitting._curve_model import CurveLaw
+from spectral_sim.learning import RatesByHand
 
 PEAK = 1e-3
 
@@ -53,7 +54,8 @@ def by_hand(monkeypatch):
 
 def test_fit_and_predict(run, logs, tmp_path, by_hand):
     output = tmp_path / "out"
-    result = run("fit", "curves", logs, "--rate-column", "lr", "--hold-out", "two", "--output", output)
+    command = ("fit", "curves", logs, "--rate-column", "lr", "--hold-out", "two", "--output", output)
+    result = run(*command, "--best-steps", 60)
     assert result.exit_code == 0, result.output
     assert "held-out curves" in result.output
     assert "warning: so so" in result.output
@@ -65,6 +67,9 @@ def test_fit_and_predict(run, logs, tmp_path, by_hand):
     page = (output / "report.html").read_text()
     assert "two (held out)" in page
     assert "So so." in page
+    assert "Best learning rates" in page
+    assert len(list(csv.DictReader((output / "best_rates.csv").open()))) == 60
+    assert "best rates over 60 steps" in result.output
 
     schedule = tmp_path / "schedule.csv"
     schedule.write_text(f"step,learning_rate\n1,{PEAK}\n300,{PEAK / 10}\n")
@@ -76,6 +81,29 @@ def test_fit_and_predict(run, logs, tmp_path, by_hand):
     assert list(csv.DictReader(answer.open()))[-1]["step"] == "300"
     result = run("predict", output / "fit.npz", "--constant", PEAK, "--steps", 100, "--output", answer, "--force")
     assert result.exit_code == 0, result.output
+
+
+def test_predict_learns_the_best_rates(run, refused, logs, tmp_path, by_hand, monkeypatch):
+    output, answer = tmp_path / "out", tmp_path / "answer.csv"
+    result = run("fit", "curves", logs, "--rate-column", "lr", "--no-best", "--output", output)
+    assert result.exit_code == 0, result.output
+    assert not (output / "best_rates.csv").exists()
+    rates = np.linspace(PEAK, PEAK / 2, 50)
+    by_hand_rates = {"linear": RatesByHand(PEAK, None, 3.2, np.full(2, PEAK))}
+    learned = lambda fit, steps, batch_size: BestRates(
+        rates[:steps], fit.predict(rates[:steps]), np.array([0, 20, steps]), by_hand_rates, 0
+    )
+    monkeypatch.setattr(CurveFit, "best_rates", learned)
+    fit = output / "fit.npz"
+    result = run("predict", fit, "--best", "--steps", 40, "--output", answer)
+    assert result.exit_code == 0, result.output
+    assert list(csv.DictReader(answer.open()))[-1]["step"] == "40"
+    assert len(list(csv.DictReader((tmp_path / "answer-rates.csv").open()))) == 40
+    assert "Best learning rates" in (tmp_path / "answer.html").read_text()
+    answer.unlink()
+    assert "answer-rates.csv exists already" in refused("predict", fit, "--best", "--output", answer)
+    assert "and --best" in refused("predict", fit, "--best", "--constant", PEAK, "--output", tmp_path / "b.csv")
+    assert "name a .csv file" in refused("predict", fit, "--best", "--output", tmp_path / "b.html")
 
 
 def test_what_is_refused(run, refused, logs, tmp_path, by_hand):
