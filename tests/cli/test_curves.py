@@ -47,9 +47,18 @@ def logs(tmp_path):
     return path
 
 
+def made_rates(fit, steps=None, *, batch_size=None):
+    """Learning rates that fall in a straight line, in place of learned ones."""
+    steps = 50 if steps is None else steps
+    rates = np.linspace(PEAK, PEAK / 2, steps)
+    by_hand = {"linear": RatesByHand(PEAK, None, 3.2, np.full(2, PEAK))}
+    return BestRates(rates, fit.predict(rates), np.array([0, steps // 2, steps]), by_hand, 0)
+
+
 @pytest.fixture
 def by_hand(monkeypatch):
     monkeypatch.setattr(command, "fit_curves", made_fit)
+    monkeypatch.setattr(CurveFit, "best_rates", made_rates)
 
 
 def test_fit_and_predict(run, logs, tmp_path, by_hand):
@@ -83,17 +92,11 @@ def test_fit_and_predict(run, logs, tmp_path, by_hand):
     assert result.exit_code == 0, result.output
 
 
-def test_predict_learns_the_best_rates(run, refused, logs, tmp_path, by_hand, monkeypatch):
+def test_predict_learns_the_best_rates(run, refused, logs, tmp_path, by_hand):
     output, answer = tmp_path / "out", tmp_path / "answer.csv"
     result = run("fit", "curves", logs, "--rate-column", "lr", "--no-best", "--output", output)
     assert result.exit_code == 0, result.output
     assert not (output / "best_rates.csv").exists()
-    rates = np.linspace(PEAK, PEAK / 2, 50)
-    by_hand_rates = {"linear": RatesByHand(PEAK, None, 3.2, np.full(2, PEAK))}
-    learned = lambda fit, steps, batch_size: BestRates(
-        rates[:steps], fit.predict(rates[:steps]), np.array([0, 20, steps]), by_hand_rates, 0
-    )
-    monkeypatch.setattr(CurveFit, "best_rates", learned)
     fit = output / "fit.npz"
     result = run("predict", fit, "--best", "--steps", 40, "--output", answer)
     assert result.exit_code == 0, result.output
