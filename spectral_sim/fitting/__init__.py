@@ -2,6 +2,7 @@
 
 from ._compare_training import compare_training
 from ._curve import Curve, interpolate_rates
+from ._curve_best import BestRates
 from ._curve_files import read_logs, read_rates
 from ._curve_fit import CurveFit, load_curves
 from ._curve_fitting import fit_curves
@@ -25,6 +26,7 @@ from ._training_scores import Agreement
 
 __all__ = [
     "Agreement",
+    "BestRates",
     "Curve",
     "CurveFit",
     "CurvePrediction",
