@@ -99,9 +99,8 @@ def cost_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] | None
     figure["xaxis"] |= log_axis((least / 2, most))
     figure["yaxis"] |= log_axis(span)
     named = sorted(points, key=lambda point: -point[3])[:6]
-    heights = spread_labels(
-        [np.log10(point[2]) for point in named], *np.log10(span), 0.07 * float(np.ptp(np.log10(span)))
-    )
+    low, high = float(np.log10(span[0])), float(np.log10(span[1]))
+    heights = spread_labels([float(np.log10(point[2])) for point in named], low, high, 0.07 * (high - low))
     figure["annotations"] = [
         {
             "text": html.escape(_short(name)),
