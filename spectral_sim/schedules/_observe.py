@@ -80,7 +80,11 @@ class Delay(AbstractStage):
     def init(self, problem):
         # two beyond the span: the snapshot at or before the delayed time, and the present
         ring = (self.slots + 2,)
-        return jnp.zeros((), jnp.int32), jnp.zeros(ring, problem.dtype), jnp.zeros(ring + problem.mass.shape, problem.dtype)
+        return (
+            jnp.zeros((), jnp.int32),
+            jnp.zeros(ring, problem.dtype),
+            jnp.zeros(ring + problem.mass.shape, problem.dtype),
+        )
 
     def __call__(self, signal, observation, state):
         """Times stand in order, the present last; snapshot n stays in row n of the ring, counted round."""
