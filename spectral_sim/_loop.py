@@ -40,6 +40,9 @@ def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajecto
         shown = facts.shown(observed, index[0], durations[0])
         held, _, code = decide(first_schedule, shown, memory, constants, fault)
         fault = fault.first(True, code, index[0])
+        if not jax.tree.leaves(tables[1]):
+            dynamics = dynamics.under(problem, held, clock.spans)
+            tables = tables[0], eqx.filter(dynamics, False)
 
     def refresh(carry: Carry, xs):
         observed, memory, weights, fault = carry

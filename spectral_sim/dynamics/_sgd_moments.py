@@ -186,6 +186,17 @@ class SGDMoments(AbstractDynamics):
         settings = setting_faults(rate, inverse_batch, self._noise(rate, inverse_batch))
         return *settings, (~(rate < largest), largest)
 
+    def largest_rate(self, problem, weights=None):
+        if callable(self.batch_size):
+            raise ValueError(
+                "batch_size is a function of the step: give a number or a PerRefresh table to bound rates."
+            )
+        sizes = self.batch_size.by_refresh() if isinstance(self.batch_size, PerRefresh) else self.batch_size
+        if weights is None:
+            return 2 / ((1 + 2 / sizes) * problem.trace)
+        rate = lambda size: largest_stable_rate(problem, weights, size)
+        return jax.vmap(rate)(sizes) if sizes.ndim else rate(sizes)
+
     def _noise(self, rate: Array, inverse_batch: Array) -> Array:
         """The noise of the labels in a step of this rate."""
         check_scalar("noise_exponent", self.noise_exponent)
