@@ -1,4 +1,4 @@
-"""What the site is made of beside the pages of this folder: measured results, the command line, links to the reference."""
+"""What the site is made of beside the pages of this folder: results, the command line, links to the API."""
 
 import re
 import sys

@@ -24,7 +24,7 @@ _FENCE = re.compile(r"^ *(```|~~~)")
 
 
 def addresses() -> dict[str, str]:
-    """Address in the reference of every name that a code span may use: `power_law`, `analysis.frontier`, `ClassName`."""
+    """Address in the reference of each name that a code span may use: `power_law`, `analysis.frontier`, `Status`."""
     found, places = {}, {}
     for package in PACKAGES:
         module = importlib.import_module(f"spectral_sim.{package}")

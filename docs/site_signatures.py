@@ -10,6 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from site_links import linked
 
 _FUNCTION_LIKE = {"Enum", "IntEnum", "StrEnum", "Protocol", "TypedDict"}
+# What a field accepts, where a converter makes an array of it.
+_CONVERTED = {"as_inexact": "ArrayLike | PerRefresh", "jnp.asarray": "ArrayLike"}
 
 
 class Signatures(griffe.Extension):
@@ -49,13 +51,16 @@ def _add_constructor(cls: griffe.Class) -> None:
 def _is_field(member: Any) -> bool:
     if member.is_alias or not member.is_attribute or member.annotation is None or "property" in member.labels:
         return False
+    if "ClassVar" in str(member.annotation):
+        return False
     return "instance-attribute" in member.labels or "class-attribute" not in member.labels
 
 
 def _parameter(field: Any) -> griffe.Parameter:
-    default = field.value
+    default, annotation = field.value, field.annotation
     if isinstance(default, griffe.ExprCall) and str(default.function).endswith("field"):
         named = {argument.name: argument.value for argument in default.arguments if hasattr(argument, "name")}
         default = named.get("default") or ("..." if "default_factory" in named else None)
+        annotation = _CONVERTED.get(str(named.get("converter")), annotation)
     kind = griffe.ParameterKind.positional_or_keyword
-    return griffe.Parameter(field.name, annotation=field.annotation, kind=kind, default=default)
+    return griffe.Parameter(field.name, annotation=annotation, kind=kind, default=default)

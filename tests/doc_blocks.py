@@ -79,7 +79,9 @@ def _command_errors(words: list[str]) -> list[str]:
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
         return [f"make {word}: no such target" for word in rest if "=" not in word and word not in targets]
     if name in ("pip", "python") and "install" in rest:
-        extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+            "optional-dependencies"
+        ]
         asked = [extra for word in rest for group in re.findall(r"\[([\w,]+)\]", word) for extra in group.split(",")]
         return [f"{extra}: no such extra" for extra in asked if extra not in extras]
     if name == "python":
