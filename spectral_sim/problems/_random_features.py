@@ -58,7 +58,7 @@ def random_features(
             eigenvalues need, or a draw without a key or with a width that is traced or not whole.
 
     Source:
-        Section 12 of the theory; Paquette, Paquette, Xiao and Pennington, 4+3 phases of compute-optimal neural scaling
+        The deterministic equivalent; Paquette, Paquette, Xiao and Pennington, 4+3 phases of compute-optimal neural scaling
         laws (2024).
     """
     check_choice("method", method, _METHODS)
