@@ -1,7 +1,7 @@
 """Build wheel and sdist, install the wheel beside nothing but its dependencies, and use it there: `make package`.
 
-The new environment has links to the packages that the wheel requires without extras, taken from this environment, so that
-nothing is fetched.
+The new environment has links to the packages of this one that the wheel requires without extras: nothing
+is fetched.
 """
 
 import re

@@ -72,8 +72,8 @@ def finite_data(problem: AbstractProblem, samples: int, times: ArrayLike, *, noi
         ValueError: a problem that is not modal, times that are not positive, samples not whole, or negative noise.
 
     Source:
-        The deterministic equivalent of one resolvent is known. That of a pair follows by differentiating it in a perturbation of
-        the covariance; tests hold both against drawn samples.
+        The deterministic equivalent of one resolvent is known. That of a pair follows by differentiating it in a
+        perturbation of the covariance; tests hold both against drawn samples.
     """
     modal = _modal(problem)
     check_whole("samples", samples, "give a number of samples")
