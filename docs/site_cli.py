@@ -22,7 +22,7 @@ def _pages(path: str, command: Any, level: int) -> list[str]:
     lines = [f"{'#' * level} {path}", "", _text(command.help), "", f"```text\n{path} {_usage(command)}\n```", ""]
     rows = [row for parameter in command.params if (row := _row(parameter))]
     if rows:
-        lines += ["| | | default |", "|---|---|---|", *rows, ""]
+        lines += ["| argument or option | meaning | default |", "|---|---|---|", *rows, ""]
     return lines
 
 

@@ -16,7 +16,7 @@ RESULTS = HERE.parent / "benchmarks" / "results"
 BLUE, RED, GREEN, PINK = PALETTE[:4]
 
 
-def _new(width: float = 7.2, height: float = 3.6):
+def _new(width: float = 6.4, height: float = 3.6):
     figure = new_figure(width, height)
     return figure, figure.add_subplot()
 
@@ -42,12 +42,13 @@ def static_limit() -> None:
     }
     losses = ss.simulate_many(problem, schedules, times).loss
     figure, axes = _new()
-    for name, loss, colour in zip(schedules, losses, ("black", BLUE, GREEN, RED), strict=True):
+    colours, shifts = ("black", BLUE, GREEN, RED), (9, 1, -9, 0)
+    for name, loss, colour, shift in zip(schedules, losses, colours, shifts, strict=True):
         axes.loglog(times[1:], loss[1:], color=colour)
         axes.annotate(
             name,
             (times[-1], loss[-1]),
-            (6, 6 if "tilt" in name else -6 if "30" in name else 0),
+            (6, shift),
             textcoords="offset points",
             color=colour,
             va="center",

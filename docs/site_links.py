@@ -19,7 +19,7 @@ PACKAGES = (
     "sweeps",
     "testing",
 )
-_SPAN = re.compile(r"(?<![\[`\w])`(?:ss\.)?([A-Za-z_][\w.]*)(?:\(\))?`(?![\]`])")
+_SPAN = re.compile(r"(?<![\[`\w])`(?:ss\.)?([A-Za-z_][\w.]*)(?:\([^`]*\))?`(?![\]`])")
 _FENCE = re.compile(r"^ *(```|~~~)")
 
 
