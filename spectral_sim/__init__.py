@@ -19,19 +19,23 @@ from .analysis import fit_exponent, speedup, time_to_loss
 from .bounds import certificate, ideal_oracle
 from .dynamics import (
     AbstractDynamics,
+    KernelTraining,
     ModalFlow,
+    NetworkTraining,
     OperatorFlow,
     PoolMoments,
     PoolTraining,
+    Relinearised,
     SelfGenerated,
     SGDMoments,
     ShellTransport,
 )
-from .fitting import fit_curves, fit_mixture
+from .fitting import fit_curves, fit_mixture, linearise
 from .learning import anytime_log_loss, learn, load_learned, sampler_weights, terminal_log_loss
 from .problems import (
     AbstractProblem,
     ModalProblem,
+    NetworkProblem,
     OperatorProblem,
     from_kernel,
     load_table,
@@ -91,9 +95,11 @@ __all__ = [
     "grid",
     "hard_pruning",
     "ideal_oracle",
+    "KernelTraining",
     "lag",
     "learn",
     "learning",
+    "linearise",
     "load_learned",
     "load_table",
     "log_steps",
@@ -101,6 +107,8 @@ __all__ = [
     "mix",
     "ModalFlow",
     "ModalProblem",
+    "NetworkProblem",
+    "NetworkTraining",
     "Observation",
     "OperatorFlow",
     "OperatorProblem",
@@ -113,6 +121,7 @@ __all__ = [
     "problems",
     "proportional",
     "random_features",
+    "Relinearised",
     "register",
     "sampler_weights",
     "save_loss",

@@ -1,4 +1,4 @@
-"""Problems made from what users have: tables of mixtures and the losses they reached, and loss curves."""
+"""Problems made from what users have: tables of mixtures and the losses they reached, loss curves, and networks."""
 
 from ._curve import Curve, interpolate_rates
 from ._curve_files import read_logs, read_rates
@@ -6,6 +6,8 @@ from ._curve_fit import CurveFit, load_curves
 from ._curve_fitting import fit_curves
 from ._curve_prediction import CurvePrediction
 from ._curve_scores import CurveScore
+from ._kernel_features import KernelFeatures
+from ._linearise import kernel_features, linearise, linearise_jacobian
 from ._mixture_clock import MixtureClock
 from ._mixture_curve import LearningCurve, learning_curve
 from ._mixture_files import read_by_name, read_mixtures
@@ -24,6 +26,7 @@ __all__ = [
     "CurvePrediction",
     "CurveScore",
     "Gain",
+    "KernelFeatures",
     "LearningCurve",
     "MixtureClock",
     "MixtureFit",
@@ -40,7 +43,10 @@ __all__ = [
     "fit_mixture",
     "fit_phases",
     "interpolate_rates",
+    "kernel_features",
     "learning_curve",
+    "linearise",
+    "linearise_jacobian",
     "load_curves",
     "load_mixture",
     "nearest_distances",
