@@ -6,6 +6,7 @@ from ._curve_fit import CurveFit, load_curves
 from ._curve_fitting import fit_curves
 from ._curve_prediction import CurvePrediction
 from ._curve_scores import CurveScore
+from ._example_scores import ExampleScores, error_norm_scores, forgetting_scores, gradient_norm_scores
 from ._kernel_features import KernelFeatures
 from ._linearise import kernel_features, linearise, linearise_jacobian
 from ._mixture_clock import MixtureClock
@@ -19,12 +20,14 @@ from ._mixture_problem import MixtureFlow, MixtureProblem
 from ._mixture_scores import MixtureScore, score_mixture
 from ._mixture_support import Support, nearest_distances
 from ._mixture_table import by_domain
+from ._reference import Reference, reference_losses, train_reference
 
 __all__ = [
     "Curve",
     "CurveFit",
     "CurvePrediction",
     "CurveScore",
+    "ExampleScores",
     "Gain",
     "KernelFeatures",
     "LearningCurve",
@@ -37,11 +40,15 @@ __all__ = [
     "Optimum",
     "OrderEffect",
     "PhaseFit",
+    "Reference",
     "Support",
     "by_domain",
+    "error_norm_scores",
     "fit_curves",
     "fit_mixture",
     "fit_phases",
+    "forgetting_scores",
+    "gradient_norm_scores",
     "interpolate_rates",
     "kernel_features",
     "learning_curve",
@@ -54,5 +61,7 @@ __all__ = [
     "read_logs",
     "read_mixtures",
     "read_rates",
+    "reference_losses",
     "score_mixture",
+    "train_reference",
 ]
