@@ -8,7 +8,7 @@ The names here are those that examples use. Everything else is reached through i
 from . import analysis, bounds, dynamics, fitting, learning, problems, schedules, sweeps
 from ._observation import Observation
 from ._registry import register
-from ._save import save_loss, save_summary, save_weights
+from ._save import save_accuracy, save_loss, save_summary, save_weights
 from ._simulate import simulate
 from ._simulate_many import simulate_many
 from ._times import log_steps, log_times
@@ -30,7 +30,7 @@ from .dynamics import (
     SGDMoments,
     ShellTransport,
 )
-from .fitting import fit_curves, fit_mixture, linearise
+from .fitting import compare_training, fit_curves, fit_mixture, linearise
 from .learning import anytime_log_loss, learn, load_learned, sampler_weights, terminal_log_loss
 from .problems import (
     AbstractProblem,
@@ -81,6 +81,7 @@ __all__ = [
     "certificate",
     "chain",
     "clip",
+    "compare_training",
     "complement",
     "curriculum",
     "delay",
@@ -124,6 +125,7 @@ __all__ = [
     "Relinearised",
     "register",
     "sampler_weights",
+    "save_accuracy",
     "save_loss",
     "save_summary",
     "save_weights",

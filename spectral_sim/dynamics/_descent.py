@@ -42,9 +42,7 @@ def observed(problem: NetworkProblem, state: Any, time: Array) -> Observation:
     return seen.replace(correct=problem.correct(state.outputs))
 
 
-def diverged(
-    problem: NetworkProblem, state: Any, limit: Callable[[], Array]
-) -> tuple[tuple[Array, Float[Array, ""]]]:
+def diverged(problem: NetworkProblem, state: Any, limit: Callable[[], Array]) -> tuple[tuple[Array, Float[Array, ""]]]:
     """Whether training has diverged, and the largest rate at which it would not have, computed only then."""
     loss = problem.training_loss(problem.energy(state.outputs))
     at_hand = ~(loss <= _FACTOR * state.start)

@@ -176,7 +176,7 @@ def _padded(features: Sequence[Array]) -> Array:
 
 
 def _check_features(problem: NetworkProblem, features: Array, eval_features: Array | None) -> None:
-    sets = [("features", features, problem.num_examples)]
+    sets: list[tuple[str, Array | None, int]] = [("features", features, problem.num_examples)]
     if problem.eval_inputs is not None:
         sets.append(("eval_features", eval_features, problem.eval_inputs.shape[0]))
     for name, found, examples in sets:

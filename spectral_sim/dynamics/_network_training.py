@@ -74,9 +74,7 @@ class NetworkTraining(AbstractDynamics):
     draw: str = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)
 
-    def __init__(
-        self, optimizer: Any, *, batch_size: int | None = None, draw: str = "sampled", max_steps: int = 1023
-    ):
+    def __init__(self, optimizer: Any, *, batch_size: int | None = None, draw: str = "sampled", max_steps: int = 1023):
         if isinstance(optimizer, optax.GradientTransformation):
             self.optimizer, self.learning_rate = optimizer, None
         else:
@@ -98,7 +96,9 @@ class NetworkTraining(AbstractDynamics):
         if self.optimizer is None:
             return over_intervals(self, steps, batch=False)
         if not is_concrete(steps):
-            raise ValueError("the refresh grid is traced: close over it, a constant of the run, for an optax optimiser.")
+            raise ValueError(
+                "the refresh grid is traced: close over it, a constant of the run, for an optax optimiser."
+            )
         moved = np.concatenate([[0.0], np.cumsum(step_lengths(self.optimizer, int(steps[-1])))])
         return self, np.diff(moved[np.asarray(steps)])
 

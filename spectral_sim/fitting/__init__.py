@@ -1,5 +1,6 @@
 """Problems made from what users have: tables of mixtures and the losses they reached, loss curves, and networks."""
 
+from ._compare_training import compare_training
 from ._curve import Curve, interpolate_rates
 from ._curve_files import read_logs, read_rates
 from ._curve_fit import CurveFit, load_curves
@@ -21,8 +22,11 @@ from ._mixture_scores import MixtureScore, score_mixture
 from ._mixture_support import Support, nearest_distances
 from ._mixture_table import by_domain
 from ._reference import Reference, reference_losses, train_reference
+from ._training_comparison import TrainingComparison
+from ._training_scores import Agreement
 
 __all__ = [
+    "Agreement",
     "Curve",
     "CurveFit",
     "CurvePrediction",
@@ -42,8 +46,10 @@ __all__ = [
     "PhaseFit",
     "Reference",
     "Support",
+    "TrainingComparison",
     "by_domain",
     "error_norm_scores",
+    "compare_training",
     "fit_curves",
     "fit_mixture",
     "fit_phases",

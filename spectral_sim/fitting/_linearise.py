@@ -89,7 +89,9 @@ def kernel_features(
     mask = last_layer(network, network.params) if kernel == "last_layer" else True
     moving, held = eqx.partition(network.params, mask)
     if scale is not None:  # kernel J D J^T from units of sqrt(D)
-        scale = eqx.filter(jax.tree.map(lambda x, d: jnp.sqrt(jnp.broadcast_to(d, x.shape)), network.params, scale), mask)
+        scale = eqx.filter(
+            jax.tree.map(lambda x, d: jnp.sqrt(jnp.broadcast_to(d, x.shape)), network.params, scale), mask
+        )
     jacobian = NetworkJacobian(network, moving, held, scale, full)
     inputs, held_out = network.inputs, network.eval_inputs
     if rank is None or (fits and rows < 20 * rank):
@@ -149,7 +151,8 @@ def linearise_jacobian(
         others, held_out, eval_wanted = _checked_set("eval_", eval_jacobian, eval_outputs, eval_targets)
         if others.shape[1:] != (width, parameters):
             raise ValueError(
-                f"eval_jacobian has shape {others.shape}, but jacobian {rows.shape}: give the same outputs and parameters."
+                f"eval_jacobian has shape {others.shape}, and jacobian {rows.shape}: give the same outputs and "
+                "parameters."
             )
         cross, remaining = _gram_of(others, rows, full), jnp.asarray(eval_wanted - held_out)
     found = dense_features(_gram_of(rows, rows, full), cross, rank)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_choice, check_finite, check_length, check_mass, check_ndim
+from .._checks import check_choice, check_length, check_mass, check_ndim
 from .._types import Array, ArrayLike, Float, Int, PyTree
 from ._base import AbstractProblem
 from ._groups import average, check_groups, mass_of, spread
@@ -175,8 +175,10 @@ class NetworkProblem(AbstractProblem):
     def accuracy(self, outputs: Array, eval_outputs: Array | None = None) -> Float[Array, ""]:
         """Share of the evaluation set, or of the training set where there is none, whose largest output is right.
 
-        For the squared loss the right output is the largest of the targets.
+        For the squared loss the right output is the largest of the targets. NaN for a single output.
         """
+        if self.num_outputs == 1:
+            return jnp.full((), jnp.nan, self.dtype)
         if self.eval_targets is None or eval_outputs is None:
             return jnp.sum(self.example_mass * _is_right(outputs, self.targets))
         return jnp.mean(_is_right(eval_outputs, self.eval_targets).astype(self.dtype))
@@ -225,10 +227,10 @@ class NetworkProblem(AbstractProblem):
                 f"params has the structure {jax.tree.structure(params)}, and the network's is "
                 f"{jax.tree.structure(self.params)}: give parameters of the same network."
             )
-        return eqx.tree_at(lambda problem: problem.params, self, jax.tree.map(lambda x: jnp.asarray(x, self.dtype), params))
+        return eqx.tree_at(
+            lambda problem: problem.params, self, jax.tree.map(lambda x: jnp.asarray(x, self.dtype), params)
+        )
 
 
 def _is_right(outputs: Array, targets: Array) -> Array:
     return jnp.argmax(outputs, axis=1) == jnp.argmax(targets, axis=1)
-
-

@@ -49,7 +49,9 @@ def check_apply(apply: Callable[[PyTree, Array], Any], params: PyTree, inputs: A
     if not callable(apply):
         raise TypeError(f"apply is {apply!r}: give a function apply(params, inputs) -> outputs.")
     if any(eqx.is_array(leaf) for leaf in jax.tree.leaves(apply)):
-        raise TypeError(f"apply is a {type(apply).__name__} that holds arrays, which nothing would train: {_PARTITION}.")
+        raise TypeError(
+            f"apply is a {type(apply).__name__} that holds arrays, which nothing would train: {_PARTITION}."
+        )
     try:
         found = jax.eval_shape(apply, params, inputs)
     except Exception as error:
@@ -101,7 +103,9 @@ def checked_targets(name: str, targets: Any, examples: int, outputs: int, loss: 
     check_length(name, array, examples, f"inputs with {examples} examples")
     if loss == "cross_entropy" and array.ndim == 1:
         if not jnp.issubdtype(array.dtype, jnp.integer):
-            raise ValueError(f"{name} has dtype {array.dtype}: give classes as whole numbers, or rows of probabilities.")
+            raise ValueError(
+                f"{name} has dtype {array.dtype}: give classes as whole numbers, or rows of probabilities."
+            )
         if is_concrete(array) and not bool(((array >= 0) & (array < outputs)).all()):
             raise ValueError(
                 f"{name} holds classes from {int(array.min())} to {int(array.max())}, and the network has {outputs} "
@@ -118,5 +122,7 @@ def checked_targets(name: str, targets: Any, examples: int, outputs: int, loss: 
     if loss == "cross_entropy" and is_concrete(array):
         sums = np.asarray(array, np.float64).sum(axis=1)
         if (np.asarray(array) < 0).any() or np.abs(sums - 1).max() > 1e-3:
-            raise ValueError(f"{name} has rows that are no probabilities (one sums to {sums[np.argmax(np.abs(sums - 1))]:.6g}).")
+            raise ValueError(
+                f"{name} has rows that are no probabilities (one sums to {sums[np.argmax(np.abs(sums - 1))]:.6g})."
+            )
     return array.astype(dtype)
