@@ -1,5 +1,6 @@
 """Training sets that curation could mend, for `transfer.py`: wrong labels, another domain, near-duplicates."""
 
+import functools
 from typing import NamedTuple
 
 import equinox as eqx
@@ -9,6 +10,7 @@ import numpy as np
 import spectral_sim as ss
 
 TRAIN, VALIDATION = 800, 40  # validation is 5% of training
+SYNTHETIC = 320  # examples of each set of a synthetic problem
 WRONG = 0.3
 _OWN = 0.2  # of the training set: examples from the domain that is tested
 _SOURCES, _COPIED = 16, 0.6  # images that near-duplicates are made of, and which part of the training set those are
@@ -34,11 +36,19 @@ class Task(NamedTuple):
         return ss.NetworkProblem(self.apply, self.params, inputs, targets, **evaluation)
 
 
-def mlp(inputs: int, outputs: int, seed: int, width: int = 64):
-    """A network of one hidden layer, as a function of its parameters."""
-    model = eqx.nn.MLP(inputs, outputs, width, 1, activation=jax.nn.tanh, key=jax.random.key(seed))
-    params, rest = eqx.partition(model, eqx.is_inexact_array)
-    return (lambda params, inputs: jax.vmap(eqx.combine(params, rest))(inputs)), params
+def mlp(seed: int):
+    """A network of one hidden layer: a function, the same for every seed so that it compiles once, and parameters."""
+    return _apply(), eqx.filter(_model(seed), eqx.is_inexact_array)
+
+
+@functools.cache
+def _apply():
+    rest = eqx.filter(_model(0), eqx.is_inexact_array, inverse=True)
+    return lambda params, inputs: jax.vmap(eqx.combine(params, rest))(inputs)
+
+
+def _model(seed: int) -> eqx.nn.MLP:
+    return eqx.nn.MLP(64, 10, 64, 1, activation=jax.nn.tanh, key=jax.random.key(seed))
 
 
 def digits_task(kind: str, seed: int) -> Task:
@@ -59,22 +69,21 @@ def digits_task(kind: str, seed: int) -> Task:
         copies = inputs[source] + 0.02 * rng.normal(size=inputs.shape).astype(np.float32)
         inputs = np.where(marked[:, None], copies, inputs)
         targets = np.where(marked[:, None], targets[source], targets)
-    return Task(*mlp(64, 10, seed), inputs, targets, validation, test, marked)
+    return Task(*mlp(seed), inputs, targets, validation, test, marked)
 
 
 def synthetic_task(seed: int, wrong: float) -> Task:
     """Ten classes of Gaussian clusters with wrong labels, which share nothing with the digits but that."""
     rng = np.random.default_rng(1000 + seed)
-    centres = rng.normal(size=(10, 3, 20))
-    draw = lambda number: (rng.integers(0, 10, number), rng.integers(0, 3, number))
+    centres = 0.35 * rng.normal(size=(10, 3, 64))
 
     def examples(number: int):
-        classes, cluster = draw(number)
-        inputs = centres[classes, cluster] + 0.7 * rng.normal(size=(number, 20))
-        return (0.3 * inputs).astype(np.float32), np.eye(10, dtype=np.float32)[classes]
+        classes, cluster = rng.integers(0, 10, number), rng.integers(0, 3, number)
+        inputs = centres[classes, cluster] + 0.3 * rng.normal(size=(number, 64))
+        return inputs.astype(np.float32), np.eye(10, dtype=np.float32)[classes]
 
-    inputs, targets, marked = with_wrong_labels(*examples(256), wrong, rng)
-    return Task(*mlp(20, 10, seed), inputs, targets, examples(256), examples(256), marked)
+    inputs, targets, marked = with_wrong_labels(*examples(SYNTHETIC), wrong, rng)
+    return Task(*mlp(seed), inputs, targets, examples(SYNTHETIC), examples(1), marked)
 
 
 def with_wrong_labels(inputs: np.ndarray, targets: np.ndarray, share: float, rng: np.random.Generator):

@@ -43,6 +43,7 @@ from ._data_options import (
     named_as_flags,
 )
 from ._demo import PARTS, demo_parts
+from ._demo_network import show_network
 from ._errors import UserError, explained
 from ._fit import fit
 from ._job import Part, run_job
@@ -111,6 +112,7 @@ def demo(
         folder = OutputFolder(output, PARTS, force)
         parts = demo_parts(fast, precision.value, batch_size)
         run_job(parts, folder, "Does curation pay? Digits and image patches", console, progress)
+        show_network(output / "network", fast, console, progress)
 
 
 @app.command()
