@@ -47,6 +47,8 @@ def on_eight_devices(script: str, file: str) -> Any:
 def make_problem(kind: str, dtype: Any = np.float64) -> ss.AbstractProblem:
     """A small problem of each kind; the modal one has a mode that is never learnt and one without energy."""
     rng = np.random.default_rng(7)
+    if kind == "network":
+        return tiny_network(dtype)
     if kind == "modal":
         eigenvalues = np.append(np.arange(1.0, 12.0) ** -1.3, 0.0)
         energies = np.arange(1.0, 13.0) ** -1.6 * rng.uniform(0.5, 2.0, 12)
@@ -64,6 +66,23 @@ def make_problem(kind: str, dtype: Any = np.float64) -> ss.AbstractProblem:
     else:
         assert kind == "operator"
     return ss.OperatorProblem(features.astype(dtype), targets.astype(dtype), **more)
+
+
+def two_layers(params: Any, inputs: jax.Array) -> jax.Array:
+    """A hidden layer of hyperbolic tangents and a linear one."""
+    return jnp.tanh(inputs @ params["hidden"]["weights"] + params["hidden"]["bias"]) @ params["out"]["weights"]
+
+
+def tiny_network(dtype: Any = np.float64, **options: Any) -> ss.NetworkProblem:
+    """Twelve examples of three numbers and a network with two outputs; options are those of `NetworkProblem`."""
+    rng = np.random.default_rng(3)
+    params = {
+        "hidden": {"weights": rng.normal(size=(3, 4)) * 0.8, "bias": rng.normal(size=4) * 0.3},
+        "out": {"weights": rng.normal(size=(4, 2)) * 0.7},
+    }
+    params = jax.tree.map(lambda x: jnp.asarray(x, dtype), params)
+    targets = options.pop("targets", rng.normal(size=(12, 2)))
+    return ss.NetworkProblem(two_layers, params, rng.normal(size=(12, 3)), targets, **options)
 
 
 def disturbed(problem: Any) -> Any:

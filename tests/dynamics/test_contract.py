@@ -43,8 +43,32 @@ class Example(NamedTuple):
 
 MODAL, DATA = ("modal", "shells"), ("operator", "grouped", "held_out")
 
+NETWORK = ("network",)
+
+
+def kernel(shift=0.0):
+    """Features of the kernel of the small network; another kernel with a shift."""
+    network = make_problem("network")
+    moved = jax.tree.map(lambda x: x + shift, network.params)
+    return np.asarray(ss.linearise(network, moved).features)
+
+
+def relinearised(**leaves):
+    return ss.Relinearised(np.stack([kernel(), kernel(0.1)]), (0, 30), max_steps=127, **leaves)
+
+
 EXAMPLES = {
+    "KernelTraining": Example(
+        lambda **leaves: ss.KernelTraining(kernel(), max_steps=127, **leaves),
+        NETWORK,
+        {"learning_rate": [0.05, 0.1, 0.2]},
+    ),
     "ModalFlow": Example(ss.ModalFlow, MODAL),
+    "NetworkTraining": Example(
+        lambda learning_rate: ss.NetworkTraining(learning_rate, max_steps=127),
+        NETWORK,
+        {"learning_rate": [0.05, 0.1, 0.2]},
+    ),
     "OperatorFlow": Example(ss.OperatorFlow, DATA),
     "PoolMoments": Example(
         functools.partial(ss.PoolMoments, max_steps=127),
@@ -57,6 +81,7 @@ EXAMPLES = {
         {"learning_rate": [0.1, 0.16, 0.2], "noise_variance": [0.3, 0.0, 2.0]},
         exact=False,  # other draws
     ),
+    "Relinearised": Example(relinearised, NETWORK, {"learning_rate": [0.05, 0.1, 0.2]}, exact=False),
     "SGDMoments": Example(
         ss.SGDMoments,
         MODAL,
