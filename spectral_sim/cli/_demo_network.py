@@ -12,7 +12,7 @@ from rich.console import Console
 from ..dynamics import NetworkTraining
 from ..fitting import TrainingComparison, compare_training, error_norm_scores, train_reference
 from ..problems import NetworkProblem, digits
-from ..report import write_training_report
+from ..report import draw_training, write_training_report
 from ..schedules import (
     AbstractStage,
     chain,
@@ -40,7 +40,7 @@ def show_network(folder: Path, fast: bool, console: Console, progress: Console) 
     """Train a small network under ten curations, predict the same, and write a table and a page.
 
     Arguments:
-        folder: where to write `comparison.csv` and `report.html`; made if it is not there.
+        folder: where to write `comparison.csv`, `network.png` and `report.html`; made if it is not there.
         fast: train it shorter, under four curations.
         console: for the table.
         progress: for everything else.
@@ -53,6 +53,7 @@ def show_network(folder: Path, fast: bool, console: Console, progress: Console) 
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
+        draw_training(found).savefig(folder / "network.png", dpi=130)
         write_training_report(found, folder / "report.html", _TITLE)
     console.print(_TITLE, style="bold", highlight=False, markup=False)
     for row in rows:
