@@ -3,8 +3,8 @@
     python benchmarks/real_networks.py [--seeds 5] [--steps 400] [--only NAME ...] [--output FILE]
 
 Every seed draws the split, the wrong labels, the weights and the mini-batches anew, and trains each curation twice, the
-second time on other mini-batches: that run is the ceiling beside every score. Results are written after each row, so that
-a run which was stopped leaves what it has measured; rows that are measured again replace the old ones.
+second time on other mini-batches: that run is the ceiling beside every score. Results are written after each row, so
+that a run which was stopped leaves what it has measured; rows that are measured again replace the old ones.
 """
 
 import argparse
