@@ -13,6 +13,8 @@ import itertools
 import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -175,6 +177,9 @@ SETTINGS = {
 }
 
 
+OTHERS = ("independent", "memory")
+
+
 def problem_of(setting: Setting, seed: int) -> tuple[ss.NetworkProblem, np.ndarray]:
     """The network and its data for a seed, and which labels are wrong."""
     found, bad = data(setting.data, seed, setting.examples, setting.wrong)
@@ -287,11 +292,38 @@ def plain_training(network: ss.NetworkProblem, weights: np.ndarray, rate: float,
     return float(loss(params, network.eval_inputs, network.eval_targets))
 
 
+def memory() -> dict[str, Any]:
+    """Peak memory of a kernel of a network with a million parameters and ten outputs, in a process of its own.
+
+    The Jacobian is held by blocks of examples, so that the number of examples counts by the kernel alone.
+    """
+    examples = 96
+    script = f"""
+import json, resource, jax, numpy as np, real_networks as r, spectral_sim as ss
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+params = r.initialised(jax.random.key(0), (64, 960, 960, 10))
+rng = np.random.default_rng(0)
+data = rng.normal(size=({examples}, 64)).astype(np.float32), rng.normal(size=({examples}, 10)).astype(np.float32)
+network = ss.NetworkProblem(r.mlp, params, *data)
+before = peak()
+features = ss.fitting.kernel_features(network)
+size = sum(leaf.size for leaf in jax.tree.leaves(params))
+print(json.dumps(dict(parameters=size, rank=features.rank, before_gib=before, peak_gib=peak())))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    row = json.loads(done.stdout.splitlines()[-1])
+    whole = 10_000**2 * (4 + 3 * 8) / 2**30
+    found = {**row, "examples": examples, "outputs": 10, "solver_gib_at_10000": whole}
+    print(f"memory: {found}", flush=True)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--only", nargs="*", choices=[*SETTINGS, "independent"], default=[*SETTINGS, "independent"])
+    parser.add_argument("--only", nargs="*", choices=[*SETTINGS, *OTHERS], default=[*SETTINGS, *OTHERS])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "real_networks.json")
     arguments = parser.parse_args()
     found = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
@@ -299,6 +331,8 @@ def main() -> None:
         began = time.time()
         if name == "independent":
             row: dict[str, Any] = independent(SETTINGS["digits, wrong labels"], arguments.seeds, arguments.steps)
+        elif name == "memory":
+            row = memory()
         else:
             row = measure(name, SETTINGS[name], arguments.seeds, arguments.steps)
         machine = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "load": os.getloadavg()}

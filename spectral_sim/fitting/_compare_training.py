@@ -23,7 +23,7 @@ from ..schedules import AbstractStage, uniform
 from ._linearise import linearise
 from ._network_kernel import NetworkJacobian, gram
 from ._training_comparison import Doubts, TrainingComparison
-from ._training_scores import Agreement, agreement, clock_factor, mean_agreement
+from ._training_scores import agreement, clock_factor, mean_agreement
 from ._training_store import RunStore
 
 __all__ = ["compare_training"]
@@ -130,7 +130,7 @@ def compare_training(
         together,
         predicted,
         scores,
-        mean_agreement(ceiling) if ceiling else Agreement(*[float("nan")] * len(Agreement._fields)),
+        mean_agreement(ceiling),
         doubts,
         network.measure,
         predictor,

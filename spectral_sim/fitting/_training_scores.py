@@ -58,8 +58,10 @@ def agreement(
 
 
 def mean_agreement(scores: list[Agreement]) -> Agreement:
-    """The mean of each score."""
-    return Agreement(*(float(np.mean(column)) for column in zip(*scores, strict=True)))
+    """The mean of each score over those where it is known; NaN where it never is."""
+    known = [[score for score in column if not np.isnan(score)] for column in zip(*scores, strict=True)]
+    found = [float(np.mean(column)) if column else float("nan") for column in known]
+    return Agreement(*(found or [float("nan")] * len(Agreement._fields)))
 
 
 def order_agreement(one: np.ndarray, other: np.ndarray) -> float:
