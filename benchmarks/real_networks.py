@@ -229,12 +229,17 @@ def measure(name: str, setting: Setting, seeds: int, steps: int) -> dict[str, An
                     store=folder,
                 )
                 row = {**found.scores._asdict(), **dataclasses.asdict(found.doubts), "trust": found.trust}
-                rows[predictor].append({**row, "seconds": time.time() - began})
+                rows[predictor].append(plain({**row, "seconds": time.time() - began}))
                 print(f"{name}, seed {seed}, {predictor}: {found} ({time.time() - began:.0f} s)", flush=True)
-        ceilings.append(found.ceiling._asdict())
+        ceilings.append(plain(found.ceiling._asdict()))
         paces.append(pace)
         table = found.table()
     return {"scores": rows, "ceiling": ceilings, "time_per_step": paces, "steps": steps, "last_table": table}
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """None in place of NaN, which JSON does not have."""
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()}
 
 
 def stable_rate(network: ss.NetworkProblem, rank: int | None) -> float:
@@ -319,6 +324,38 @@ print(json.dumps(dict(parameters=size, rank=features.rank, before_gib=before, pe
     return found
 
 
+def markdown(found: dict[str, Any]) -> str:
+    """Every measured row as a table: means over seeds, the worst tau, and the ceiling in brackets."""
+    columns = "tau", "curve_error", "gain_error", "speedup_side", "speedup_error"
+    header = [
+        "training",
+        "kernel",
+        "seeds",
+        "tau (worst)",
+        "curve",
+        "gain",
+        "regret 0",
+        "speed-ups right",
+        "their error",
+    ]
+    lines = [f"| {' | '.join([*header, 'trust'])} |", "| --- " * (len(header) + 1) + "|"]
+    for name in SETTINGS:
+        for predictor, rows in found.get(name, {}).get("scores", {}).items():
+            cells = []
+            for column in columns:
+                told, ceiling = (
+                    [row[column] for row in some if row[column] is not None] for some in (rows, found[name]["ceiling"])
+                )
+                worst = f" ({min(told):.2f})" if column == "tau" else ""
+                best = f" [{np.mean(ceiling):.2g}]" if ceiling else ""
+                cells.append(f"{np.mean(told):.2g}{worst}{best}" if told else "none")
+            right = f"{sum(row['regret'] < 1e-9 for row in rows)} of {len(rows)}"
+            cells.insert(3, right)
+            trust = f"{np.mean([row['trust'] for row in rows]):.2f}"
+            lines.append(f"| {name} | {predictor} | {len(rows)} | {' | '.join(cells)} | {trust} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
@@ -338,6 +375,7 @@ def main() -> None:
         machine = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "load": os.getloadavg()}
         found[name] = {**row, "seconds": time.time() - began, **machine}
         arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        arguments.output.with_suffix(".md").write_text(markdown(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
