@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -23,11 +24,13 @@ class Parameters(eqx.Module):
     """A schedule and a dynamics whose trainable leaves are made from free numbers.
 
     A leaf with a lower limit only is low + exp(free), one between two limits low + (high - low) sigmoid(free), and one
-    with an upper limit only high - exp(free), so that no step of an optimiser leaves the limits.
+    with an upper limit only high - exp(free), so that no step of an optimiser leaves the limits. A leaf of a stage for
+    which no limits are given is its free number, held to the range that the stage declares.
 
     Arguments:
         template: the schedule and the dynamics (or None) where the search begins.
-        limits: low and high for each leaf that is trained, infinite where there is none; None for every other leaf.
+        limits: low, high and whether they are part of the range, for each leaf that is trained, infinite where there is
+            none; None for every other leaf.
         samples: the number of examples that all steps together draw, or None; batch sizes are rescaled to meet it.
     """
 
@@ -64,13 +67,19 @@ class Parameters(eqx.Module):
             raise ValueError(
                 "the schedule has no inexact array leaf: there is nothing to learn; try TableSchedule.create()."
             )
-        defaults = _declared_limits(dynamics)
-        found: list[tuple[float, float] | None] = []
+        defaults, held = _declared_limits(dynamics), _held_ranges(schedule)
+        found: list[tuple[float, float, bool] | None] = []
         for name, leaf, is_chosen in zip(names, leaves, chosen, strict=True):
             own = [pair for path, pair in {**defaults, **limits}.items() if _is_under(name, path)]
             if own and not is_chosen and any(_is_under(name, path) for path in limits):
                 raise ValueError(f"limits: {name!r} is not trained: add it to trainable, or leave its limits out.")
-            found.append(_checked(name, leaf, own[-1] if own else (None, None)) if is_chosen else None)
+            declared = [pair for path, pair in held.items() if _is_under(name, path)]
+            if not is_chosen:
+                found.append(None)
+            elif declared and not own:
+                found.append((*_ends(declared[-1]), True))
+            else:
+                found.append((*_checked(name, leaf, own[-1] if own else (None, None)), False))
         if samples is not None:
             _check_samples(samples, dynamics, grid[-1], [n for n, limits in zip(names, found, strict=True) if limits])
         return cls(template, tuple(found), samples)
@@ -102,13 +111,16 @@ def _named_leaves(template: tuple[AbstractStage, AbstractDynamics | None]) -> tu
     """Every inexact array of the template, in the order of its leaves, and a path for each."""
     schedule, dynamics = template
     names, leaves = [], []
-    stages = stages_of(schedule)
-    parts = [(f"schedule.{stage_name(stage)}" if len(stages) > 1 else "schedule", stage) for stage in stages]
-    for prefix, part in [*parts, ("dynamics", dynamics)]:
+    for prefix, part in [*_stages_by_path(schedule), ("dynamics", dynamics)]:
         for path, leaf in jax.tree_util.tree_flatten_with_path(eqx.filter(part, eqx.is_inexact_array))[0]:
             names.append(prefix + "".join(f".{_key(key)}" for key in path))
             leaves.append(leaf)
     return names, leaves
+
+
+def _stages_by_path(schedule: AbstractStage) -> list[tuple[str, AbstractStage]]:
+    stages = stages_of(schedule)
+    return [(f"schedule.{stage_name(stage)}" if len(stages) > 1 else "schedule", stage) for stage in stages]
 
 
 def _key(key: Any) -> str:
@@ -125,8 +137,18 @@ def _declared_limits(dynamics: AbstractDynamics | None) -> dict[str, tuple[float
     return {} if dynamics is None else {f"dynamics.{name}": pair for name, pair in dynamics.ranges.items()}
 
 
+def _held_ranges(schedule: AbstractStage) -> dict[str, tuple[float | None, float | None]]:
+    """Ranges that stages state for their own fields: outside them a stage cannot be built, or loaded again."""
+    parts = _stages_by_path(schedule)
+    return {f"{prefix}.{name}": pair for prefix, stage in parts for name, pair in stage.ranges.items()}
+
+
+def _ends(pair: tuple[float | None, float | None]) -> tuple[float, float]:
+    return -math.inf if pair[0] is None else float(pair[0]), math.inf if pair[1] is None else float(pair[1])
+
+
 def _checked(name: str, leaf: Any, pair: tuple[float | None, float | None]) -> tuple[float, float]:
-    low, high = (-math.inf if pair[0] is None else float(pair[0]), math.inf if pair[1] is None else float(pair[1]))
+    low, high = _ends(pair)
     values = concrete(leaf)
     if not low < high:
         raise ValueError(f"limits: {name!r} has ({low:g}, {high:g}), which hold nothing: give low < high.")
@@ -139,8 +161,8 @@ def _checked(name: str, leaf: Any, pair: tuple[float | None, float | None]) -> t
     return low, high
 
 
-def _to_free(value: Array, low: float, high: float) -> Array:
-    if math.isinf(low) and math.isinf(high):
+def _to_free(value: Array, low: float, high: float, held: bool) -> Array:
+    if held or (math.isinf(low) and math.isinf(high)):
         return value
     if math.isinf(high):
         return jnp.log(value - low)
@@ -149,7 +171,9 @@ def _to_free(value: Array, low: float, high: float) -> Array:
     return jnp.log((value - low) / (high - value))
 
 
-def _from_free(free: Array, low: float, high: float) -> Array:
+def _from_free(free: Array, low: float, high: float, held: bool) -> Array:
+    if held:
+        return _held(free, low, high)
     if math.isinf(low) and math.isinf(high):
         return free
     if math.isinf(high):
@@ -157,6 +181,17 @@ def _from_free(free: Array, low: float, high: float) -> Array:
     if math.isinf(low):
         return high - jnp.exp(free)
     return low + (high - low) * jax.nn.sigmoid(free)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _held(free: Array, low: float, high: float) -> Array:
+    """The number, or the end of the range that it is beyond, with the slope there: so a search may come back."""
+    return jnp.clip(free, low, high)
+
+
+@_held.defjvp
+def _held_jvp(low, high, primals, tangents):
+    return _held(primals[0], low, high), tangents[0]
 
 
 def _check_samples(samples: float, dynamics: Any, steps: float, trained: list[str]) -> None:

@@ -9,7 +9,7 @@ from .._checks import check_finite, check_fraction, check_positive
 from .._types import Array, Float, as_inexact
 from ..numerics import held_water_level, mean_one, relative_log, score_of, top_mass
 from ..problems import ModalProblem
-from ._base import AbstractStage, require_modal
+from ._base import SMALLEST, AbstractStage, require_modal
 
 
 class Proportional(AbstractStage):
@@ -57,6 +57,7 @@ class FrontierBand(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"width": (SMALLEST, None)}
     width: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
     def __check_init__(self):
@@ -109,6 +110,7 @@ class TopFraction(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -129,6 +131,7 @@ class Softmax(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"temperature": (SMALLEST, None)}
     temperature: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
     def __check_init__(self):
