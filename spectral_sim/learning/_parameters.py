@@ -130,10 +130,11 @@ class Parameters(eqx.Module):
         """The dynamics with each rate at the same share of the stable range as it has at the batches of the start."""
         names, _ = _named_leaves(self.template)
         low, high, _ = next(own for name, own in zip(names, self.limits, strict=True) if own and _is_under(name, _RATE))
-        low, high = np.asarray(low), np.asarray(high)
         leaf = (lambda d: d.learning_rate.values) if isinstance(dynamics.learning_rate, PerRefresh) else _own_rate
-        share = (leaf(dynamics) - low) / (high - low)
-        return eqx.tree_at(leaf, dynamics, low + (_largest_rate(dynamics, self.stable, self.held) - low) * share)
+        rate = leaf(dynamics)
+        low, high = np.asarray(low, rate.dtype), np.asarray(high, rate.dtype)
+        top = _largest_rate(dynamics, self.stable, self.held).astype(rate.dtype)
+        return eqx.tree_at(leaf, dynamics, low + (top - low) * (rate - low) / (high - low))
 
 
 def _named_leaves(template: tuple[AbstractStage, AbstractDynamics | None]) -> tuple[list[str], list[Array]]:
@@ -207,7 +208,7 @@ def _hashable(bound: np.ndarray) -> Any:
 
 
 def _to_free(value: Array, low: Any, high: Any, held: bool) -> Array:
-    low, high = np.asarray(low), np.asarray(high)
+    low, high = np.asarray(low, value.dtype), np.asarray(high, value.dtype)
     if held or (np.isinf(low).all() and np.isinf(high).all()):
         return value
     if np.isinf(high).all():
@@ -231,7 +232,7 @@ def _from_free(free: Array, low: Any, high: Any, held: bool) -> Array:
 
 
 def _check_stable(name: str, high: str, dynamics: Any) -> None:
-    if high != STABLE or not _is_under(name, _RATE):
+    if high != STABLE or name not in (_RATE, f"{_RATE}.values"):
         raise ValueError(f"limits: {name!r} has {high!r}: give numbers or None; only a learning rate may be 'stable'.")
     batch, rate = dynamics.batch_size, dynamics.learning_rate
     tables = all(isinstance(setting, PerRefresh) and setting.rows is None for setting in (batch, rate))
