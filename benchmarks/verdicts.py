@@ -25,7 +25,7 @@ from spectral_sim.report import verdict_of
 
 RESULTS = Path(__file__).parent / "results"
 COVERED = ("nothing to gain", "a rare part", "duplicates", "shift")
-FRESH_SETS, FRESH_ROWS = 100, 4_000
+FRESH_SETS, FRESH_ROWS = 60, 4_000
 
 
 def judged(case: Case, seeds: int) -> dict[str, object]:
@@ -45,7 +45,7 @@ def judged(case: Case, seeds: int) -> dict[str, object]:
 def covered(case: Case, repetitions: int) -> dict[str, object]:
     """How often the interval of the net gain holds the true gain."""
     truth = population_curves(case, FRESH_SETS, FRESH_ROWS)
-    inside, known, widths, errors = 0, 0, [], []
+    inside, known, widths, errors, shares = 0, 0, [], [], []
     for seed in range(repetitions):
         found = assess(part_of(case, seed), seed)
         numbers = table(found)
@@ -57,13 +57,15 @@ def covered(case: Case, repetitions: int) -> dict[str, object]:
         loss, uniform = truth[picked.name], truth["uniform"]
         true = np.exp(log_gain(found.times, loss, uniform, numbers.window.end, costs))
         known += 1
-        inside += interval.low <= true <= interval.high
+        inside += bool(interval.low <= true <= interval.high)
         widths.append(np.log(interval.high / interval.low) / 2)
         errors.append(np.log(interval.value / true))
+        shares.append(abs(errors[-1]) / widths[-1])
     return {
         "repetitions": repetitions,
         "with_interval": known,
         "covered": inside / max(known, 1),
+        "share_of_half_width": [float(x) for x in np.quantile(shares, (0.5, 0.8, 0.9, 0.95))],
         "median_half_width": float(np.median(widths)),
         "bias": float(np.mean(errors)),
         "scatter": float(np.std(errors)),
