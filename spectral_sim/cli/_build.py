@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import numpy as np
 
 from .._checks import check_times, nearest
@@ -21,6 +22,7 @@ from ..problems import (
     image_patches,
     load_table,
     power_law,
+    random_features,
     torus,
 )
 from ._config import (
@@ -29,6 +31,7 @@ from ._config import (
     DatasetProblem,
     ModalFile,
     PowerLawProblem,
+    RandomFeaturesProblem,
     ScheduleConfig,
     TimesConfig,
     TorusProblem,
@@ -246,6 +249,21 @@ def spectral_problem(source: Any, folder: Path, precision: str) -> tuple[Abstrac
         nodes = f", {len(law.index)} nodes for {source.max_mode:,.0f} modes" if source.max_mode else ""
         count = f"{source.num_modes} modes" if source.num_modes else nodes.removeprefix(", ")
         return law, f"Power law: eigenvalues k^-{source.alpha:g}, initial energies k^-{source.beta:g}; {count}."
+    if isinstance(source, RandomFeaturesProblem):
+        problem = random_features(
+            number(source.alpha),
+            number(source.beta),
+            num_modes=source.num_modes,
+            width=number(source.width),
+            nodes=source.nodes,
+            method=source.method,
+            key=jax.random.key(source.seed),
+        )
+        kind = "one draw" if source.method == "draw" else "their mean, by the deterministic equivalent"
+        return problem, (
+            f"{source.width:g} random features of {source.num_modes:,} modes with eigenvalues k^-{source.alpha:g} and "
+            f"initial energies k^-{source.beta:g}; {kind}."
+        )
     if isinstance(source, TorusProblem):
         problem = torus(
             number(source.alpha),

@@ -17,6 +17,7 @@ __all__ = [
     "LearnFile",
     "ModalFile",
     "PowerLawProblem",
+    "RandomFeaturesProblem",
     "ScheduleConfig",
     "TimesConfig",
     "TimesOption",
@@ -45,6 +46,19 @@ class PowerLawProblem(_Model):
     num_modes: Annotated[int, Field(ge=1)] | None = None
     max_mode: Positive | None = None
     nodes: Annotated[int, Field(ge=1)] | None = None
+
+
+class RandomFeaturesProblem(_Model):
+    """Random features of finite width on a power law; its keys are the arguments of `random_features`."""
+
+    kind: Literal["random_features"]
+    alpha: Positive
+    beta: Positive
+    num_modes: Annotated[int, Field(ge=2)]
+    width: Positive
+    nodes: Annotated[int, Field(ge=1)] | None = None
+    method: Literal["equivalent", "draw"] = "equivalent"
+    seed: int = 0
 
 
 class ModalFile(_Model):
@@ -213,6 +227,7 @@ class LearnConfig(_Model):
 
 PROBLEMS: dict[str, type[BaseModel]] = {
     "power_law": PowerLawProblem,
+    "random_features": RandomFeaturesProblem,
     "modal": ModalFile,
     "torus": TorusProblem,
     "dataset": DatasetProblem,
@@ -221,7 +236,8 @@ PROBLEMS: dict[str, type[BaseModel]] = {
 """Every kind of problem by the name that selects it."""
 
 AnyProblem = Annotated[
-    PowerLawProblem | ModalFile | TorusProblem | DatasetProblem | DataProblem, Field(discriminator="kind")
+    PowerLawProblem | RandomFeaturesProblem | ModalFile | TorusProblem | DatasetProblem | DataProblem,
+    Field(discriminator="kind"),
 ]
 
 
