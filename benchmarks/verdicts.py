@@ -1,7 +1,7 @@
 """Whether verdicts are right where the answer is known, and whether intervals cover the truth as often as they say.
 
     python benchmarks/verdicts.py                       # all, in some minutes; writes results/verdicts.{json,md}
-    python benchmarks/verdicts.py --repetitions 50 --only shift
+    python benchmarks/verdicts.py --repetitions 50 --only shift    # one case anew; the others stay as they are
 
 The truth is read off curves averaged over fresh training sets and fresh rows to measure on, at the horizon and at the
 price of each repetition.
@@ -39,7 +39,12 @@ def judged(case: Case, seeds: int) -> dict[str, object]:
         text = verdict_of(found)
         right += claimed in case.claims and (not case.says or any(words in text for words in case.says))
         said.append(claimed)
-    return {"answer": case.answer, "right": right, "seeds": seeds, "claims": {c: said.count(c) for c in set(said)}}
+    return {
+        "answer": case.answer,
+        "right": right,
+        "seeds": seeds,
+        "claims": {c: said.count(c) for c in sorted(set(said))},
+    }
 
 
 def covered(case: Case, repetitions: int) -> dict[str, object]:
@@ -76,20 +81,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=10, help="verdicts of each case")
-    parser.add_argument("--only", choices=CASES, help="one case")
+    parser.add_argument("--only", choices=CASES, action="append", help="a case, in place of all; the others stay")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
-    names = [options.only] if options.only else list(CASES)
-    found: dict[str, dict[str, object]] = {}
+    names = options.only or list(CASES)
+    file = options.output / "verdicts.json"
+    found = json.loads(file.read_text(encoding="utf-8"))["cases"] if options.only and file.is_file() else {}
     for name in names:
         begin = time.perf_counter()
+        before = found.get(name, {})
         found[name] = judged(CASES[name], options.seeds)
+        if "coverage" in before and not options.repetitions:
+            found[name]["coverage"] = before["coverage"]
         if name in COVERED and options.repetitions:
             found[name]["coverage"] = covered(CASES[name], options.repetitions)
         print(f"{name}: {found[name]} ({time.perf_counter() - begin:.0f} s)", flush=True)
-    if not options.only:
+        found = {case: found[case] for case in CASES if case in found}
         about = {"jax": jax.__version__, "cases": found}
-        (options.output / "verdicts.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         (options.output / "verdicts.md").write_text(_markdown(found), encoding="utf-8")
 
 
