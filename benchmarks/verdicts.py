@@ -13,9 +13,6 @@ import time
 from pathlib import Path
 
 import jax
-
-jax.config.update("jax_enable_x64", True)
-
 import numpy as np
 from verdict_cases import CASES, Case, assess, part_of, population_curves
 
@@ -78,6 +75,7 @@ def covered(case: Case, repetitions: int) -> dict[str, object]:
 
 
 def main() -> None:
+    jax.config.update("jax_enable_x64", True)
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=10, help="verdicts of each case")
@@ -106,8 +104,8 @@ def _markdown(found: dict[str, dict]) -> str:
     lines = [
         "# Verdicts on problems with known answers",
         "",
-        f"Written by `python benchmarks/verdicts.py`, jax {jax.__version__}. A verdict is right where its claim and its",
-        "words are those of the case (`benchmarks/verdict_cases.py`).",
+        f"Written by `python benchmarks/verdicts.py`, jax {jax.__version__}. A verdict is right where its claim and",
+        "its words are those of the case (`benchmarks/verdict_cases.py`).",
         "",
         "| problem | why the answer is known | right | claims |",
         "|---|---|---|---|",
