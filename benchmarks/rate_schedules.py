@@ -146,23 +146,25 @@ def draw(found, path):
     for axes, law in zip(panels, LAWS, strict=False):
         rows = found["rates"][f"{law[0]:g}, {law[1]:g}"]
         for colour, row in zip(PALETTE, rows, strict=False):
-            rates = np.array(row["rates"]) / row["largest_learned_rate"]
+            rates = np.array(row["rates"]) / row["largest_learned_rate" if law[1] == 3.0 else "largest_stable_rate"]
             label = f"N = {row['steps']:.0e}".replace("e+0", "e") + f", largest {row['largest_learned_rate']:.3f}"
             axes.plot(row["share"], rates, color=colour, label=label)
         if law[1] == 3.0:
             share = np.linspace(0, 1, 200)
             axes.plot(share, (1 - share) ** 3, "k:", label="published, N to infinity")
-        axes.set(
-            xlabel="share of the run", ylabel="learned rate / largest", title="alpha = {:g}, beta = {:g}".format(*law)
-        )
+        unit = "largest" if law[1] == 3.0 else "largest stable rate"
+        title = "alpha = {:g}, beta = {:g}".format(*law)
+        axes.set(xlabel="share of the run", ylabel=f"learned rate / {unit}", title=title, ylim=(0, 1.03))
         axes.legend(frameon=False, fontsize=8)
     axes = panels[2]
     for law, line in zip(LAWS, ("-", "--"), strict=True):
         rows = found["rates"][f"{law[0]:g}, {law[1]:g}"]
-        for colour, name in zip(PALETTE, IN_USE, strict=False):
+        for n, (colour, name) in enumerate(zip(PALETTE, IN_USE, strict=False)):
             loss = [100 * (row["by_hand"][name]["loss"] / row["learned"] - 1) for row in rows]
             label = name if line == "-" else None
-            axes.semilogx([row["steps"] for row in rows], loss, line, marker="o", ms=3, color=colour, label=label)
+            axes.semilogx(
+                [row["steps"] for row in rows], loss, line, marker="o", ms=3, lw=3 - 0.7 * n, color=colour, label=label
+            )
     axes.set(
         xlabel="steps N",
         ylabel="% above the learned loss",

@@ -309,7 +309,9 @@ def test_a_state_of_words_and_a_false_constant_are_refused(problem):
 
 
 def test_features_that_need_more_say_what(problem):
-    with pytest.raises(ValueError, match=r"Springs does not say what is difficult: define difficulty\(\)"):
+    with pytest.raises(
+        ValueError, match=r"Springs does not say what is difficult: give the stage a score=.*or define difficulty\(\)"
+    ):
         ss.simulate(problem, ss.hard_pruning(0.5), TIMES)
     with pytest.raises(ValueError, match=r"power_tilt asks for per-mode weights"):
         ss.simulate(problem, ss.power_tilt(0.5), TIMES)

@@ -148,7 +148,7 @@ def _charges(problem: AbstractProblem, entries: list[Entry], times: np.ndarray) 
 def _charged_together(problem, schedules, dynamics, times: tuple[float, ...]) -> list[tuple[Array, Array]]:
     charges = []
     for schedule, moved_by in zip(schedules, dynamics, strict=True):
-        fixed, running = training_charges(problem, schedule, times, moved_by)
+        fixed, running = training_charges(problem, schedule, np.array(times), moved_by)
         passes = scoring_charges(schedule, jnp.asarray(times, problem.dtype))
         charges.append((passes, running.at[0].add(fixed)))
     return charges

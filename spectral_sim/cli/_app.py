@@ -12,6 +12,7 @@ from ._bench import bench
 from ._build import build_part
 from ._config import DEFAULT_BATCH, LearnFile
 from ._demo import PARTS, demo_parts
+from ._demo_network import show_network
 from ._errors import UserError, explained
 from ._fit import fit
 from ._job import run_job
@@ -61,6 +62,7 @@ def demo(
         folder = OutputFolder(output, PARTS, force, resume)
         parts = demo_parts(fast, precision.value, batch_size)
         run_job(parts, folder, "Does curation pay? Three answers that are known", console, progress)
+        show_network(output / "network", fast, console, progress)
 
 
 @app.command()

@@ -70,7 +70,7 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
     for n, name in enumerate(names):
         if name in names[:n]:
             raise UserError(f"{path}: schedules[{n}].name = {name!r} is taken by another schedule: give each its own.")
-    shown = {"title": config.title or path.stem, "subject": path.name}
+    shown: dict[str, Any] = {"title": config.title or path.stem, "subject": path.name}
     if isinstance(config.problem, DataProblem | DatasetProblem):
         return _build_data_part(config, path, precision, shown)
     with explained(f"{path}: problem"):
@@ -121,7 +121,7 @@ def _build_data_part(config: Config, path: Path, precision: str, shown: dict[str
             return [*_standard(config, task, times, {entry.name for entry in own}), *own, *known_noise(task)]
 
     settings = {**task.settings, "schedules": [own.model_dump(exclude_none=True) for own in config.schedules]}
-    own_price = {} if config.cost is None else {"cost": config.cost}
+    own_price: dict[str, Any] = {} if config.cost is None else {"cost": config.cost}
     return data_part(
         path.stem,
         splits,
@@ -202,7 +202,7 @@ def _reader(source: DataProblem | DatasetProblem, folder: Path) -> Callable[[int
 
 def _load(source: DataProblem, folder: Path, seed: int) -> Dataset:
     file = folder / source.path
-    options = {name: getattr(source, name) for name in _DATA_OPTIONS} | {"seed": seed}
+    options: dict[str, Any] = {name: getattr(source, name) for name in _DATA_OPTIONS} | {"seed": seed}
     for name in ("eval", "features_from", "gram"):
         if options[name] is not None:
             options[name] = folder / options[name]

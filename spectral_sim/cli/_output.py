@@ -10,8 +10,8 @@ __all__ = ["OutputFolder"]
 _OWN = (
     *("results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html"),
     *("learned.json", "learned.npz", "learned-ceiling.json", "learned-ceiling.npz", "learned.png", "search.png"),
-    *("sampler.npz", "sampler.parquet", "table.csv", "gains.png", "weights.parquet", "use_weights.py"),
-    *("optimum.csv", "optimum.yaml", "fit.npz", "predictions.csv"),
+    *("sampler.npz", "sampler.parquet", "table.csv", "weights.parquet", "use_weights.py"),
+    *("optimum.csv", "optimum.yaml", "fit.npz", "predictions.csv", "best_rates.csv"),
 )
 _BEGUN = ("search.npz", "search-ceiling.npz", "search-deployable.npz", "splits.npz")
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,8 @@ class SplitStore:
             }
             self._kept |= {f"{key}saved {name}": values for name, values in each.saved.items()}
         temporary = self._path.with_name(f".{_FILE}.part.npz")
-        np.savez(temporary, identity=self._identity, **self._kept)
+        arrays: dict[str, Any] = {"identity": self._identity, **self._kept}
+        np.savez(temporary, **arrays)
         os.replace(temporary, self._path)
 
     def clear(self) -> None:

@@ -81,7 +81,7 @@ def learn_control(
     control: str | Iterable[str] = "learning_rate",
     samples: float | None = None,
     highest: ArrayLike | None = None,
-    lowest: float = 0.0,
+    lowest: ArrayLike = 0.0,
     schedule: AbstractStage | None = None,
     families: Mapping[str, RateFamily] | None = None,
     grid: ArrayLike | None = None,
@@ -105,7 +105,7 @@ def learn_control(
             batches of samples / steps, and none has less than one example.
         highest: largest rate, a number or one for each interval; the largest stable one if None, and always where batch
             sizes change with it.
-        lowest: least rate.
+        lowest: least rate, a number or one for each interval.
         schedule: weights, or where the search for them begins; uniform, or a `TableSchedule`, if None.
         families: of learning rates by hand; `rate_families()` if None.
         grid: where the control may change, whole steps from 0 to `steps`; `control_grid(steps)` if None.
@@ -144,9 +144,9 @@ def learn_control(
         dynamics = eqx.tree_at(lambda d: d.batch_size, dynamics, even)
     limits, by_hand = {}, {}
     if "learning_rate" in control:
-        ceiling = _ceiling(problem, dynamics, highest, lowest, count, samples is not None, held)
+        lowest, ceiling, below = _range(problem, dynamics, highest, lowest, count, samples is not None, held)
         families = rate_families() if families is None else families
-        by_hand = tune_families(_runs(problem, schedule, dynamics, grid), families, grid, lowest, _BELOW * ceiling)
+        by_hand = tune_families(_runs(problem, schedule, dynamics, grid), families, grid, lowest, below)
         start = min(by_hand.values(), key=lambda each: each.loss)
         if not np.isfinite(start.loss):
             raise ValueError("every learning rate by hand fails: give a smaller highest=, or check the problem.")
@@ -174,16 +174,16 @@ def learn_control(
     return Control(grid, rates, batches, float(np.exp(found.value)), by_hand, found)
 
 
-def _ceiling(
+def _range(
     problem: AbstractProblem,
     dynamics: Any,
     highest: Any,
-    lowest: float,
+    lowest: Any,
     count: int,
     batches: bool,
     weights: Array | None,
-) -> Float[np.ndarray, "intervals"]:
-    """The largest rate of each interval."""
+) -> tuple[Float[np.ndarray, "intervals"], ...]:
+    """The least and the largest rate of each interval, and the largest of rates by hand: safely below instability."""
     stable = np.inf
     if hasattr(dynamics, "largest_rate"):
         stable = np.asarray(dynamics.largest_rate(problem, weights), np.float64)
@@ -194,12 +194,18 @@ def _ceiling(
             f"highest is {highest}: where batch sizes are learned, the largest stable rate moves with them."
         )
     given = np.inf if highest is None else np.asarray(highest, np.float64)
-    if np.ndim(given) and np.shape(given) != (count,):
-        raise ValueError(f"highest has shape {np.shape(given)}: give a number, or one for each of {count} intervals.")
+    for name, value in (("highest", given), ("lowest", lowest)):
+        if np.ndim(value) and np.shape(value) != (count,):
+            raise ValueError(
+                f"{name} has shape {np.shape(value)}: give a number, or one for each of {count} intervals."
+            )
     ceiling = np.broadcast_to(np.minimum(stable, given), (count,))
-    if not 0 <= lowest < ceiling.min():
-        raise ValueError(f"lowest is {lowest:.6g}, not from 0 to below the largest rate, {ceiling.min():.6g}.")
-    return ceiling
+    least = np.broadcast_to(np.asarray(lowest, np.float64), (count,))
+    bad = ~((least >= 0) & (least < ceiling))
+    if bad.any():
+        n = int(np.argmax(bad))
+        raise ValueError(f"lowest is {least[n]:.6g}, not from 0 to below the largest rate, {ceiling[n]:.6g}.")
+    return least, ceiling, np.maximum(np.minimum(ceiling, _BELOW * stable), least)
 
 
 def _runs(problem: AbstractProblem, schedule: AbstractStage, dynamics: Any, grid: np.ndarray) -> Any:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import equinox as eqx
 import numpy as np
 
+from .._files import SavedFileError
 from .._schema import array, either, integer, items, nothing, record, text
 from .._types import ArrayLike, Float
 from ..bounds import Certificate
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
-from ._files import SavedFileError
 from ._gap import Gap
 from ._sampler import SamplerWeights
 from ._saved import SavedSchedule, real

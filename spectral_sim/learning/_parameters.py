@@ -210,9 +210,9 @@ def _check_stable(name: str, high: str, dynamics: Any) -> None:
     if high != STABLE or not _is_under(name, _RATE):
         raise ValueError(f"limits: {name!r} has {high!r}: give numbers or None; only a learning rate may be 'stable'.")
     batch, rate = dynamics.batch_size, dynamics.learning_rate
-    tables = [setting for setting in (batch, rate) if isinstance(setting, PerRefresh)]
-    alike = len({len(table.values) for table in tables}) == 1 and not any(table.rows is not None for table in tables)
-    if np.ndim(getattr(batch, "values", batch)) and not (isinstance(rate, PerRefresh) and alike):
+    tables = all(isinstance(setting, PerRefresh) and setting.rows is None for setting in (batch, rate))
+    changes = callable(batch) or concrete(batch).ndim > 0
+    if changes and not (tables and len(batch.values) == len(rate.values)):
         raise ValueError(
             "limits: a learning rate that is to be 'stable' at batch sizes that change needs both as PerRefresh tables "
             "of one length."

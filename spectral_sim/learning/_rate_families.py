@@ -35,7 +35,7 @@ class RateFamily(NamedTuple):
     area: Callable[[Any, Any], Any]
     shapes: tuple[float, float] | None = None
 
-    def rates(self, shares: np.ndarray, peak: float, shape: float | None, lowest: float) -> np.ndarray:
+    def rates(self, shares: np.ndarray, peak: float, shape: float | None, lowest: Any = 0.0) -> np.ndarray:
         """Mean rate of each interval between some shares of the run; the peak falls to `lowest`."""
         means = np.maximum(np.diff(self.area(shares, shape)) / np.diff(shares), _LEAST)  # rounding may give zero
         return lowest + (peak - lowest) * means
@@ -82,7 +82,7 @@ def tune_families(
     log_loss: Callable[[Array], Array],
     families: Mapping[str, RateFamily],
     grid: np.ndarray,
-    lowest: float,
+    lowest: np.ndarray,
     highest: np.ndarray,
 ) -> dict[str, RatesByHand]:
     """The best member of each family: all numbers on a grid, which closes in on the best of them.
@@ -91,11 +91,11 @@ def tune_families(
         log_loss: rates of shape (members, intervals) -> log loss at the end, NaN for a run that fails.
         families: by name.
         grid: whole steps, shape (times,).
-        lowest: the rate that all fall to.
+        lowest: the rate that all fall to, for each interval, shape (intervals,).
         highest: largest rate of each interval, shape (intervals,); a member is cut there.
     """
     shares, top = grid / grid[-1], float(highest.max())
-    first = np.log(max(lowest * 1.02, _SMALLEST * top)), np.log(top)
+    first = np.log(max(1.02 * float(lowest.max()), _SMALLEST * top)), np.log(top)
     spans = {name: (first, None if f.shapes is None else tuple(np.log(f.shapes))) for name, f in families.items()}
     best: dict[str, RatesByHand] = {}
     for _ in range(_ROUNDS):

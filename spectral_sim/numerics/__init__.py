@@ -1,7 +1,7 @@
 """Numerical kernels: each does one thing, to rounding, with its derivative."""
 
 from ._bisection import bisect
-from ._crossing import where_one
+from ._crossing import rounding_of_mean, where_one
 from ._eigen_step import phi1_eigen
 from ._feature_spectrum import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
 from ._guard import attempt, without_derivative
@@ -57,6 +57,7 @@ __all__ = [
     "relative_log",
     "repeat",
     "repeat_while",
+    "rounding_of_mean",
     "row_product",
     "scaled_mean",
     "score_of",

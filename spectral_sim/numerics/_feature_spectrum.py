@@ -22,6 +22,7 @@ _RIPPLES = 3.0  # beyond this multiple of the number of bumps the density of the
 _PANEL = 0.35  # width of the other panels, in the inverse hyperbolic sine of omega
 _CLEAR = 0.995  # a gap counts where phi falls below this share of d, so that no gap closes under a small move
 _ROUGH, _POLISH = 14, 6  # steps of bisection, and of Newton's method after it
+_POLISHED = 1e-9  # relative, of a level after that
 _STEP = 1e-4  # relative, of the differences that give the slopes
 
 
@@ -230,7 +231,8 @@ def _crossing(phi: Callable, level: float, pole: np.ndarray, inside: np.ndarray)
         value, slope = phi(x)
         x = x + 2 * value / slope * (1 - np.sqrt(value / level))
         x = np.clip(x, np.minimum(low, high), np.maximum(low, high))
-    return x
+    lost = ~(np.abs(phi(x)[0] / level - 1) <= _POLISHED)
+    return np.where(lost, bisect(lambda x: phi(x)[0] > level, low, high), x) if lost.any() else x
 
 
 def _left_over(modes: np.ndarray, count: np.ndarray, width: float) -> np.ndarray:

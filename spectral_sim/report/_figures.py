@@ -110,7 +110,7 @@ def loss_figure(assessment: Assessment) -> dict[str, Any]:
 
 
 def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
-    """Weights over time; the views are the schedules, first shown is one that follows the residual."""
+    """Weights over time; the views are the schedules, first shown is the one that was picked."""
     runs = [run for run in assessment.runs if run.is_weighted]
     if not runs:
         return None
@@ -122,7 +122,9 @@ def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
         z = np.log10(np.clip(weights, 1 / limit, limit))
         name = run.name if run.ok else f"{run.name} ({run.describe(assessment.times)})"
         views.append({"name": name, "data": {"z": [rounded(z, 4)], "customdata": [rounded(weights, 3)]}, "layout": {}})
-    start = next((n for n, run in enumerate(runs) if run.family == "closed loop" and run.ok), 0)
+    picked = table(assessment).picked
+    first = [n for n, run in enumerate(runs) if picked is not None and run.name == picked.name]
+    start = first[0] if first else 0
     trace, axes = _heat_trace(assessment, runs[start], limit)
     shape = layout(400, time_axis(assessment).title, rows.label)
     for name, options in axes.items():

@@ -12,7 +12,7 @@ from ._style import styles
 
 __all__ = ["cost_figure", "difference_figure"]
 
-_LONGEST = 20  # letters of a direct label
+_LONGEST = 18  # letters of a direct label
 
 
 def difference_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] | None:
@@ -60,7 +60,7 @@ def difference_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] 
         }
         for (name, _, colour), place in zip(labels, places, strict=True)
     ]
-    figure["margin"]["r"] = 132
+    figure["margin"]["r"] = 118
     return {"data": data, "layout": figure}
 
 
@@ -95,13 +95,12 @@ def cost_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] | None
         },
     ]
     span = float(min(gain.min(), 1) / 1.3), float(max(gain.max(), 1.2) * 1.3)
-    figure = layout(400, "cost of curation, over that of training", "gain before its cost (times as soon)")
+    figure = layout(400, "cost of curation over that of training", "gain before its cost (times as soon)")
     figure["xaxis"] |= log_axis((least / 2, most))
     figure["yaxis"] |= log_axis(span)
     named = sorted(points, key=lambda point: -point[3])[:6]
-    heights = spread_labels(
-        [np.log10(point[2]) for point in named], *np.log10(span), 0.07 * float(np.ptp(np.log10(span)))
-    )
+    low, high = float(np.log10(span[0])), float(np.log10(span[1]))
+    heights = spread_labels([float(np.log10(point[2])) for point in named], low, high, 0.07 * (high - low))
     figure["annotations"] = [
         {
             "text": html.escape(_short(name)),

@@ -91,7 +91,7 @@ def _section(assessment: Assessment, name: str, figures: dict[str, Any], title: 
     heading = "Results" if assessment.title == title else assessment.title
     parts = [
         f'<section><h2 id="{name}">{html.escape(heading)}</h2>',
-        f'<div class="verdict">{html.escape(verdict_of(assessment))}</div>',
+        _verdict(verdict_of(assessment)),
         *(_paragraph(warning, "warning") for warning in assessment.warnings),
     ]
 
@@ -131,6 +131,12 @@ def _section(assessment: Assessment, name: str, figures: dict[str, Any], title: 
     parts.append(_paragraph(assessment.description, "note"))
     parts.append(f"<pre>{html.escape(settings)}</pre></details></section>")
     return "\n".join(part for part in parts if part)
+
+
+def _verdict(text: str) -> str:
+    """The verdict, its first sentence in bold."""
+    first, dot, rest = text.partition(". ")
+    return f'<div class="verdict"><strong>{html.escape(first + dot)}</strong>{html.escape(rest)}</div>'
 
 
 def _main_figures(assessment: Assessment, numbers: Table, add: Callable[..., None]) -> None:

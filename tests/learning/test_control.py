@@ -1,13 +1,22 @@
 """Learning rate, batch size and weights learned at a fixed horizon, beside closed forms and rates by hand."""
 
 import functools
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import spectral_sim as ss
-from spectral_sim.learning import RateFamily, control_grid, learn_control, power_decay, rate_families
+from spectral_sim.learning import (
+    RateFamily,
+    control_grid,
+    learn_control,
+    power_decay,
+    published_decay,
+    rate_families,
+)
+from spectral_sim.learning._parameters import Parameters
 
 NOISY = ss.SGDMoments(0.1, 1.0, noise_variance=1.0)
 
@@ -27,7 +36,8 @@ def stepped(problem, rates, batches, noise):
 def rate_alone():
     """One pass over 1,000 noisy examples, source exponent 1: cubic decay is best for long runs."""
     problem = ss.power_law(2.0, 3.0, max_mode=1e8, nodes=64)
-    more = {"square": power_decay(2.0), "cubic": power_decay(3.0)}
+    constant = RateFamily(lambda share, _: share)  # a family of one's own
+    more = {"square": power_decay(2.0), "cubic": power_decay(3.0), "constant": constant}
     return problem, learn_control(problem, 1000, dynamics=NOISY, families={**rate_families(), **more})
 
 
@@ -40,6 +50,7 @@ def test_learned_rates_beat_every_family():
     known = {"cubic": 0.00945, "square": 0.00878, "linear": 0.00877, "cosine": 0.00889}
     for name, loss in known.items():
         assert found.by_hand[name].loss == pytest.approx(loss, rel=3e-3)
+    assert np.ptp(found.by_hand["constant"].learning_rate) == 0
     assert found.by_hand["cubic"].peak == pytest.approx(0.136, rel=0.03)
 
 
@@ -85,6 +96,7 @@ def small(*control):
     return learn_control(SMALL, 300, dynamics=dynamics, control=control, samples=samples, **options)
 
 
+@pytest.mark.slow
 def test_rate_and_batch_together_are_no_worse_than_each_alone():
     rate, batch, both = small("learning_rate"), small("batch_size"), small("learning_rate", "batch_size")
     assert both.loss <= min(rate.loss, batch.loss)
@@ -96,6 +108,53 @@ def test_rate_and_batch_together_are_no_worse_than_each_alone():
     stable = both.learned.dynamics.largest_rate(SMALL, jnp.ones(32))
     assert np.all(both.learning_rate < stable)
     assert both.learning_rate.max() > 0.61  # which is stable at these batches, and not at a batch of one
+
+
+def test_rates_stay_stable_whatever_the_batches_become():
+    grid = np.array([0, 100, 200, 300])
+    dynamics = ss.SGDMoments(ss.PerRefresh(jnp.full(3, 0.5)), ss.PerRefresh(jnp.full(3, 8.0)), 1.0)
+    trained, limits = ("dynamics.learning_rate", "dynamics.batch_size"), {"dynamics.learning_rate": (0.0, "stable")}
+    make = lambda schedule, more=(): Parameters.create(
+        schedule, dynamics, (*more, *trained), limits, 2400.0, grid, (SMALL,)
+    )
+    rate, batch = make(ss.uniform()).free()
+    built: Any = make(ss.uniform()).build([rate, batch], grid)[1]
+    np.testing.assert_allclose(built.learning_rate.values, 0.5, rtol=1e-12)
+    moved: Any = make(ss.uniform()).build([rate + 3, batch + jnp.array([3.0, 0.0, -9.0])], grid)[1]
+    assert np.sum(np.asarray(moved.batch_size.values) * 100) == pytest.approx(2400)
+    stable = np.asarray(moved.largest_rate(SMALL, jnp.ones(32)))
+    shares = np.asarray(moved.learning_rate.values) / stable
+    assert np.all(shares < 1)
+    np.testing.assert_allclose(shares, shares[0], rtol=1e-12)
+    # where weights may change, the rate is stable under any
+    table = ss.TableSchedule.create(SMALL, grid, num_basis=3)
+    free = make(table, ("schedule",)).free()
+    wild: Any = make(table, ("schedule",)).build([free[0], free[1] + 9, free[2]], grid)[1]
+    assert np.all(np.asarray(wild.learning_rate.values) < np.asarray(wild.largest_rate(SMALL)))
+
+
+@pytest.mark.parametrize(
+    ("limits", "batch", "reason"),
+    [
+        ({"dynamics.batch_size": (1.0, "stable")}, 8.0, "only a learning rate may be 'stable'"),
+        ({"dynamics.learning_rate": (0.0, "largest")}, 8.0, "give numbers or None"),
+        ({"dynamics.learning_rate": (0.0, "stable")}, np.full(300, 8.0), "PerRefresh tables of one length"),
+        ({"dynamics.learning_rate": (0.0, np.ones(2))}, 8.0, r"limits of shape \(2,\), not \(3,\)"),
+        ({"dynamics.learning_rate": (0.0, np.array([1.0, np.inf, 1.0]))}, 8.0, "some are infinite"),
+        ({"dynamics.learning_rate": (0.0, np.array([1.0, 0.2, 1.0]))}, 8.0, r"begins at 0.5, .* \(0, 0.2\)"),
+    ],
+)
+def test_limits_that_cannot_be_used(limits, batch, reason):
+    dynamics = ss.SGDMoments(ss.PerRefresh(jnp.full(3, 0.5)), batch, 1.0)
+    with pytest.raises(ValueError, match=reason):
+        Parameters.create(ss.uniform(), dynamics, "dynamics", limits, None, np.array([0, 100, 200, 300]), (SMALL,))
+
+
+def test_published_optimum():
+    assert published_decay(2.0, 3.0) == pytest.approx((3.0, 1 / 3, 2 / 3))
+    assert published_decay(2.0, 1.5) == (None, 0.0, 0.25)
+    with pytest.raises(ValueError, match="alpha above 1"):
+        published_decay(1.0, 2.0)
 
 
 def test_largest_rate_of_a_table_of_batches():
@@ -153,13 +212,3 @@ def test_what_cannot_be_controlled_is_said(options, reason):
         learn_control(SMALL, 100, **{"dynamics": NOISY, **options})
     with pytest.raises(ValueError, match="steps is 0"):
         learn_control(SMALL, 0, dynamics=NOISY)
-
-
-def test_a_family_of_ones_own():
-    constant = {"constant": RateFamily(lambda share, _: share)}
-    found = learn_control(
-        SMALL, 300, dynamics=NOISY, families=constant, grid=control_grid(300, 20), search_steps=1, highest=0.2
-    )
-    assert found.best_by_hand == "constant"
-    assert np.ptp(found.by_hand["constant"].learning_rate) == 0
-    assert found.by_hand["constant"].peak <= 0.2

@@ -107,6 +107,17 @@ def test_nodes_stand_for_many_modes():
     assert feature_spectrum(1.5, 2.0, 300.0, 10**8, 256).eigenvalues.shape == (256,)
 
 
+def test_where_newtons_method_takes_too_long_roots_are_bracketed(monkeypatch):
+    from spectral_sim.numerics import _feature_spectrum as kernel
+
+    exact = kernel.feature_spectrum(1.6, 2.0, 50.0, 1000, 64)
+    monkeypatch.setattr(kernel, "_MOST_STEPS", 2)
+    monkeypatch.setattr(kernel, "_POLISH", 0)
+    found = kernel.feature_spectrum(1.6, 2.0, 50.0, 1000, 64)
+    np.testing.assert_allclose(found.eigenvalues, exact.eigenvalues, rtol=1e-8)
+    np.testing.assert_allclose(found.energies, exact.energies, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["alpha", "beta", "width"])
 def test_gradients_are_those_of_central_differences(name):
     start, times = {"alpha": 1.5, "beta": 2.2, "width": 40.0}, np.array([0.0, 3.0, 300.0])
