@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import check_choice
+from .._shown import Shown, View
 from .._types import ArrayLike, Float
 from ._mixture_boost import Boost, fit_boost, has_lightgbm
 from ._mixture_clock import MixtureClock, fit_clock
@@ -20,6 +21,7 @@ from ._mixture_scores import MixtureScore, score_mixture
 from ._mixture_support import Support, find_support
 from ._mixture_table import MixtureTable, by_domain, check_shares, mixture_table, values_of
 from ._mixture_validation import compare_baselines, cross_fit, select_ridge, validate_boost
+from ._views import mixture_view
 
 __all__ = ["MixtureFit", "fit_mixture", "load_mixture"]
 
@@ -29,8 +31,8 @@ _FEWEST_BOOSTED = 32
 _BOOSTED = "law with boosted residuals"
 
 
-@dataclass(frozen=True, eq=False)
-class MixtureFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class MixtureFit(Shown):
     """What `fit_mixture` found.
 
     Arguments:
@@ -236,6 +238,9 @@ class MixtureFit:
             ValueError: another suffix.
         """
         write_fit(self, path)
+
+    def _view(self) -> View:
+        return mixture_view(self)
 
     def _shares(self, ratios: Any) -> tuple[np.ndarray, bool]:
         """Mixtures as an array of shape (runs, domains) with sums of one, and whether there was only one."""
