@@ -7,14 +7,19 @@ from collections.abc import Sequence
 import equinox as eqx
 import numpy as np
 
+from .._files import SavedFileError
 from .._schema import array, either, integer, items, nothing, record, text
 from .._shown import Line, Shown, View, digits
 from .._types import ArrayLike, Float
 from ..bounds import Certificate
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
+<<<<<<< HEAD
 from ..schedules import AbstractStage, stage_name, stages_of
 from ._files import SavedFileError
+=======
+from ..schedules import AbstractStage
+>>>>>>> main
 from ._gap import Gap
 from ._sampler import SamplerWeights
 from ._saved import SavedSchedule, real

@@ -56,7 +56,6 @@ CURVE_DASHES = {
     for kind, dash in (
         ("bound", "solid"),
         ("floor", "dot"),
-        ("reference", "dash"),
         ("lower", "dashdot"),
         ("upper", "longdashdot"),
     )
