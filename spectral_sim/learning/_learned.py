@@ -14,12 +14,7 @@ from .._types import ArrayLike, Float
 from ..bounds import Certificate
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
-<<<<<<< HEAD
 from ..schedules import AbstractStage, stage_name, stages_of
-from ._files import SavedFileError
-=======
-from ..schedules import AbstractStage
->>>>>>> main
 from ._gap import Gap
 from ._sampler import SamplerWeights
 from ._saved import SavedSchedule, real
