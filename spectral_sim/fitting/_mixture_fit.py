@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._shown import Shown, View
 from .._types import ArrayLike, Float
 from ._mixture_boost import Boost
 from ._mixture_clock import MixtureClock, fit_clock
@@ -18,12 +19,13 @@ from ._mixture_scale import ScaleMap, fit_scale
 from ._mixture_scores import MixtureScore
 from ._mixture_support import Support, find_support
 from ._mixture_table import MixtureTable, by_domain, check_shares, values_of
+from ._views import mixture_view
 
 __all__ = ["MixtureFit", "load_mixture"]
 
 
-@dataclass(frozen=True, eq=False)
-class MixtureFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class MixtureFit(Shown):
     """What `fit_mixture` found.
 
     Arguments:
@@ -229,6 +231,9 @@ class MixtureFit:
             ValueError: another suffix.
         """
         write_fit(self, path)
+
+    def _view(self) -> View:
+        return mixture_view(self)
 
     def _shares(self, ratios: Any) -> tuple[np.ndarray, bool]:
         """Mixtures as an array of shape (runs, domains) with sums of one, and whether there was only one."""
