@@ -168,6 +168,17 @@ def test_bad_settings(options, error, message):
         ss.NetworkTraining(**options)
 
 
+def test_files_keep_a_rate_and_no_code():
+    for rate in (0.1, ss.PerRefresh([0.1, 0.2])):
+        options, arrays = ss.NetworkTraining(rate, batch_size=4, draw="weighted").saved()
+        again = ss.NetworkTraining.from_saved(options, arrays)
+        assert (again.batch_size, again.draw, again.max_steps) == (4, "weighted", 1023)
+        assert type(again.learning_rate) is type(ss.NetworkTraining(rate).learning_rate)
+        np.testing.assert_array_equal(jax.tree.leaves(again.learning_rate), jax.tree.leaves(rate))
+    with pytest.raises(ValueError, match=r"an optax optimiser or a function of the step cannot be saved"):
+        ss.NetworkTraining(optax.adam(1e-3)).saved()
+
+
 def outcome(devices):
     """A run on examples that are spread over devices."""
     rng = np.random.default_rng(0)
