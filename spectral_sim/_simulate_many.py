@@ -38,7 +38,10 @@ def simulate_many(
         problem: what is to be learnt.
         schedules: stages or chains by name; the order is that of the leading axis.
         times: as for `simulate`.
-        dynamics, save, adjoint, key: as for `simulate`, the same for all.
+        dynamics: as for `simulate`, the same for all.
+        save: as for `simulate`.
+        adjoint: as for `simulate`.
+        key: as for `simulate`; every schedule draws from the same one.
         throw: raise for the first schedule that failed, by its name; otherwise statuses say so.
 
     Returns:

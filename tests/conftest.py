@@ -6,6 +6,10 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
+# Small products of matrices, of which the tests are made, are slower on several threads, by far where workers of pytest
+# share the cores: waiting threads keep them busy. Read when NumPy and LightGBM are imported.
+os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
+
 # Most of the time of the tests goes into compiling programs that run once: compile for that. Read when JAX is imported;
 # a version that does not know a flag would abort. `make test-all` compiles as users do.
 if version("jaxlib").startswith("0.10.") and os.environ.get("SPECTRAL_SIM_TEST_COMPILER") != "users":

@@ -143,9 +143,14 @@ EXAMPLES: dict[str, Example] = {
     "complement, alongside": Example(_after(ss.complement), {"exponent": [0.7, 0.9, 2.0]}, refused=MODAL_ONLY),
     "curriculum": Example(ss.curriculum, {"end": [11.0, 3.0, 50.0], "start": [0.33, 0.1, 1.0]}),
     "delay": Example(_after(ss.delay), {"tau": [1.7, 0.0, 60.0]}),
+    "excess": Example(_after(ss.excess), {"reference": []}),
+    "forgetting": Example(
+        _after(ss.schedules.forgetting), {"threshold": [0.5, 0.3]}, flat=("threshold",), refused=DATA_ONLY
+    ),
     "frontier_band": Example(ss.schedules.frontier_band, {"width": [1.1, 0.3, 12.0]}),
     "greedy": Example(ss.schedules.greedy),
     "hard_pruning": Example(ss.hard_pruning, {"fraction": [0.57, 0.05, 1.0]}),
+    "hard_pruning, scored": Example(ss.hard_pruning, {"fraction": [0.57, 0.05], "score": []}, flat=("score",)),
     "lag": Example(_after(ss.lag), {"tau": [2.3, 0.0, 40.0]}),
     "leverage_sampling": Example(ss.schedules.leverage_sampling, refused=DATA_ONLY),
     "mix": Example(_before(ss.mix), {"eps": [0.3, 0.0, 1.0]}),
@@ -191,10 +196,14 @@ def stage_of(name: str) -> str:
 
 def leaf_values(name: str, problem: ss.AbstractProblem) -> Mapping[str, list[Any]]:
     """Three values of each array hyperparameter of the example of a stage."""
+    rng, size, leaves = np.random.default_rng(5), problem.mass.shape[0], EXAMPLES[name].leaves
     if name == "static_weights":
-        rng = np.random.default_rng(5)
-        return {"values": list(rng.exponential(size=(3, problem.mass.shape[0])))}
-    return EXAMPLES[name].leaves
+        return {"values": list(rng.exponential(size=(3, size)))}
+    if name == "excess":
+        return {"reference": list(0.05 * rng.exponential(size=(2, size)) * np.arange(1.0, size + 1) ** -1.6)}
+    if "score" in leaves:  # integers, so that some are tied
+        return {**leaves, "score": list(rng.integers(0, 1 + size // 2, size=(2, size)).astype(float))}
+    return leaves
 
 
 def example(name: str, problem: ss.AbstractProblem) -> ss.AbstractStage:

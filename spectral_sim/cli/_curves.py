@@ -40,6 +40,10 @@ def curves(
         float | None, typer.Option(help="Power of the rate in the noise; by cross-validation.", show_default=False)
     ] = None,
     intervals: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.9,
+    best: Annotated[bool, typer.Option(help="Learn the best learning rates under the fit.")] = True,
+    best_steps: Annotated[
+        int | None, typer.Option(min=2, help="Length of the run they are for; the longest curve.", show_default=False)
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("curves-output"),
     force: Annotated[bool, typer.Option("--force", help="Replace earlier results in the output folder.")] = False,
 ) -> None:
@@ -70,9 +74,17 @@ def curves(
         folder.open()
         fit.save(output / "fit.npz")
         _write_predictions(fit, output / "predictions.csv")
-        write_curve_report(fit, output / "report.html", "Loss curves")
         typer.echo(fit.report())
-        progress.print(f"wrote {output}: fit.npz, predictions.csv, report.html", highlight=False, markup=False)
+        written, rates = "fit.npz, predictions.csv, report.html", None
+        if best:
+            progress.print("learning the best learning rates", highlight=False, markup=False)
+            with explained("best rates"):
+                rates = fit.best_rates(best_steps)
+            rates.save(output / "best_rates.csv")
+            typer.echo(rates.report())
+            written += ", best_rates.csv"
+        write_curve_report(fit, output / "report.html", "Loss curves", rates)
+        progress.print(f"wrote {output}: {written}", highlight=False, markup=False)
 
 
 def _write_predictions(fit: CurveFit, path: Path) -> None:

@@ -38,7 +38,8 @@ def observed(problem: NetworkProblem, state: Any, time: Array) -> Observation:
     """What a state with `outputs` and `eval_outputs` shows."""
     energy = problem.energy(state.outputs)
     loss = problem.measured_loss(state.outputs, state.eval_outputs)
-    return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
+    seen = Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
+    return seen.replace(correct=problem.correct(state.outputs))
 
 
 def diverged(problem: NetworkProblem, state: Any, limit: Callable[[], Array]) -> tuple[tuple[Array, Float[Array, ""]]]:

@@ -2,11 +2,13 @@
 
 from ._compare_training import compare_training
 from ._curve import Curve, interpolate_rates
+from ._curve_best import BestRates
 from ._curve_files import read_logs, read_rates
 from ._curve_fit import CurveFit, load_curves
 from ._curve_fitting import fit_curves
 from ._curve_prediction import CurvePrediction
 from ._curve_scores import CurveScore
+from ._example_scores import ExampleScores, error_norm_scores, forgetting_scores, gradient_norm_scores
 from ._kernel_features import KernelFeatures
 from ._linearise import kernel_features, linearise, linearise_jacobian
 from ._mixture_clock import MixtureClock
@@ -20,15 +22,18 @@ from ._mixture_problem import MixtureFlow, MixtureProblem
 from ._mixture_scores import MixtureScore, score_mixture
 from ._mixture_support import Support, nearest_distances
 from ._mixture_table import by_domain
+from ._reference import Reference, reference_losses, train_reference
 from ._training_comparison import TrainingComparison
 from ._training_scores import Agreement
 
 __all__ = [
     "Agreement",
+    "BestRates",
     "Curve",
     "CurveFit",
     "CurvePrediction",
     "CurveScore",
+    "ExampleScores",
     "Gain",
     "KernelFeatures",
     "LearningCurve",
@@ -41,13 +46,17 @@ __all__ = [
     "Optimum",
     "OrderEffect",
     "PhaseFit",
+    "Reference",
     "Support",
     "TrainingComparison",
     "by_domain",
+    "error_norm_scores",
     "compare_training",
     "fit_curves",
     "fit_mixture",
     "fit_phases",
+    "forgetting_scores",
+    "gradient_norm_scores",
     "interpolate_rates",
     "kernel_features",
     "learning_curve",
@@ -60,5 +69,7 @@ __all__ = [
     "read_logs",
     "read_mixtures",
     "read_rates",
+    "reference_losses",
     "score_mixture",
+    "train_reference",
 ]

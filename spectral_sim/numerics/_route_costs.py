@@ -12,11 +12,11 @@ import jax.numpy as jnp
 
 from .._types import Array, Float, Int
 from ._chebyshev import MOST_TERMS, degree, reach
+from ._eigen_step import trace_bound
 from ._phi import phi1
-from ._phi_routes import trace_bound
 from ._repeat import batch_size
 
-__all__ = ["EIGH", "chosen_route"]
+__all__ = ["EIGH", "chosen_route", "once_pays"]
 
 EIGH = 0  # position of the eigenvectors among the routes; the Gram matrix and the features follow
 
@@ -27,18 +27,19 @@ _EIGH_SINGLE = 1.25  # in float32 products take half the time, an eigendecomposi
 _CACHE, _MEMORY = 24e6, 4.5e9  # bytes that stay in reach from one term to the next; numbers a second where they do not
 _CALL = 1.5e-6  # seconds, of one step of a compiled loop
 _EIGH_OPERATIONS = 9.0  # times the size cubed, of eigenvectors of a symmetric matrix, most of them not in products
+_FEW_TERMS = 8.0  # of the shortest expansion
 _MOST_ROUNDING = 0.1  # of the shortest step that there may be, before eigenvectors are taken whatever they cost
 
 
 class _Work(NamedTuple):
     """The sizes of one call: terms of the series, members with a matrix of their own, and columns of all of them."""
 
-    terms: Array
+    terms: Array | float
     examples: int
     size: int
     outputs: int
-    matrices: Array
-    columns: Array
+    matrices: Array | int
+    columns: Array | int
     itemsize: int
 
 
@@ -51,8 +52,8 @@ def chosen_route(
 ) -> Int[Array, ""]:
     """Position of the cheapest route in `ADVANCE`, `CHANGE` and `PULL`, the same for every member of a batch.
 
-    Eigenvectors are taken whatever they cost where the series would be too long, and with the method "auto" where its
-    rounding could reach a tenth of the step: the step may be as much shorter than the drive as phi_1(-bound) says.
+    Eigenvectors are taken whatever they cost where the series would be too long, or where its rounding could reach a
+    tenth of the step: the step may be as much shorter than the drive as phi_1(-bound) says.
     """
     bound = trace_bound(features, scale)
     terms = degree(bound, reach(bound, tolerance))
@@ -60,29 +61,40 @@ def chosen_route(
     columns = jnp.maximum(batch_size(drive[0, 0]), matrices) * outputs
     examples, size = features.shape
     work = _Work(terms, examples, size, outputs, matrices, columns, features.dtype.itemsize)
-    eigh, by_gram, by_features = (_seconds if jax.default_backend() == "cpu" else _operations)(work)
+    eigh, by_gram, by_features = _costs(work)
     if method == "chebyshev":
         eigh = jnp.inf
     costs = jnp.stack([jnp.asarray(cost, bound.dtype) for cost in (eigh, by_gram, by_features)])
     rounding = terms * jnp.finfo(bound.dtype).eps / phi1(-bound)
-    lost = (method == "auto") & (rounding > _MOST_ROUNDING)
+    lost = rounding > _MOST_ROUNDING
     return jnp.where((terms > MOST_TERMS) | lost, EIGH, jnp.argmin(costs))
 
 
-def _seconds(work: _Work) -> tuple[Array, Array, Array]:
+def once_pays(features: Float[Array, "examples features"], outputs: int, intervals: int) -> bool:
+    """Whether eigenvectors that serve all intervals of a run cost less than an expansion in each, however short."""
+    examples, size = features.shape
+    eigh, by_gram, by_features = _costs(_Work(_FEW_TERMS, examples, size, outputs, 1, outputs, features.dtype.itemsize))
+    return eigh <= intervals * min(by_gram, by_features)
+
+
+def _costs(work: _Work) -> tuple:
+    return (_seconds if jax.default_backend() == "cpu" else _operations)(work)
+
+
+def _seconds(work: _Work) -> tuple:
     """Seconds of each route on the CPU of the table above."""
     size, square = work.size, float(work.size**2)
     forming = work.matrices * (2 * work.examples * square / _FORMING)
     decomposing = (_EIGH_SQUARE * square + _EIGH_CUBE * square * size) * (_EIGH_SINGLE if work.itemsize == 4 else 1)
     numbers = work.matrices * square  # beyond what int32 holds
-    reading = jnp.where(numbers * work.itemsize > _CACHE, numbers / _MEMORY, 0)
+    reading = (numbers * work.itemsize > _CACHE) * (numbers / _MEMORY)
     gram_term = _CALL + reading + numbers * (2 * (work.outputs + 3) / _PRODUCT)
     passing = work.columns * ((2 * work.examples + 6 * size) / _PASSED)
     features_term = _CALL + passing + (work.columns + 2) * (4 * work.examples * size / _PRODUCT)
     return forming + work.matrices * decomposing, forming + work.terms * gram_term, work.terms * features_term
 
 
-def _operations(work: _Work) -> tuple[Array, Array, Array]:
+def _operations(work: _Work) -> tuple:
     """Floating-point operations of each route, for machines on which no times were measured."""
     square = float(work.size**2)
     forming = work.matrices * (2.0 * work.examples * square)

@@ -183,6 +183,16 @@ class NetworkProblem(AbstractProblem):
             return jnp.sum(self.example_mass * _is_right(outputs, self.targets))
         return jnp.mean(_is_right(eval_outputs, self.eval_targets).astype(self.dtype))
 
+    def correct(self, outputs: Float[Array, "examples outputs"]) -> Float[Array, "weights"] | None:
+        """Whether the largest output of each training example is right, or the share of a group; None for one output.
+
+        Arguments:
+            outputs: what the network returns on the training set, shape (examples, outputs).
+        """
+        if self.num_outputs == 1:
+            return None
+        return self.per_weight(_is_right(outputs, self.targets).astype(self.dtype))
+
     def initial_loss(self) -> Float[Array, ""]:
         held_out = None if self.eval_inputs is None else self.outputs(self.params, self.eval_inputs)
         return self.measured_loss(self.outputs(self.params, self.inputs), held_out)
