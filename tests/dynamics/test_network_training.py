@@ -40,7 +40,7 @@ def trained(network, optimizer, batches, factors):
         path = jax.tree.map(lambda x, last: jnp.concatenate([x, last[None]])[STEPS], path, end)
         return jax.vmap(lambda params: loss(params, network.eval_inputs, network.eval_targets, 1 / 6))(path)
 
-    batched = jnp.ndim(batches) == 3  # several seeds
+    batched = np.ndim(batches) == 3  # several seeds
     compiled = jax.jit(jax.vmap(run) if batched else run, compiler_options=QUICK)
     return np.asarray(compiled(jnp.asarray(batches), jnp.asarray(factors)))
 
@@ -49,8 +49,8 @@ def trained(network, optimizer, batches, factors):
 def test_the_whole_set_step_for_step(network, optimizer):
     dynamics = ss.NetworkTraining(optimizer)
     run = ss.simulate(network, ss.static_weights(WEIGHTS), STEPS, dynamics=dynamics)
-    everyone = [np.arange(12)] * STEPS[-1]
-    law = [WEIGHTS / WEIGHTS.sum()] * STEPS[-1]
+    everyone = np.tile(np.arange(12), (STEPS[-1], 1))
+    law = np.tile(WEIGHTS / WEIGHTS.sum(), (STEPS[-1], 1))
     plain = optax.sgd(optimizer) if isinstance(optimizer, float) else optimizer
     np.testing.assert_allclose(run.loss, trained(network, plain, everyone, law), rtol=1e-9)
     assert not dynamics.needs_key
