@@ -94,6 +94,19 @@ class AbstractDynamics(eqx.Module):
         """
         return self, jnp.diff(jnp.asarray(steps)).astype(jnp.result_type(float))
 
+    def under(self, problem: Any, weights: Float[Array, "weights"], durations: Array) -> "AbstractDynamics":
+        """The dynamics of a run whose weights never change: a place to work out once what they decide.
+
+        Arguments:
+            problem: what is learnt.
+            weights: those of every interval.
+            durations: of the intervals, as `advance` is given them, shape (intervals,).
+
+        Returns:
+            A dynamics with the same states, faults and results.
+        """
+        return self
+
     def largest_rate(self, problem: Any, weights: Float[Array, "weights"] | None = None) -> Array | None:
         """The learning rate above which a run is not stable, for dynamics that have one.
 

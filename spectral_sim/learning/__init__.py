@@ -1,9 +1,9 @@
 """Schedules found by gradients, with proof of how near to the best they are."""
 
+from .._files import SavedFileError
 from ._by_hand import ByHand, compare_by_hand, hand_written
 from ._control import Control, control_grid, learn_control
 from ._deployable import CeilingAndDeployable, ceiling_and_deployable
-from ._files import SavedFileError
 from ._gap import Gap, cap_of, measure_gap
 from ._learn import learn
 from ._learned import Learned, load_learned
