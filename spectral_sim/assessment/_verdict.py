@@ -3,8 +3,9 @@
 import math
 from typing import Literal
 
+from ._columns import Row, format_short, format_speedup
 from ._interval import Interval
-from ._table import FEWEST_ROWS, FEWEST_SPLITS, SCALED, Row, Table, format_short, format_speedup
+from ._table import FEWEST_ROWS, FEWEST_SPLITS, SCALED, Table
 
 __all__ = ["Claim", "claim", "verdict"]
 

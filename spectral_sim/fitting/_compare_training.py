@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,13 +24,14 @@ from ..schedules import AbstractStage, uniform
 from ._linearise import linearise
 from ._network_kernel import NetworkJacobian, gram
 from ._training_comparison import Doubts, TrainingComparison
-from ._training_scores import Agreement, agreement, clock_factor, mean_agreement
+from ._training_scores import agreement, clock_factor, mean_agreement
 from ._training_store import RunStore
 
 __all__ = ["compare_training"]
 
 PREDICTORS = ("warm", "initial", "checkpoints")
 _CHECKPOINTS = (0.0, 0.05, 0.2, 0.5)  # shares of a run at which the kernel is taken anew
+_SMALL = 1e-8  # added to root mean squares of gradients, as optimisers do
 _SHOWN = 128  # examples on which kernels are compared
 
 
@@ -130,7 +132,7 @@ def compare_training(
         together,
         predicted,
         scores,
-        mean_agreement(ceiling) if ceiling else Agreement(*[float("nan")] * len(Agreement._fields)),
+        mean_agreement(ceiling),
         doubts,
         network.measure,
         predictor,
@@ -153,7 +155,8 @@ class _Reference:
         shares = {"initial": (0.0,), "warm": (warm_up,), "checkpoints": _CHECKPOINTS}[predictor]
         self.starts = sorted({min(last - 1, round(share * last)) for share in shares})
         self.network, self.dynamics = network, dynamics
-        kept = np.unique([0, *self.starts, last])
+        self._warm = max(1, min(last, round(warm_up * last)))
+        kept = np.unique([0, self._warm, *self.starts, last])
         long = NetworkTraining(
             dynamics.learning_rate if dynamics.optimizer is None else dynamics.optimizer,
             batch_size=dynamics.batch_size,
@@ -172,8 +175,8 @@ class _Reference:
         longest = self.dynamics.max_steps
         kernels = []
         for start in self.starts:
-            params, memory = self._at[start]
-            scale = self._scale(memory, start) if adaptive else None
+            params = self._at[start][0]
+            scale = self._scale(start or self._warm) if adaptive else None  # there are no moments at the start
             kernels.append(linearise(self.network, params, rank=rank, scale=scale))
         if len(kernels) == 1:
             return KernelTraining(kernels[0], rate, max_steps=longest)
@@ -188,14 +191,19 @@ class _Reference:
         jacobian = NetworkJacobian(self.network, params, jax.tree.map(lambda _: None, params), None, False)
         return gram(jacobian, self.network.inputs[:_SHOWN]).astype(np.float64)
 
-    def _scale(self, memory: PyTree, step: int) -> PyTree | None:
+    def _scale(self, step: int) -> PyTree | None:
         """By what an adaptive optimiser multiplies gradients, relative to gradients of one; None if it is not known."""
-        moments = _second_moments(memory)
-        if moments is None or step == 0:
+        moments = _second_moments(self._at[step][1])
+        if moments is None:
+            warnings.warn(
+                "the steps of this optimiser are no multiples of the gradients, and it keeps no second moments that "
+                "would say what else they are: the prediction takes them for steps of gradient descent.",
+                stacklevel=4,
+            )
             return None
         # moments start from zero: those of a gradient that is one throughout say how far they have come
         ones = _second_moments(_memory_of_ones(self.dynamics.optimizer, step))
-        return jax.tree.map(lambda x: 1 / (jnp.sqrt(x / ones) + 1e-8), moments)
+        return jax.tree.map(lambda x: 1 / (jnp.sqrt(x / ones) + _SMALL), moments)
 
 
 def _second_moments(memory: PyTree) -> PyTree | None:

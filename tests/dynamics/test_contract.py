@@ -108,7 +108,8 @@ EXAMPLES = {
 }
 ADMITTED = [(name, kind) for name in EXAMPLES for kind in EXAMPLES[name].kinds]
 LONG = {"PoolMoments", "PoolTraining", "ShellTransport"}  # take long to compile
-FIRST = [(name, EXAMPLES[name].kinds[0]) for name in EXAMPLES]
+SAME_STEPS = {"Relinearised"}  # as those of KernelTraining
+FIRST = [(name, EXAMPLES[name].kinds[0]) for name in EXAMPLES if name not in SAME_STEPS]
 TUNABLE = [(name, kind) for name, kind in FIRST if EXAMPLES[name].leaves]
 
 

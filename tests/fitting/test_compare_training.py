@@ -10,7 +10,7 @@ from helpers import tiny_network
 import spectral_sim as ss
 from spectral_sim._files import SavedFileError
 from spectral_sim.fitting._training_comparison import Doubts
-from spectral_sim.fitting._training_scores import agreement, clock_factor, order_agreement
+from spectral_sim.fitting._training_scores import agreement, clock_factor, order_agreement, speedups
 
 STEPS = np.array([0, 4, 12, 40])
 RNG = np.random.default_rng(3)
@@ -30,9 +30,10 @@ def network():
     """A linear network, whose kernel never changes."""
     rng = np.random.default_rng(4)
     params = rng.normal(size=(3, 2)) * 0.1
-    data = [rng.normal(size=(12, 3)), rng.normal(size=(12, 2))]
-    held_out = {"eval_inputs": rng.normal(size=(9, 3)), "eval_targets": rng.normal(size=(9, 2))}
-    return ss.NetworkProblem(linear, params, *data, **held_out)
+    inputs, teacher = rng.normal(size=(21, 3)), rng.normal(size=(3, 2))
+    targets = inputs @ teacher + 0.2 * rng.normal(size=(21, 2))
+    held_out = {"eval_inputs": inputs[12:], "eval_targets": targets[12:]}
+    return ss.NetworkProblem(linear, params, inputs[:12], targets[:12], **held_out)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_a_linear_network_is_predicted_exactly(compared, network):
 
 
 def test_scores_by_hand():
-    steps = np.array([0.0, 1.0, 2.0])
+    steps = np.array([0.0, 1.0, 4.0])
     true = np.array([[1.0, 0.5, 0.4], [1.0, 0.4, 0.2], [1.0, 0.6, 0.5]])
     told = np.array([[1.0, 0.5, 0.2], [1.0, 0.4, 0.3], [1.0, 0.6, 0.5]])
     found = agreement(told, true, steps, 0)
@@ -73,7 +74,13 @@ def test_scores_by_hand():
     np.testing.assert_allclose(found.regret, np.log(2))
     gains = [np.log(0.3 / 0.2) - np.log(0.2 / 0.4), np.log(0.5 / 0.2) - np.log(0.5 / 0.4)]
     np.testing.assert_allclose(found.gain_error, np.mean(gains))
+    # at step 2 uniform training has sqrt(.5 .4) and is told to have sqrt(.5 .2): straight lines in log-log
+    early = np.log(np.sqrt(0.2)) / np.log(0.4)  # before the first refresh the log loss is linear
+    late = np.exp(np.log(4) * np.log(0.4 / np.sqrt(0.1)) / np.log(0.4 / 0.3))
+    np.testing.assert_allclose(speedups(true, steps, 0), [1, 2 / early, 0.5], rtol=1e-9)  # the last never gets there
+    np.testing.assert_allclose(speedups(told, steps, 0), [1, 2 / late, 0.5], rtol=1e-9)
     assert found.speedup_side == 0.5  # the first is truly faster, and told to be slower
+    np.testing.assert_allclose(found.speedup_error, np.log(late / early), rtol=1e-9)
     one, other = np.array([3.0, 1.0, 1.0, 2.0]), np.array([2.0, 1.0, 3.0, 3.0])
     np.testing.assert_allclose(order_agreement(one, other), scipy.stats.kendalltau(one, other).statistic)
 
@@ -114,7 +121,7 @@ def test_goes_on_after_a_kill_and_knows_its_own_runs(network, tmp_path, monkeypa
     resumed = ss.compare_training(network, two, STEPS, **options, seeds=3, store=tmp_path)
     assert count == [2]
     np.testing.assert_array_equal(resumed.real.loss, whole.real.loss)
-    assert resumed.scores == whole.scores
+    np.testing.assert_array_equal(resumed.scores, whole.scores)
     assert 0 < whole.ceiling.curve_error < 1
     with pytest.raises(SavedFileError, match=r"written by another comparison"):
         ss.compare_training(network, two, STEPS, **options | {"optimizer": 0.06}, seeds=3, store=tmp_path)
