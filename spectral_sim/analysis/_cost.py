@@ -170,7 +170,7 @@ def _asked_stages(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
 def training_charges(
     problem: AbstractProblem, schedule: AbstractStage, times: ArrayLike, dynamics: AbstractDynamics | None = None
 ) -> tuple[Float[Array, ""], Float[Array, "times"]]:
-    """Time that second models train for before the run, and time that second models and own labels take at each refresh.
+    """Time that second models train for before the run, and that they and own labels take at each refresh.
 
     Arguments:
         problem: what is to be learnt; a second model's time counts by its trace over that of the problem.
