@@ -3,8 +3,8 @@
     python benchmarks/real_networks.py [--seeds 5] [--steps 400] [--only NAME ...] [--output FILE]
 
 Every seed draws the split, the wrong labels, the weights and the mini-batches anew, and trains each curation twice, the
-second time from other weights: that run is the ceiling beside every score. Results are written after each row, so that
-a run which was stopped leaves what it has measured; rows that are measured again replace the old ones.
+second time on other mini-batches: that run is the ceiling beside every score. Results are written after each row, so
+that a run which was stopped leaves what it has measured; rows that are measured again replace the old ones.
 """
 
 import argparse
@@ -13,6 +13,8 @@ import itertools
 import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -175,6 +177,9 @@ SETTINGS = {
 }
 
 
+OTHERS = ("independent", "memory")
+
+
 def problem_of(setting: Setting, seed: int) -> tuple[ss.NetworkProblem, np.ndarray]:
     """The network and its data for a seed, and which labels are wrong."""
     found, bad = data(setting.data, seed, setting.examples, setting.wrong)
@@ -220,17 +225,21 @@ def measure(name: str, setting: Setting, seeds: int, steps: int) -> dict[str, An
                     batch_size=BATCH,
                     predictor=predictor,
                     key=jax.random.key(100 + seed),
-                    init=setting.init,
                     rank=setting.rank,
                     store=folder,
                 )
                 row = {**found.scores._asdict(), **dataclasses.asdict(found.doubts), "trust": found.trust}
-                rows[predictor].append({**row, "seconds": time.time() - began})
+                rows[predictor].append(plain({**row, "seconds": time.time() - began}))
                 print(f"{name}, seed {seed}, {predictor}: {found} ({time.time() - began:.0f} s)", flush=True)
-        ceilings.append(found.ceiling._asdict())
+        ceilings.append(plain(found.ceiling._asdict()))
         paces.append(pace)
         table = found.table()
     return {"scores": rows, "ceiling": ceilings, "time_per_step": paces, "steps": steps, "last_table": table}
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """None in place of NaN, which JSON does not have."""
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()}
 
 
 def stable_rate(network: ss.NetworkProblem, rank: int | None) -> float:
@@ -288,11 +297,70 @@ def plain_training(network: ss.NetworkProblem, weights: np.ndarray, rate: float,
     return float(loss(params, network.eval_inputs, network.eval_targets))
 
 
+def memory() -> dict[str, Any]:
+    """Peak memory of a kernel of a network with a million parameters and ten outputs, in a process of its own.
+
+    The Jacobian is held by blocks of examples, so that the number of examples counts by the kernel alone.
+    """
+    examples = 96
+    script = f"""
+import json, resource, jax, numpy as np, real_networks as r, spectral_sim as ss
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+params = r.initialised(jax.random.key(0), (64, 960, 960, 10))
+rng = np.random.default_rng(0)
+data = rng.normal(size=({examples}, 64)).astype(np.float32), rng.normal(size=({examples}, 10)).astype(np.float32)
+network = ss.NetworkProblem(r.mlp, params, *data)
+before = peak()
+features = ss.fitting.kernel_features(network)
+size = sum(leaf.size for leaf in jax.tree.leaves(params))
+print(json.dumps(dict(parameters=size, rank=features.rank, before_gib=before, peak_gib=peak())))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    row = json.loads(done.stdout.splitlines()[-1])
+    whole = 10_000**2 * (4 + 3 * 8) / 2**30
+    found = {**row, "examples": examples, "outputs": 10, "solver_gib_at_10000": whole}
+    print(f"memory: {found}", flush=True)
+    return found
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """Every measured row as a table: means over seeds, the worst tau, and the ceiling in brackets."""
+    columns = "tau", "curve_error", "gain_error", "speedup_side", "speedup_error"
+    header = [
+        "training",
+        "kernel",
+        "seeds",
+        "tau (worst)",
+        "curve",
+        "gain",
+        "regret 0",
+        "speed-ups right",
+        "their error",
+    ]
+    lines = [f"| {' | '.join([*header, 'trust'])} |", "| --- " * (len(header) + 1) + "|"]
+    for name in SETTINGS:
+        for predictor, rows in found.get(name, {}).get("scores", {}).items():
+            cells = []
+            for column in columns:
+                told, ceiling = (
+                    [row[column] for row in some if row[column] is not None] for some in (rows, found[name]["ceiling"])
+                )
+                worst = f" ({min(told):.2f})" if column == "tau" else ""
+                best = f" [{np.mean(ceiling):.2g}]" if ceiling else ""
+                cells.append(f"{np.mean(told):.2g}{worst}{best}" if told else "none")
+            right = f"{sum(row['regret'] < 1e-9 for row in rows)} of {len(rows)}"
+            cells.insert(3, right)
+            trust = f"{np.mean([row['trust'] for row in rows]):.2f}"
+            lines.append(f"| {name} | {predictor} | {len(rows)} | {' | '.join(cells)} | {trust} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--only", nargs="*", choices=[*SETTINGS, "independent"], default=[*SETTINGS, "independent"])
+    parser.add_argument("--only", nargs="*", choices=[*SETTINGS, *OTHERS], default=[*SETTINGS, *OTHERS])
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "real_networks.json")
     arguments = parser.parse_args()
     found = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
@@ -300,11 +368,14 @@ def main() -> None:
         began = time.time()
         if name == "independent":
             row: dict[str, Any] = independent(SETTINGS["digits, wrong labels"], arguments.seeds, arguments.steps)
+        elif name == "memory":
+            row = memory()
         else:
             row = measure(name, SETTINGS[name], arguments.seeds, arguments.steps)
         machine = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "load": os.getloadavg()}
         found[name] = {**row, "seconds": time.time() - began, **machine}
         arguments.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        arguments.output.with_suffix(".md").write_text(markdown(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

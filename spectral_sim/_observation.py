@@ -16,7 +16,8 @@ class Observation(eqx.Module):
     Arguments:
         time: times[n], scalar.
         energy: residual energy, shape (weights,).
-        log_energy: its logarithm, exact where `energy` underflows, shape (weights,).
+        log_energy: its logarithm, exact where `energy` underflows, shape (weights,). A run shows minus infinity where
+            there is no mass: what is never sampled is never seen.
         loss: loss on the evaluation set, scalar.
         state: the state of the dynamics.
         correct: whether each example is classified right, 0 or 1 (the share of a group), shape (weights,); None where

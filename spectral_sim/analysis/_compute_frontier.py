@@ -127,38 +127,47 @@ def _envelope(compute: np.ndarray, loss: np.ndarray, width: np.ndarray) -> tuple
     return np.exp(grid[rows]), np.exp(least), np.exp(positions[1] + shift)
 
 
-def compute_exponents(alpha: float, beta: float, *, noise: bool = True) -> ComputeExponents:
+def compute_exponents(alpha: float, beta: float, *, noise: bool = True, tilt: float = 0.0) -> ComputeExponents:
     """Exponents of the compute-optimal frontier of `random_features`, for compute = width x steps.
 
-    After r steps at width d the loss is a sum of powers: the limit of infinite width, r^-((beta - 1) / alpha); the
-    floor, d^-min(alpha, beta - 1); where beta > alpha + 1 the distortion of the features, d^-1 r^-(1 - 1/alpha); and
-    the noise of the batches, r^-(2 - 1/alpha). At fixed d r the largest of them is least where two are equal.
+    After time t = rate x steps at width d the loss is a sum of powers: the limit of infinite width,
+    t^-((beta - 1) / alpha); the floor, d^-min(alpha, beta - 1); where beta > alpha + 1 > 2 the distortion of the
+    features, d^-1 t^-(1 - 1/alpha); and the noise of the batches, rate x t^-(2 - 1/alpha), for alpha > 1/2. At fixed
+    compute the largest of them is least where two are equal.
+
+    Above alpha = 1 the rate is constant. Below it the trace grows with the number of modes, which is then taken in
+    proportion to the width, and the largest stable rate falls as d^(alpha - 1).
+
+    Weights lam_k^-tilt turn each rate of decay k^-alpha into k^-(alpha (1 - tilt)) and leave the floor, which divides
+    the powers of t by 1 - tilt. Weights that stay bounded as the width grows change no exponent.
 
     Arguments:
-        alpha: eigenvalue exponent, above 1.
+        alpha: eigenvalue exponent, positive, not 1.
         beta: energy exponent, above 1.
         noise: whether batches are finite; False for gradient flow.
+        tilt: exponent of `power_tilt`, with alpha (1 - tilt) above 1; only without noise.
 
     Returns:
         The exponents.
 
     Raises:
-        ValueError: an exponent that is not above 1: outside the trace class rates depend on the number of modes.
+        ValueError: energies whose sum diverges, alpha = 1, where logarithms stand in for powers, a tilt under which the
+            weights have no mean, or a tilt with noise.
 
     Source:
-        Paquette, Paquette, Xiao and Pennington, 4+3 phases of compute-optimal neural scaling laws (2024), phases Ia, II
-        and III; alpha and beta there are alpha / 2 and (beta - alpha) / 2 here.
+        Paquette, Paquette, Xiao and Pennington, 4+3 phases of compute-optimal neural scaling laws (2024); alpha and
+        beta there are alpha / 2 and (beta - alpha) / 2 here. The tilt is this library's own; a shipped sweep holds it.
     """
-    for name, value in (("alpha", alpha), ("beta", beta)):
-        if not value > 1:
-            raise ValueError(f"{name} is {value:g}: the sum over modes diverges; give an exponent above 1.")
-    # each part of the loss as powers of width and of steps
+    _check_exponents(alpha, beta, noise, tilt)
+    # each part of the loss as powers of width and of time
     parts = {"infinite width": (0.0, (beta - 1) / alpha), "floor": (min(alpha, beta - 1), 0.0)}
-    if beta > alpha + 1:
+    if alpha > 1 and beta > alpha + 1:
         parts["distorted features"] = (1.0, 1 - 1 / alpha)
-    if noise:
-        parts["batch noise"] = (0.0, 2 - 1 / alpha)
-    names, powers = list(parts), np.array(list(parts.values()))
+    falls = max(0.0, 1 - alpha)  # the rate, as a power of the width
+    if noise and alpha > 0.5:
+        parts["batch noise"] = (falls, 2 - 1 / alpha)
+    names = list(parts)
+    powers = np.array([(width - falls * time, time / (1 - tilt)) for width, time in parts.values()])
 
     def slowest(share: float) -> float:
         return float(np.min(powers @ [share, 1 - share]))
@@ -171,3 +180,19 @@ def compute_exponents(alpha: float, beta: float, *, noise: bool = True) -> Compu
             if 0 <= share <= 1 and slowest(share) > found.loss and np.isclose(slowest(share), one @ [share, 1 - share]):
                 found = ComputeExponents(slowest(share), float(share), (names[j], names[i]))
     return found
+
+
+def _check_exponents(alpha: float, beta: float, noise: bool, tilt: float) -> None:
+    """Raise ValueError for numbers that no closed form covers."""
+    check_positive("alpha", alpha, "give an exponent above 0")
+    if alpha == 1:
+        raise ValueError("alpha is 1, where logarithms stand in for powers: give an exponent above or below.")
+    if not beta > 1:
+        raise ValueError(f"beta is {beta:g}: the sum of the energies diverges; give an exponent above 1.")
+    if tilt and noise:
+        raise ValueError(f"tilt is {tilt:g} with noise, whose part under weights has no closed form: give noise=False.")
+    if tilt and not alpha * (1 - tilt) > 1:
+        raise ValueError(
+            f"tilt is {tilt:g} at alpha = {alpha:g}: the weights have no mean over infinitely many modes; give a tilt "
+            f"below {1 - 1 / alpha:.4g}."
+        )

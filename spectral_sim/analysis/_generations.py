@@ -1,6 +1,8 @@
 """Models trained on the labels of models: what is lost from generation to generation."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -96,9 +98,8 @@ def generations(
     check_whole("draws", draws, "give a number of runs")
     if key is None:
         raise ValueError("draws are random: pass generations(key=jax.random.key(0)).")
-    run = lambda key: _run(key, number, width, samples, final_samples, noise_variance, real_share)
-    together = jax.jit(lambda keys: jax.lax.map(run, keys, batch_size=_TOGETHER))
-    errors = np.asarray(together(jax.random.split(key, draws)))
+    sizes, real = (samples, final_samples), tuple(_real(count, real_share) for count in (samples, final_samples))
+    errors = np.asarray(_runs(number, width, sizes, jax.random.split(key, draws), real, noise_variance))
     return Generations(excess, errors.mean(axis=0), errors.std(axis=0, ddof=1) / np.sqrt(draws))
 
 
@@ -120,19 +121,29 @@ def _added(samples: int, width: int, noise_variance: float) -> float:
     return noise_variance * width / (samples - width - 1)
 
 
-def _run(key, number, width, samples, final_samples, noise_variance, real_share) -> Array:
-    """Errors after each number of generations of one line of models; inputs are whitened."""
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _runs(
+    number: int, width: int, sizes: tuple[int, int], keys: Array, real: tuple[Any, Any], noise_variance: Any
+) -> Array:
+    """Errors after each number of generations, for one line of models a key; inputs are whitened.
 
-    def fitted(key: PRNGKeyArray, error: Array, count: int) -> Array:
+    `sizes` and `real` are the numbers of samples, and of those that the truth labels, of a generation and of the last
+    model.
+    """
+
+    def fitted(key: PRNGKeyArray, error: Array, count: int, real: Any) -> Array:
         for_inputs, for_noise = jax.random.split(key)
         inputs = jax.random.normal(for_inputs, (count, width))
-        labels = jnp.where(jnp.arange(count) < _real(count, real_share), 0, inputs @ error)
+        labels = jnp.where(jnp.arange(count) < real, 0, inputs @ error)
         labels += jnp.sqrt(noise_variance) * jax.random.normal(for_noise, (count,))
         return jax.scipy.linalg.solve(inputs.T @ inputs, inputs.T @ labels, assume_a="pos")
 
     def generation(error: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
         for_next, for_last = jax.random.split(key)
-        last = fitted(for_last, error, final_samples)
-        return fitted(for_next, error, samples), jnp.sum(last**2)
+        last = fitted(for_last, error, sizes[1], real[1])
+        return fitted(for_next, error, sizes[0], real[0]), jnp.sum(last**2)
 
-    return jax.lax.scan(generation, jnp.zeros(width), jax.random.split(key, number + 1))[1]
+    def line(key: PRNGKeyArray) -> Array:
+        return jax.lax.scan(generation, jnp.zeros(width), jax.random.split(key, number + 1))[1]
+
+    return jax.lax.map(line, keys, batch_size=_TOGETHER)

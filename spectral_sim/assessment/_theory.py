@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis import fit_exponent
+from ..analysis import compute_exponents, compute_frontier, fit_exponent
 from ..sweeps import as_grid
 
 __all__ = ["THEORIES", "Finding", "findings"]
+
+_NEAR = 0.08  # of an exponent over a few decades of compute to the asymptotic one
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,31 @@ def _practical_oracle(table: Any) -> list[Finding]:
     ]
 
 
+def _compute_frontier(table: Any) -> list[Finding]:
+    """A power tilt that grows with the width moves the compute-optimal exponents, by 1 / (1 - tilt) of each rate."""
+    found = []
+    alpha, beta = float(table.attrs["alpha"]), float(table.attrs["beta"])
+    widths, times = np.asarray(table["problem.width"]), np.asarray(table["times"])
+    for tilt in np.asarray(table["power_tilt.exponent"]):
+        own = table.loss.sel({"power_tilt.exponent": tilt}).transpose("problem.width", "times")
+        fit = compute_frontier(np.asarray(own)[:, 1:], widths, times[1:])
+        expected = compute_exponents(alpha, beta, noise=False, tilt=float(tilt))
+        loss, width, (first, last) = fit.loss_exponent, fit.width_exponent, fit.loss_exponent.window
+        found.append(
+            Finding(
+                f"tilt = {tilt:g}: with compute, width x time, from {first:.1e} to {last:.1e} the best loss falls as "
+                f"compute^-{loss.value:.4f} (error {loss.stderr:.4f}), predicted {expected.loss:.4f}, and the best "
+                f"width grows as compute^{width.value:.4f} (error {width.stderr:.4f}), predicted {expected.width:.4f}.",
+                abs(loss.value / expected.loss - 1) < _NEAR and abs(width.value / expected.width - 1) < _NEAR,
+            )
+        )
+    return found
+
+
 THEORIES: dict[str, Callable[[Any], list[Finding]]] = {
     "static_limit": _static_limit,
     "crossover": _crossover,
     "practical_oracle": _practical_oracle,
+    "compute_frontier": _compute_frontier,
 }
 """What may be named as `theory` in the configuration of a sweep."""

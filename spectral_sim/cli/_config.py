@@ -9,18 +9,22 @@ __all__ = [
     "TIMES_TAGS",
     "AnyProblem",
     "Config",
+    "DEFAULT_BATCH",
     "DataProblem",
     "DatasetProblem",
+    "DynamicsConfig",
     "LearnConfig",
     "LearnFile",
     "ModalFile",
     "PowerLawProblem",
+    "RandomFeaturesProblem",
     "ScheduleConfig",
     "TimesConfig",
     "TimesOption",
     "TorusProblem",
 ]
 
+DEFAULT_BATCH = 32
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 AboveOne = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 Names = Annotated[
@@ -42,6 +46,19 @@ class PowerLawProblem(_Model):
     num_modes: Annotated[int, Field(ge=1)] | None = None
     max_mode: Positive | None = None
     nodes: Annotated[int, Field(ge=1)] | None = None
+
+
+class RandomFeaturesProblem(_Model):
+    """Random features of finite width on a power law; its keys are the arguments of `random_features`."""
+
+    kind: Literal["random_features"]
+    alpha: Positive
+    beta: Positive
+    num_modes: Annotated[int, Field(ge=2)]
+    width: Positive
+    nodes: Annotated[int, Field(ge=1)] | None = None
+    method: Literal["equivalent", "draw"] = "equivalent"
+    seed: int = 0
 
 
 class ModalFile(_Model):
@@ -153,6 +170,14 @@ class ScheduleConfig(_Model):
     self_generated: SelfGeneratedConfig | None = None
 
 
+class DynamicsConfig(_Model):
+    """Steps of SGD on data: how many, how large, on how many examples each."""
+
+    steps: Annotated[int, Field(ge=1)] | None = None
+    learning_rate: Positive | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+
+
 _OPTIONS_OF = {"table": ("cap", "columns", "min_spacing"), "policy": ("cap", "width", "depth")}
 
 
@@ -202,6 +227,7 @@ class LearnConfig(_Model):
 
 PROBLEMS: dict[str, type[BaseModel]] = {
     "power_law": PowerLawProblem,
+    "random_features": RandomFeaturesProblem,
     "modal": ModalFile,
     "torus": TorusProblem,
     "dataset": DatasetProblem,
@@ -210,7 +236,8 @@ PROBLEMS: dict[str, type[BaseModel]] = {
 """Every kind of problem by the name that selects it."""
 
 AnyProblem = Annotated[
-    PowerLawProblem | ModalFile | TorusProblem | DatasetProblem | DataProblem, Field(discriminator="kind")
+    PowerLawProblem | RandomFeaturesProblem | ModalFile | TorusProblem | DatasetProblem | DataProblem,
+    Field(discriminator="kind"),
 ]
 
 
@@ -220,16 +247,39 @@ class Config(_Model):
     title: str | None = None
     precision: Literal["float64", "float32"] = "float64"
     seed: int = 0
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1)] | None = None
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    splits: Annotated[int, Field(ge=1)] = 5
+    max_examples: Annotated[int, Field(ge=8)] = 10_000
+    compare: Literal["all", "quick"] | Names | None = None
     problem: AnyProblem
     times: TimesOption | None = None
-    schedules: Annotated[list[ScheduleConfig], Field(min_length=1)]
+    dynamics: DynamicsConfig = DynamicsConfig()
+    schedules: list[ScheduleConfig] = []
     learn: LearnConfig | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Config":
+        on_data = isinstance(self.problem, DatasetProblem | DataProblem)
+        if not on_data:
+            for name in sorted({"splits", "max_examples", "compare", "dynamics"} & self.model_fields_set):
+                raise ValueError(f"{name} is for data: leave it out, or give a problem of kind dataset or data")
+        if self.batch_size is not None and self.dynamics.batch_size != "auto":
+            raise ValueError("batch_size stands in the file and in dynamics: give it once")
+        if self.dynamics.steps is not None and self.times is not None:
+            raise ValueError("dynamics.steps and times both say where the run ends: drop one")
+        if not self.schedules and self.compare is None and self.learn is None:
+            raise ValueError('schedules is missing: list what is to be compared, or on data give compare = "all"')
+        return self
+
+    @property
+    def examples_per_step(self) -> int:
+        """The batch size, by default 32."""
+        own = self.dynamics.batch_size
+        return self.batch_size or (DEFAULT_BATCH if own == "auto" else own)
 
 
 class LearnFile(Config):
     """The whole file, for a search: schedules to compare with may be left out."""
 
-    schedules: list[ScheduleConfig] = []
     learn: LearnConfig = Field(...)  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -14,7 +14,7 @@ from ..problems import NetworkProblem
 
 __all__ = ["DIVERGED", "diverged", "linear_maps", "observed", "stable_rate"]
 
-_POWER_STEPS = 32
+_POWER_STEPS = 128
 _FACTOR = 1e3  # of the training loss over its start: more than any training that converges makes of it
 
 DIVERGED = (

@@ -2,7 +2,8 @@
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -23,13 +24,14 @@ from ..schedules import AbstractStage, uniform
 from ._linearise import linearise
 from ._network_kernel import NetworkJacobian, gram
 from ._training_comparison import Doubts, TrainingComparison
-from ._training_scores import Agreement, agreement, clock_factor, mean_agreement
+from ._training_scores import agreement, clock_factor, mean_agreement
 from ._training_store import RunStore
 
 __all__ = ["compare_training"]
 
 PREDICTORS = ("warm", "initial", "checkpoints")
 _CHECKPOINTS = (0.0, 0.05, 0.2, 0.5)  # shares of a run at which the kernel is taken anew
+_SMALL = 1e-8  # added to root mean squares of gradients, as optimisers do
 _SHOWN = 128  # examples on which kernels are compared
 
 
@@ -46,7 +48,6 @@ def compare_training(
     key: PRNGKeyArray,
     draw: str = "sampled",
     rank: int | None = None,
-    init: Callable[[PRNGKeyArray], PyTree] | None = None,
     store: str | os.PathLike[str] | None = None,
 ) -> TrainingComparison:
     """Train a network under several schedules for real, and predict the same from its kernel.
@@ -70,7 +71,6 @@ def compare_training(
         seeds: how many real runs of each schedule there are, at least 2. They differ in their mini-batches.
         key: PRNG key.
         rank: the most features of the kernel; all if None.
-        init: init(key) -> parameters. With it every seed but the first starts from parameters of its own.
         store: a folder in which real runs are kept, a file for each seed; what was killed goes on from there. None
             keeps nothing.
 
@@ -93,7 +93,7 @@ def compare_training(
         raise ValueError(f"warm_up is {warm_up}: give a share of the run between 0 and 1.")
     real_dynamics = NetworkTraining(optimizer, batch_size=batch_size, draw=draw, max_steps=int(np.diff(grid).max()))
     # last, so that what is wrong with it is said before anything long begins
-    runs = RunStore(store, (network, schedules, grid, real_dynamics, seeds, key, init))
+    runs = RunStore(store, (network, schedules, grid, real_dynamics, key))
 
     adaptive = isinstance(optimizer, optax.GradientTransformation) and is_adaptive(optimizer)
     reference = _Reference(network, grid, real_dynamics, jax.random.fold_in(key, 0), warm_up, predictor)
@@ -101,11 +101,8 @@ def compare_training(
     predicted = simulate_many(network, schedules, grid, dynamics=prediction, save=save_accuracy, key=key)
 
     def train(seed: int) -> Trajectory:
-        start = network
-        if init is not None and seed > 0:
-            start = network.with_params(init(jax.random.fold_in(jax.random.fold_in(key, seed), 1)))
         own = jax.random.fold_in(key, seed)
-        return simulate_many(start, schedules, grid, dynamics=real_dynamics, save=save_accuracy, key=own)
+        return simulate_many(network, schedules, grid, dynamics=real_dynamics, save=save_accuracy, key=own)
 
     shapes = functools.cache(lambda: eqx.filter_eval_shape(lambda: train(0)))
     real = []
@@ -120,8 +117,7 @@ def compare_training(
     base = names.index(baseline)
     curves, told = np.asarray(together.loss, np.float64), np.asarray(predicted.loss, np.float64)
     scores = mean_agreement([agreement(told, each, grid, base) for each in curves])
-    same = batch_size is None and init is None
-    pairs = [] if same else [(i, j) for i in range(len(curves)) for j in range(len(curves)) if i != j]
+    pairs = [] if batch_size is None else [(i, j) for i in range(len(curves)) for j in range(len(curves)) if i != j]
     ceiling = [agreement(curves[i], curves[j], grid, base) for i, j in pairs]
     train_loss = np.asarray(together.saved["train_loss"], np.float64)[0, base]
     pace = clock_factor(
@@ -136,7 +132,7 @@ def compare_training(
         together,
         predicted,
         scores,
-        mean_agreement(ceiling) if ceiling else Agreement(*[float("nan")] * len(Agreement._fields)),
+        mean_agreement(ceiling),
         doubts,
         network.measure,
         predictor,
@@ -159,7 +155,8 @@ class _Reference:
         shares = {"initial": (0.0,), "warm": (warm_up,), "checkpoints": _CHECKPOINTS}[predictor]
         self.starts = sorted({min(last - 1, round(share * last)) for share in shares})
         self.network, self.dynamics = network, dynamics
-        kept = np.unique([0, *self.starts, last])
+        self._warm = max(1, min(last, round(warm_up * last)))
+        kept = np.unique([0, self._warm, *self.starts, last])
         long = NetworkTraining(
             dynamics.learning_rate if dynamics.optimizer is None else dynamics.optimizer,
             batch_size=dynamics.batch_size,
@@ -178,8 +175,8 @@ class _Reference:
         longest = self.dynamics.max_steps
         kernels = []
         for start in self.starts:
-            params, memory = self._at[start]
-            scale = self._scale(memory, start) if adaptive else None
+            params = self._at[start][0]
+            scale = self._scale(start or self._warm) if adaptive else None  # there are no moments at the start
             kernels.append(linearise(self.network, params, rank=rank, scale=scale))
         if len(kernels) == 1:
             return KernelTraining(kernels[0], rate, max_steps=longest)
@@ -194,14 +191,19 @@ class _Reference:
         jacobian = NetworkJacobian(self.network, params, jax.tree.map(lambda _: None, params), None, False)
         return gram(jacobian, self.network.inputs[:_SHOWN]).astype(np.float64)
 
-    def _scale(self, memory: PyTree, step: int) -> PyTree | None:
+    def _scale(self, step: int) -> PyTree | None:
         """By what an adaptive optimiser multiplies gradients, relative to gradients of one; None if it is not known."""
-        moments = _second_moments(memory)
-        if moments is None or step == 0:
+        moments = _second_moments(self._at[step][1])
+        if moments is None:
+            warnings.warn(
+                "the steps of this optimiser are no multiples of the gradients, and it keeps no second moments that "
+                "would say what else they are: the prediction takes them for steps of gradient descent.",
+                stacklevel=4,
+            )
             return None
         # moments start from zero: those of a gradient that is one throughout say how far they have come
         ones = _second_moments(_memory_of_ones(self.dynamics.optimizer, step))
-        return jax.tree.map(lambda x: 1 / (jnp.sqrt(x / ones) + 1e-8), moments)
+        return jax.tree.map(lambda x: 1 / (jnp.sqrt(x / ones) + _SMALL), moments)
 
 
 def _second_moments(memory: PyTree) -> PyTree | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 
 from .._checks import check_whole
 from .._types import Float
@@ -46,7 +47,7 @@ def check_memory(rows: int, eval_rows: int, rank: int | None, dtype: np.dtype) -
     if rank is not None:
         check_whole("rank", rank, "give a number of features, or None for all")
     wanted = rows if rank is None else min(rank, rows)
-    # the kernel, its eigenvectors and the workspace of the solver in float64, and the features
+    # the kernel and, in float64, its copy, its eigenvectors and those times their roots, and kernels of evaluation rows
     whole = rows**2 * (dtype.itemsize + 3 * 8) + (rows + eval_rows) * rows * dtype.itemsize
     each = (rows + eval_rows) * (3 * 8 + dtype.itemsize)
     if whole <= _MEMORY:
@@ -68,7 +69,8 @@ def dense_features(
     """Features from a whole kernel, and those of other rows from their kernel with the training rows."""
     dtype, rows = kernel.dtype, kernel.shape[0]
     trace = float(np.trace(kernel, dtype=np.float64))
-    values, vectors = np.linalg.eigh(kernel.astype(np.float64))
+    # this driver works in place, and another one would need twice the memory
+    values, vectors = scipy.linalg.eigh(kernel.astype(np.float64), overwrite_a=True, check_finite=False, driver="evr")
     values, vectors = values[::-1], vectors[:, ::-1]
     keep = int(np.sum(values > values[0] * _SMALLEST[dtype.name])) if values[0] > 0 else 0
     if keep == 0:

@@ -99,7 +99,8 @@ class TrainingComparison:
 
         `real_loss` and `predicted_loss` are those at the end; `real_spread` is the standard deviation of the log of the
         real one over seeds; gains are log ratios to uniform training, below zero where the schedule helps; speed-ups
-        are over uniform training, by the best loss so far. Real numbers are geometric means over seeds.
+        are over uniform training, by the best loss so far at half of the steps. Real numbers are geometric means over
+        seeds.
         """
         base = self.names.index(self.baseline)
         log_real = np.log(np.asarray(self.real.loss, np.float64))

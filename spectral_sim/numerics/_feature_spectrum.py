@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ._bisection import bisect
-from ._quadrature import shell_rule
+from ._feature_curve import FeatureCurve, energies_on, feature_curve
+from ._quadrature import ShellRule, shell_rule
 from ._stieltjes import compressed, panels_of
 
 __all__ = ["FeatureSpectrum", "feature_spectrum", "feature_spectrum_slopes"]
@@ -21,7 +22,7 @@ _RIPPLES = 3.0  # beyond this multiple of the number of bumps the density of the
 _PANEL = 0.35  # width of the other panels, in the inverse hyperbolic sine of omega
 _CLEAR = 0.995  # a gap counts where phi falls below this share of d, so that no gap closes under a small move
 _ROUGH, _POLISH = 14, 6  # steps of bisection, and of Newton's method after it
-_MOST_STEPS, _SETTLED = 60, 1e-13  # of Newton's method
+_POLISHED = 1e-9  # relative, of a level after that
 _STEP = 1e-4  # relative, of the differences that give the slopes
 
 
@@ -67,6 +68,21 @@ class _Layout:
     orders: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Fine:
+    """The fine rule, which does not depend on the target.
+
+    Arguments:
+        curve: points of the curve on which z is real.
+        count: how many eigenvalues each stands for, shape (points,).
+        left_over: share of each mode's energy outside the span of the features, shape (modes,).
+    """
+
+    curve: FeatureCurve
+    count: np.ndarray
+    left_over: np.ndarray
+
+
 def feature_spectrum(alpha: float, beta: float, width: float, num_modes: int, nodes: int) -> FeatureSpectrum:
     """Deterministic equivalent of the kernel D^(1/2) W W^T D^(1/2), W of shape (num_modes, width), variance 1 / width.
 
@@ -95,17 +111,19 @@ def feature_spectrum(alpha: float, beta: float, width: float, num_modes: int, no
         J. Multivariate Anal. 54 (1995), for the support; Paquette, Paquette, Xiao and Pennington, 4+3 phases of
         compute-optimal neural scaling laws (2024), for the equivalent of this model.
     """
-    return _spectrum(_layout(alpha, width, num_modes, nodes), alpha, beta, width)
+    layout, fine = _laid_out(alpha, width, num_modes, nodes)
+    return _spectrum(layout, fine, alpha, beta)
 
 
 def feature_spectrum_slopes(
     alpha: float, beta: float, width: float, num_modes: int, nodes: int
 ) -> tuple[FeatureSpectrum, FeatureSpectrum, FeatureSpectrum]:
     """Derivatives of `feature_spectrum` in alpha, beta and log width, the numbers of nodes in each part being held."""
-    layout = _layout(alpha, width, num_modes, nodes)
+    layout, fine = _laid_out(alpha, width, num_modes, nodes)
 
     def at(shift: np.ndarray) -> np.ndarray:
-        found = _spectrum(layout, alpha + shift[0], beta + shift[1], width * np.exp(shift[2]))
+        moved = alpha + shift[0], width * np.exp(shift[2])
+        found = _spectrum(layout, _fine(layout, *moved) if shift[0] or shift[2] else fine, moved[0], beta + shift[1])
         return np.concatenate([found.eigenvalues, found.multiplicity, found.energies, [found.unlearnable]])
 
     slopes = []
@@ -118,10 +136,10 @@ def feature_spectrum_slopes(
 
 
 @functools.lru_cache(maxsize=64)
-def _layout(alpha: float, width: float, num_modes: int, nodes: int) -> _Layout:
-    """Where nodes are needed for this law and width."""
+def _laid_out(alpha: float, width: float, num_modes: int, nodes: int) -> tuple[_Layout, _Fine]:
+    """Where nodes are needed for this law and width, and the fine rule there."""
     resolved = max(128, 4 * alpha * width**0.5, 0.02 * alpha * width)
-    rule = shell_rule(num_modes, min(num_modes, max(4 * int(resolved), 640)))
+    rule = _modes(num_modes, int(np.exp2(np.ceil(4 * np.log2(max(4 * resolved, 640))) / 4)))
     modes = rule.index**-alpha
     merged = alpha * width**0.5 / 4
     tops, bottoms = _support(modes, rule.multiplicity, width, min(int(1.6 * merged) + 3, len(modes) - 1))
@@ -135,37 +153,45 @@ def _layout(alpha: float, width: float, num_modes: int, nodes: int) -> _Layout:
     scale = max(-bottoms[-1], modes[-1])
     left = np.arcsinh(single[-1] ** -alpha / scale) - np.arcsinh(bottoms[-1] / scale)
     layout = _Layout(rule.index, rule.multiplicity, tuple(bumps), single, int(np.ceil(left / _PANEL)) + 1)
-    position = _fine(layout, alpha, 0.0, width)[0]
-    while len(position) < 1.5 * nodes:
+    while len(_rule(layout, alpha, tops, bottoms)[0]) < 1.5 * nodes:
         layout = replace(layout, density=1.5 * layout.density)
-        position = _fine(layout, alpha, 0.0, width)[0]
-    groups, orders = panels_of(np.log(position), nodes)
-    return replace(layout, groups=groups, orders=orders)
+    fine = _fine(layout, alpha, width, (tops, bottoms))
+    groups, orders = panels_of(np.log(fine.curve.position), nodes)
+    return replace(layout, groups=groups, orders=orders), fine
 
 
-def _spectrum(layout: _Layout, alpha: float, beta: float, width: float) -> FeatureSpectrum:
+@functools.lru_cache(maxsize=16)
+def _modes(num_modes: int, nodes: int) -> ShellRule:
+    """Nodes that stand for the modes of the data. Widths near each other share them."""
+    return shell_rule(num_modes, min(num_modes, nodes))
+
+
+def _spectrum(layout: _Layout, fine: _Fine, alpha: float, beta: float) -> FeatureSpectrum:
     """Gauss rules in log s, group by group, of the fine measure."""
-    position, count, energy, unlearnable = _fine(layout, alpha, beta, width)
-    log_position, (count, energy) = compressed(np.log(position), (count, energy), layout.groups, layout.orders)
-    return FeatureSpectrum(np.exp(log_position), count, energy / count, unlearnable)
+    energies = layout.count * layout.index**-beta
+    energy = fine.curve.step * energies_on(fine.curve, layout.index**-alpha, energies)
+    log_position, (count, energy) = compressed(
+        np.log(fine.curve.position), (fine.count, energy), layout.groups, layout.orders
+    )
+    return FeatureSpectrum(np.exp(log_position), count, energy / count, float(np.sum(energies * fine.left_over)))
 
 
-def _fine(layout: _Layout, alpha: float, beta: float, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Many nodes: positions, descending, with their share of the count and of the energy, and what is unlearnable."""
+def _fine(layout: _Layout, alpha: float, width: float, support: tuple[np.ndarray, np.ndarray] | None = None) -> _Fine:
+    """Many nodes, whatever the target is."""
     modes, count = layout.index**-alpha, layout.count
-    energies = count * layout.index**-beta
-    tops, bottoms = _support(modes, count, width, len(layout.bumps))
+    tops, bottoms = _support(modes, count, width, len(layout.bumps)) if support is None else support
+    curve = feature_curve(*_rule(layout, alpha, tops, bottoms), modes, count, width)
+    return _Fine(curve, curve.step * curve.counted, _left_over(modes, count, width))
+
+
+def _rule(layout: _Layout, alpha: float, tops: np.ndarray, bottoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes along the real part of omega, descending, and weights."""
+    scale = max(-bottoms[-1], layout.index[-1] ** -alpha)
     edges = zip(tops, bottoms, layout.bumps, strict=False)
     rules = [_in_bump(top, bottom, int(layout.density * number)) for top, bottom, number in edges]
-    rules += _in_bulk(layout, alpha, tops[-1], bottoms[-1], max(-bottoms[-1], modes[-1]))
+    rules += _in_bulk(layout, alpha, tops[-1], bottoms[-1], scale)
     x, weight = (np.concatenate(parts) for parts in zip(*rules, strict=True))
-    omega = x + 1j * _curve(x, modes, count, width)
-    factor = 1 / (modes - omega[:, None])
-    m = 1 - (factor @ (count * modes)) / width
-    slope = 1 - ((modes * factor) ** 2 @ count) / width  # dz / d omega
-    step = weight * np.abs(slope) ** 2 / slope.real / np.pi  # ds = d x (1 + i v') slope, which is real
-    unlearnable = float(np.sum(energies * _left_over(modes, count, width)))
-    return (omega * m).real, step * (factor @ count / m).imag, step * (factor @ energies / m).imag, unlearnable
+    return x, weight
 
 
 def _support(modes: np.ndarray, count: np.ndarray, width: float, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -179,7 +205,7 @@ def _support(modes: np.ndarray, count: np.ndarray, width: float, most: int) -> t
     def phi(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         inverse = 1 / (modes - x[:, None])
         square = inverse * inverse
-        return square @ strength, 2 * (square * inverse) @ strength
+        return np.vecdot(square, strength), 2 * np.vecdot(square * inverse, strength)
 
     lower, upper = modes[1 : most + 1], modes[:most]
     middle = bisect(lambda x: phi(x)[1] < 0, lower, upper, _ROUGH)
@@ -205,7 +231,8 @@ def _crossing(phi: Callable, level: float, pole: np.ndarray, inside: np.ndarray)
         value, slope = phi(x)
         x = x + 2 * value / slope * (1 - np.sqrt(value / level))
         x = np.clip(x, np.minimum(low, high), np.maximum(low, high))
-    return x
+    lost = ~(np.abs(phi(x)[0] / level - 1) <= _POLISHED)
+    return np.where(lost, bisect(lambda x: phi(x)[0] > level, low, high), x) if lost.any() else x
 
 
 def _left_over(modes: np.ndarray, count: np.ndarray, width: float) -> np.ndarray:
@@ -248,22 +275,3 @@ def _legendre(order: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes, ascending, and weights on [0, 1]."""
     points, weights = np.polynomial.legendre.leggauss(order)
     return (points + 1) / 2, weights / 2
-
-
-def _curve(x: np.ndarray, modes: np.ndarray, count: np.ndarray, width: float) -> np.ndarray:
-    """v(x) >= 0 with sum_k lam_k^2 / ((lam_k - x)^2 + v^2) = d.
-
-    Newton's method for the reciprocal of the sum in v^2, which is concave there and nearly linear close to a mode; it
-    starts where the nearest mode alone makes the sum d, from where it climbs to the root.
-    """
-    distance, strength = (modes - x[:, None]) ** 2, count * modes**2
-    nearest = np.argmin(distance, axis=1)
-    square = np.maximum(strength[nearest] / width - distance[np.arange(len(x)), nearest], 0)
-    for _ in range(_MOST_STEPS):
-        term = 1 / (distance + square[:, None])
-        total = term @ strength
-        step = total * (total / width - 1) / (term**2 @ strength)
-        square = np.maximum(square + step, 0)
-        if np.all(np.abs(step) <= _SETTLED * square):
-            break
-    return np.sqrt(square)

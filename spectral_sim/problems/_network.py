@@ -203,15 +203,7 @@ class NetworkProblem(AbstractProblem):
     @property
     def trace(self) -> Float[Array, ""]:
         """sum_i p_i |J_i|^2 / outputs at the initial parameters: the trace of the kernel that outputs share."""
-        size = sum(leaf.size for leaf in jax.tree.leaves(self.params)) * self.num_outputs
-        block = max(1, _BLOCK_BYTES // (size * self.dtype.itemsize))
-
-        def squared_norm(example):
-            jacobian = jax.jacrev(lambda params: self.outputs(params, example[None])[0])(self.params)
-            return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(jacobian))
-
-        norms = jax.lax.map(squared_norm, self.inputs, batch_size=min(block, self.num_examples))
-        return jnp.sum(self.example_mass * norms) / self.num_outputs
+        return _mean_squared_norm(self)
 
     def default_dynamics(self) -> "AbstractDynamics":
         """Gradient descent on the whole set at a rate of 1 / trace, at most half of what is stable at the start."""
@@ -234,3 +226,17 @@ class NetworkProblem(AbstractProblem):
 
 def _is_right(outputs: Array, targets: Array) -> Array:
     return jnp.argmax(outputs, axis=1) == jnp.argmax(targets, axis=1)
+
+
+@eqx.filter_jit
+def _mean_squared_norm(problem: NetworkProblem) -> Array:
+    """Of the derivative of the outputs of an example, over the number of outputs; by blocks of examples."""
+    size = sum(leaf.size for leaf in jax.tree.leaves(problem.params)) * problem.num_outputs
+    block = max(1, _BLOCK_BYTES // (size * problem.dtype.itemsize))
+
+    def squared_norm(example):
+        jacobian = jax.jacrev(lambda params: problem.outputs(params, example[None])[0])(problem.params)
+        return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(jacobian))
+
+    norms = jax.lax.map(squared_norm, problem.inputs, batch_size=min(block, problem.num_examples))
+    return jnp.sum(problem.example_mass * norms) / problem.num_outputs

@@ -114,7 +114,7 @@ def _curve_figure(comparison: TrainingComparison) -> dict[str, Any]:
             {**shown, "name": f"{name}, predicted", "y": _numbers(told[1:]), "line": dashed, "showlegend": False}
         )
     layout = _layout(520, "step", comparison.measure, xaxis={"type": "log"}, yaxis={"type": "log"})
-    return {"data": data, "layout": layout, "views": [], "start": 0}
+    return {"data": data, "layout": layout}
 
 
 def _gain_figure(comparison: TrainingComparison) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _gain_figure(comparison: TrainingComparison) -> dict[str, Any]:
         }
     )
     layout = _layout(460, "predicted log gain over uniform", "real log gain over uniform")
-    return {"data": data, "layout": layout, "views": [], "start": 0}
+    return {"data": data, "layout": layout}
 
 
 def _span(comparison: TrainingComparison) -> list[float]:

@@ -72,7 +72,9 @@ class PolicySchedule(AbstractStage):
         leaves = jax.tree.leaves(eqx.filter(self.network, eqx.is_array))
         size = {"width": self.network.width_size, "depth": self.network.depth}
         cap = None if self.cap is None else list(self.cap)
-        return {"network": size, "cap": cap, "drive": self.drive}, {f"network.{n}": leaf for n, leaf in enumerate(leaves)}
+        return {"network": size, "cap": cap, "drive": self.drive}, {
+            f"network.{n}": leaf for n, leaf in enumerate(leaves)
+        }
 
     @classmethod
     def from_saved(cls, options: dict[str, Any], arrays: dict[str, Any]) -> "PolicySchedule":

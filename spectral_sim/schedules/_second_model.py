@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
 from .._types import Array, Float, PerRefresh, by_refresh
-from ..numerics import log_or_minus_inf, phi1_eigh, row_product, sum_rows
+from ..numerics import log_or_minus_inf, phi1_eigen, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
 from ._base import TrainingCost, scored_once, stage_name
 
@@ -170,9 +170,9 @@ def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> T
         decay = model * time
         return Trained(modal.energies * jnp.exp(-2 * decay), None, decay)
     assert data is not None  # or there would be no model
-    weighted = data.example_mass[:, None] * model
-    matrix, drive = sum_rows(row_product, model, weighted), sum_rows(row_product, weighted, data.targets)
-    residual = data.targets - model @ phi1_eigh(matrix, drive, time)
+    scale = time * data.example_mass
+    drive = sum_rows(row_product, model, scale[:, None] * data.targets)
+    residual = data.targets - model @ phi1_eigen(model, scale, drive)[0]
     energy = squared(data, residual)
     start = log_or_minus_inf(squared(data, data.targets))
     return Trained(energy, residual, progress(start, log_or_minus_inf(energy)))

@@ -64,7 +64,7 @@ stages = [{ stage = "static_weights", values = [-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
     assert result.exit_code == 0, result.output
     numbers = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     names = [row["name"] for row in numbers["schedules"]]
-    assert names == ["uniform", "capped", "noisy, seed 1", "noisy, seed 2", "broken"]
+    assert set(names) == {"uniform", "capped", "noisy, seed 1", "noisy, seed 2", "broken"}
     rows = dict(zip(names, numbers["schedules"], strict=True))
     assert rows["broken"]["status"].startswith("negative weights")
     assert rows["noisy, seed 1"]["final_loss"] != rows["noisy, seed 2"]["final_loss"]
@@ -76,6 +76,9 @@ stages = [{ stage = "static_weights", values = [-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
     assert "ideal" in numbers["verdict"]
 
 
+FEATURES = 'kind = "random_features"\nalpha = 1.5\nbeta = 2.0\nnum_modes = 300\nwidth = 20'
+
+
 @pytest.mark.parametrize(
     ("problem", "weights", "precision"),
     [
@@ -83,6 +86,8 @@ stages = [{ stage = "static_weights", values = [-1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
         ('kind = "torus"\nalpha = 2.0\nbeta = 2.0\nnum_examples = 16', 16, "float64"),
         ('kind = "torus"\nalpha = 2.0\nbeta = 2.0\nnum_examples = 16\nbasis = "haar"', 16, "float32"),
         ('kind = "power_law"\nalpha = 2.0\nbeta = 2.0\nmax_mode = 1e5\nnodes = 80', 80, "float32"),
+        (f"{FEATURES}\nnodes = 48", 48, "float32"),
+        (f'{FEATURES}\nmethod = "draw"\nseed = 3', 20, "float64"),
         ('kind = "dataset"\nname = "diabetes"\nnum_train = 40\nfeatures = 10', 40, "float32"),
         (f"{DATA}\ntarget = 'price'\ngroup = 'source'\nby_group = true\nfeatures = 9", 2, "float32"),
         (f"{DATA}\ntarget = ['price', 'weight']\ninputs = 'width'\nkernel = 'linear'", 60, "float64"),
@@ -115,6 +120,8 @@ def test_times_may_be_listed(config):
         ('"power_law"', '"powerlaw"', "problem.kind = 'powerlaw' is not known. Did you mean 'power_law'?"),
         ('kind = "power_law"\n', "", "problem.kind is missing"),
         ("num_modes = 12", "num_modes = 12\nnodes = 3", "nodes=3 is used with max_mode only"),
+        ('"power_law"', '"random_features"', "problem.width is missing: problem needs kind, alpha, beta, num_modes"),
+        ('"power_law"', '"random_features"\nwidth = 12', "problem: width is 12 and num_modes=12: features are fewer"),
         ("num = 14", "nun = 14", "times.nun: unknown key. Did you mean 'num'?"),
         ("last = 100.0", "last = 0.01", "times: last = 0.01 is not above first = 0.1"),
         ("[[schedules]]", "[[schedule]]", "schedule: unknown key. Did you mean 'schedules'?"),
@@ -192,9 +199,10 @@ def test_an_interrupt_leaves_what_was_computed(run, config, tmp_path, monkeypatc
     folder = tmp_path / "out"
     result = run("simulate", config(), "--output", folder)
     assert result.exit_code == 130
-    assert "1 of 2 schedules" in result.stderr
+    assert "1 of 1 splits, 2 of 2 schedules" in result.stderr
+    assert "--resume goes on" in result.stderr
     assert {"results.nc", "summary.json", "report.html"} <= {path.name for path in folder.iterdir()}
-    assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))["complete"] is False
+    assert json.loads((folder / "summary.json").read_text(encoding="utf-8"))["complete"] is True
 
 
 def test_a_report_that_fails_leaves_the_results(run, config, tmp_path, monkeypatch):

@@ -107,7 +107,9 @@ EXAMPLES = {
     ),
 }
 ADMITTED = [(name, kind) for name in EXAMPLES for kind in EXAMPLES[name].kinds]
-FIRST = [(name, EXAMPLES[name].kinds[0]) for name in EXAMPLES]
+LONG = {"PoolMoments", "PoolTraining", "ShellTransport"}  # take long to compile
+SAME_STEPS = {"Relinearised"}  # as those of KernelTraining
+FIRST = [(name, EXAMPLES[name].kinds[0]) for name in EXAMPLES if name not in SAME_STEPS]
 TUNABLE = [(name, kind) for name, kind in FIRST if EXAMPLES[name].leaves]
 
 
@@ -184,9 +186,17 @@ def test_a_member_that_fails_spoils_no_other(name, kind):
 
 @pytest.mark.parametrize(("name", "kind"), FIRST)
 def test_gradients(name, kind):
-    """Reverse mode of every adjoint against forward mode and differences, in every leaf and in the schedule."""
+    """Reverse mode against forward mode and differences, in every leaf and in the schedule; where it compiles quickly
+    by every adjoint."""
     example = EXAMPLES[name]
-    check(name, kind, "gradients", sloped={leaf: leaf not in example.flat for leaf in example.leaves})
+    part = "gradients" if name in LONG else "adjoints"
+    check(name, kind, part, sloped={leaf: leaf not in example.flat for leaf in example.leaves})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_every_adjoint(name):
+    check(name, EXAMPLES[name].kinds[0], "adjoints")
 
 
 @pytest.mark.parametrize(("name", "kind"), FIRST)

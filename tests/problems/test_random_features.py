@@ -96,15 +96,26 @@ def test_it_is_near_the_mean_of_draws(alpha, beta, width, accuracy):
 def test_nodes_stand_for_many_modes():
     """The result on quadrature of the modes agrees with that on every mode."""
     from spectral_sim.numerics import feature_spectrum
-    from spectral_sim.numerics._feature_spectrum import _layout
+    from spectral_sim.numerics._feature_spectrum import _laid_out
 
-    assert len(_layout(1.4, 60.0, 3000, 128).index) < 1000
+    assert len(_laid_out(1.4, 60.0, 3000, 128)[0].index) < 1000
     found = random_features(1.4, 2.0, num_modes=3000, width=60.0, nodes=128)
     times = np.concatenate([[0.0], np.geomspace(0.1, 1e5, 13)])
     np.testing.assert_allclose(
         flow_losses(found, times)[1:], contour_losses(1.4, 2.0, 3000, 60.0, times[1:], 1600), rtol=1e-8
     )
     assert feature_spectrum(1.5, 2.0, 300.0, 10**8, 256).eigenvalues.shape == (256,)
+
+
+def test_where_newtons_method_takes_too_long_roots_are_bracketed(monkeypatch):
+    from spectral_sim.numerics import _feature_spectrum as kernel
+
+    exact = kernel.feature_spectrum(1.6, 2.0, 50.0, 1000, 64)
+    monkeypatch.setattr(kernel, "_MOST_STEPS", 2)
+    monkeypatch.setattr(kernel, "_POLISH", 0)
+    found = kernel.feature_spectrum(1.6, 2.0, 50.0, 1000, 64)
+    np.testing.assert_allclose(found.eigenvalues, exact.eigenvalues, rtol=1e-8)
+    np.testing.assert_allclose(found.energies, exact.energies, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["alpha", "beta", "width"])
@@ -153,23 +164,21 @@ def test_a_draw_follows_the_recursion_of_its_own_features():
     np.testing.assert_allclose(run.loss, losses, rtol=1e-11)
 
 
-@pytest.mark.parametrize("batch", [1, *(pytest.param(batch, marks=pytest.mark.slow) for batch in (4, 64))])
-def test_sgd_on_the_equivalent_is_near_the_mean_of_draws(batch):
-    steps = np.array([0, 3, 30, 300, 3000])
-    dynamics = ss.SGDMoments(0.15, batch)
-    equivalent = random_features(1.4, 2.0, num_modes=400, width=100.0)
-    draws = [
-        ss.simulate(
-            random_features(1.4, 2.0, num_modes=400, width=100, method="draw", key=jax.random.key(seed)),
-            ss.uniform(),
-            steps,
-            dynamics=dynamics,
-        ).loss
-        for seed in range(24)
-    ]
-    mean, error = np.mean(draws, axis=0), np.std(draws, axis=0) / 24**0.5
-    found = np.asarray(ss.simulate(equivalent, ss.uniform(), steps, dynamics=dynamics).loss)
-    assert np.all(np.abs(found - mean) < 0.03 * mean + 2 * error)
+@pytest.fixture(scope="module")
+def draws():
+    """Instances with 100 features on 400 modes."""
+    make = lambda seed: random_features(1.4, 2.0, num_modes=400, width=100, method="draw", key=jax.random.key(seed))
+    return [make(seed) for seed in range(24)]
+
+
+@pytest.mark.parametrize("batch", [1.0, 4.0, 64.0])
+def test_sgd_on_the_equivalent_is_near_the_mean_of_draws(draws, batch):
+    steps, dynamics = np.array([0, 3, 30, 300, 3000]), ss.SGDMoments(0.15, batch)
+    run = lambda problem: np.asarray(ss.simulate(problem, ss.uniform(), steps, dynamics=dynamics).loss)
+    losses = [run(draw) for draw in draws]
+    mean, error = np.mean(losses, axis=0), np.std(losses, axis=0) / len(draws) ** 0.5
+    assert np.all(error < 0.05 * mean)
+    assert np.all(np.abs(run(random_features(1.4, 2.0, num_modes=400, width=100.0)) - mean) < 0.03 * mean + 2 * error)
 
 
 def test_single_precision():
@@ -180,13 +189,21 @@ def test_single_precision():
     np.testing.assert_allclose(flow_losses(problem, times), flow_losses(exact, times), rtol=1e-5)
 
 
+def test_a_sweep_beyond_what_the_nodes_resolve_is_refused():
+    problem = random_features(3.0, 4.0, num_modes=10**4, width=20.0, nodes=64)
+    for widths, message in (([10.0, 5000.0], "up to 5000, where nodes=64 is too few"), ([0.5], "from 1 to 9999")):
+        with pytest.raises(ValueError, match=rf"problem\.width ranges .*{message}"):
+            ss.sweep(problem, ss.grid(ss.uniform(), **{"problem.width": widths}), ss.log_times(0.1, 10, 5))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"width": 100}, "width is 100 and num_modes=100: features are fewer than the modes"),
         ({"width": 0.5}, "width is 0.5 and num_modes=100"),
         ({"width": -3}, "width is -3: it must be positive"),
-        ({"nodes": 8}, "nodes=8 is too few for the leading eigenvalues: give at least 32"),
+        ({"nodes": 8}, "nodes=8 is too few for the leading eigenvalues at width 10 and alpha 1.5: give at least 32"),
+        ({"alpha": 3.0, "width": 2000, "num_modes": 10**4, "nodes": 64}, "nodes=64 is too few .* give at least 69"),
         ({"method": "drawn"}, "method='drawn' is not known. Did you mean 'draw'"),
         ({"method": "draw"}, r"random_features\(key=jax.random.key\(0\)\)"),
         ({"method": "draw", "key": 0, "nodes": 64}, "nodes=64 is used by the equivalent only"),
