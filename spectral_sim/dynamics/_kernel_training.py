@@ -129,7 +129,8 @@ class Relinearised(AbstractDynamics):
         if isinstance(features, Sequence) and all(isinstance(each, AbstractProblem) for each in features):
             trained, held_out = zip(*map(_both_sets, features), strict=True)
             features, eval_features = _padded(trained), None if held_out[0] is None else _padded(held_out)
-        self.features, self.eval_features = as_inexact(features), as_inexact(eval_features)
+        self.features = as_inexact(jnp.asarray(features))
+        self.eval_features = as_inexact(eval_features)
         self.starts = tuple(int(start) for start in starts)
         if len(self.starts) != self.features.shape[0] or self.starts[0] != 0 or sorted(set(self.starts)) != [*starts]:
             raise ValueError(
