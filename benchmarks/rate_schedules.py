@@ -176,7 +176,7 @@ def draw(found, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="horizons to 1e4, and short runs elsewhere")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder for the numbers and the picture")
     options = parser.parse_args()

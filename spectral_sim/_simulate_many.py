@@ -54,8 +54,7 @@ def simulate_many(
     """
     if not isinstance(schedules, Mapping) or not schedules:
         raise ValueError(f"schedules is {schedules!r}: give a dict of at least one schedule by its name.")
-    chosen = [checked_arguments(problem, schedule, dynamics, adjoint, key) for schedule in schedules.values()]
-    moved_by, adjoint = chosen[0]
+    moved_by, adjoint = checked_arguments(problem, schedules.values(), dynamics, adjoint, key)
     moved_by, clock = run_clock(moved_by, times, problem.dtype)
     with jax.default_matmul_precision("highest"):
         trajectory = run_loop_many(problem, tuple(schedules.values()), clock, moved_by, save, adjoint, key)

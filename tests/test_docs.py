@@ -35,7 +35,11 @@ def place(page):
     return page.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON, ids=place)
+SLOW = {"docs/loss_curves.md"}  # fits and searches; docs/start/runs.md and docs/api/learning.md have smaller ones
+RUN = [pytest.param(page, marks=[pytest.mark.slow] if place(page) in SLOW else []) for page in WITH_PYTHON]
+
+
+@pytest.mark.parametrize("page", RUN, ids=place)
 def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     before = jax.config.jax_enable_x64

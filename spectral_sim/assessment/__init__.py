@@ -2,6 +2,7 @@
 
 from ._assessment import Assessment, Store, run_assessment
 from ._bracket import bracket, most_gain
+from ._columns import Column, Row, format_short, format_speedup
 from ._curves import Curve
 from ._defaults import QUICK, REFRESHES_PER_DECADE, chosen_entries, default_entries, default_times
 from ._entry import Entry
@@ -11,7 +12,7 @@ from ._run import Run
 from ._runs import Recorded
 from ._search import Search, SearchCurve, search_of_data, search_of_modes
 from ._split import Split, Steps
-from ._table import Column, Row, Table, format_short, format_speedup, table
+from ._table import Table, table
 from ._teachers import Taught
 from ._theory import THEORIES, Finding, findings
 from ._verdict import claim, verdict

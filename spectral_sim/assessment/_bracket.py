@@ -4,8 +4,9 @@ import numpy as np
 
 from ..analysis import crossing_times
 from ._assessment import Assessment
+from ._columns import format_short
 from ._curves import Curve
-from ._table import Table, format_short
+from ._table import Table
 
 __all__ = ["bracket", "most_gain"]
 

@@ -48,7 +48,7 @@ def interval(statistic: Callable[[np.ndarray], float], count: int, overlap: floa
     Arguments:
         statistic: of the splits with the given numbers, such as a number read off their mean curve; NaN for none.
         count: number of splits.
-        overlap: what the rows that splits share add, held-out over training rows for random splits.
+        overlap: what the rows that splits share add.
     """
     everything = np.arange(count)
     value = statistic(everything)

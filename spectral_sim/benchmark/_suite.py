@@ -17,6 +17,7 @@ from ._case import Case, Settings
 from ._closed_cases import CASES as _CLOSED
 from ._compile_cases import CASES as _COMPILE
 from ._dynamics_cases import CASES as _DYNAMICS
+from ._features_cases import CASES as _FEATURES
 from ._gradient_cases import CASES as _GRADIENT
 from ._limits import OPERATIONS_PER_EXP, copy_pass, exp_pass, gemm
 from ._machine import commit, device_of, free_bytes, machine, peak_bytes, versions
@@ -33,7 +34,7 @@ __all__ = ["CASES", "chosen_cases", "measure_limits", "run_case", "run_suite"]
 CASES: dict[str, Case] = {
     case.name: case
     for case in (
-        *(*_MODAL, *_CLOSED, *_OPERATOR, *_DYNAMICS, *_GRADIENT),
+        *(*_MODAL, *_CLOSED, *_OPERATOR, *_DYNAMICS, *_FEATURES, *_GRADIENT),
         *(*_WHOLE, *_COMPILE, *_SCALING, *_ACCELERATOR),
     )
 }

@@ -57,13 +57,13 @@ def data_part(
 
     held_out = first.problem.has_evaluation
     fields: dict[str, Any] = {"cost": first.charge, "description": first.description, "settings": first.settings}
+    fields["seed"] = splits.seed
     return Part(
         name=name,
         problem=first.problem,
         entries=entries(first),
         times=times,
         title=title,
-        seed=splits.seed,
         group_names=first.group_names if by_group else (),
         picking=first.picking,
         more_splits=tuple(maker(number) for number in range(1, splits.count if held_out else 1)),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ._errors import UserError, explained
 
-__all__ = ["OutputFolder"]
+__all__ = ["CURVE_SEARCH", "OutputFolder"]
 
 # Everything that a command ever writes. With --force these are replaced, and nothing else in the folder is touched.
 _OWN = (
@@ -13,7 +13,8 @@ _OWN = (
     *("sampler.npz", "sampler.parquet", "table.csv", "weights.parquet", "use_weights.py"),
     *("optimum.csv", "optimum.yaml", "fit.npz", "predictions.csv", "best_rates.csv"),
 )
-_BEGUN = ("search.npz", "search-ceiling.npz", "search-deployable.npz", "splits.npz")
+CURVE_SEARCH = "search-curves.npz"
+_BEGUN = ("search.npz", "search-ceiling.npz", "search-deployable.npz", CURVE_SEARCH, "splits.npz")
 
 
 class OutputFolder:

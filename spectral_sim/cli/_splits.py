@@ -49,9 +49,13 @@ class DataSplits:
         """What the rows that splits share add to the variance of a mean over them; see `assessment.interval`."""
         if self.how == "fixed":  # a jackknife that leaves out a part of the rows each time
             return _KEPT / (1 - _KEPT)
-        held_out = len(self._rows(self.dataset(0))[1])
-        everything = len(self.data.inputs) + (0 if self.data.eval_inputs is None else len(self.data.eval_inputs))
-        return held_out / (everything - held_out) if everything > held_out else 0.0
+        # A mean over splits varies by k / (1 - k) times the variance of one split, beyond 1 / splits of it, where k is
+        # the share of all rows that is in each: of training rows as far as training varies, of held-out rows as far as
+        # measuring does. Which of the two does is not known: the geometric mean.
+        train, held_out = (len(part) for part in self._rows(self.dataset(0)))
+        everything = sum(len(part) for part in self._rows(self.data))
+        odds = [part / (everything - part) for part in (train, held_out) if 0 < part < everything]
+        return float(np.prod(odds)) ** 0.5 if len(odds) == 2 else 0.0
 
     def dataset(self, number: int) -> Dataset:
         """The data of a split."""

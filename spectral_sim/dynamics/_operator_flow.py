@@ -63,8 +63,11 @@ class OperatorFlow(AbstractDynamics):
     Arguments:
         method: how phi_1(-h M_w) acts. "eigh": by one eigendecomposition of M_w a refresh, in O(examples x features^2 +
             features^3). "chebyshev": by about 5 sqrt(h kappa) products with Phi or M_w; the members of a batch share
-            those with Phi. "auto": whichever costs less, chosen at each refresh for a whole batch. Eigenvectors are
-            taken whatever the method where h kappa is so large, beyond about 4e3 in float32, that the rounding of so
+            those with Phi. "auto": whichever costs less, chosen at each refresh for a whole batch, by times measured
+            for CPUs; on an accelerator by counts of operations, the cost of eigenvectors being measured once in each
+            process. So the size of a batch, a chunk or a machine may change the route, and results by the tolerance or
+            by rounding, never more; name a method where they must be the same to the last digit. Eigenvectors are taken
+            whatever the method where h kappa is so large, beyond about 4e3 in float32, that the rounding of so
             many products would show in short steps. Under weights that never change "eigh", and "auto" where that
             costs less, decompose M_w once for all refreshes.
         tolerance: largest error of the step of the parameters over an interval, relative to the step; 1e-10 in

@@ -14,7 +14,8 @@ from ._linearise import kernel_features, linearise, linearise_jacobian
 from ._mixture_clock import MixtureClock
 from ._mixture_curve import LearningCurve, learning_curve
 from ._mixture_files import read_by_name, read_mixtures
-from ._mixture_fit import MixtureFit, fit_mixture, load_mixture
+from ._mixture_fit import MixtureFit, load_mixture
+from ._mixture_fitting import fit_mixture
 from ._mixture_law import MixtureLaw
 from ._mixture_optimum import Gain, Optimum
 from ._mixture_phases import OrderEffect, PhaseFit, fit_phases

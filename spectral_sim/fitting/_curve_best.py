@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BestRates", "best_rates"]
 
 _RAMP = 4  # intervals of a warm-up
+_INTERVALS = 192  # of a run: rates often fall within a small part of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ def best_rates(
     lowest = min(reach.least, 0.5 * highest) if lowest is None else lowest
     if not 0 <= lowest < highest:
         raise ValueError(f"lowest is {lowest:.6g}, not from 0 to below the largest rate, {highest:.6g}.")
-    grid = control_grid(steps)
+    grid = control_grid(steps, _INTERVALS)
     if warm_up:
         ramp = np.rint(np.linspace(0, warm_up, _RAMP + 1)).astype(np.int64)
         grid = np.unique(np.concatenate([ramp, grid[grid > warm_up]]))

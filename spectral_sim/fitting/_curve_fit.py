@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._shown import Shown, View
 from ..dynamics import SGDMoments
 from ..problems import ModalProblem
 from ..schedules import AbstractStage
@@ -15,6 +16,7 @@ from ._curve_grid import CurveBatch, refine
 from ._curve_model import CurveLaw
 from ._curve_prediction import CurvePrediction, Reach, padded, predict_batch
 from ._curve_scores import CurveScore, mean_score
+from ._views import curve_view
 
 __all__ = ["LAW", "CurveFit", "load_curves"]
 
@@ -22,8 +24,8 @@ LAW = "spectral law"
 _POINTS = 128  # of a prediction whose steps are not given
 
 
-@dataclass(frozen=True, eq=False)
-class CurveFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class CurveFit(Shown):
     """What `fit_curves` found.
 
     Arguments:
@@ -199,6 +201,9 @@ class CurveFit:
         from ._curve_saved import write_curves
 
         write_curves(self, path)
+
+    def _view(self) -> View:
+        return curve_view(self)
 
 
 def load_curves(path: str | os.PathLike[str]) -> CurveFit:

@@ -48,9 +48,9 @@ class Control(eqx.Module):
     learned: Learned
 
     @property
-    def best_by_hand(self) -> str:
-        """Name of the family with the smallest loss."""
-        return min(self.by_hand, key=lambda name: self.by_hand[name].loss)
+    def best_by_hand(self) -> str | None:
+        """Name of the family with the smallest loss; None where the rate was not learned."""
+        return min(self.by_hand, key=lambda name: self.by_hand[name].loss, default=None)
 
     def each_step(self) -> tuple[Float[np.ndarray, "steps"], Float[np.ndarray, "steps"]]:
         """Learning rate and batch size of every step, each of shape (steps,)."""
@@ -135,10 +135,12 @@ def learn_control(
     if samples is not None and not samples > steps:
         raise ValueError(f"samples is {samples:g}, not above the {steps} steps, each of which draws an example.")
     grid = control_grid(steps) if grid is None else np.asarray(grid)
+    if grid.ndim != 1 or grid[0] != 0 or grid[-1] != steps:
+        raise ValueError(f"grid goes from {grid.flat[0]:g} to {grid.flat[-1]:g}: give whole steps from 0 to {steps}.")
     count = len(grid) - 1
     if schedule is None:
         schedule = TableSchedule.create(problem, grid) if "weights" in control else uniform()
-    held = jnp.ones_like(problem.mass) if isinstance(schedule, uniform) else None
+    held = None if schedule.curates else jnp.ones_like(problem.mass)
     if samples is not None:
         even = PerRefresh(jnp.full(count, samples / steps))
         dynamics = eqx.tree_at(lambda d: d.batch_size, dynamics, even)

@@ -1,7 +1,9 @@
 """What a search may change: leaves of a schedule and of a dynamics, by path, each within its limits."""
 
 import functools
+import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -13,7 +15,7 @@ from .._checks import concrete, nearest
 from .._types import Array, PerRefresh, PyTree
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
-from ..schedules import AbstractStage, stage_name, stages_of, uniform
+from ..schedules import AbstractStage, stage_name, stages_of
 
 __all__ = ["STABLE", "Limits", "Parameters"]
 
@@ -26,12 +28,13 @@ class Parameters(eqx.Module):
     """A schedule and a dynamics whose trainable leaves are made from free numbers.
 
     A leaf with a lower limit only is low + exp(free), one between two limits low + (high - low) sigmoid(free), and one
-    with an upper limit only high - exp(free), so that no step of an optimiser leaves the limits.
+    with an upper limit only high - exp(free), so that no step of an optimiser leaves the limits. A leaf of a stage for
+    which no limits are given is its free number, held to the range that the stage declares.
 
     Arguments:
         template: the schedule and the dynamics (or None) where the search begins.
-        limits: low and high for each leaf that is trained, infinite where there is none; None for every other leaf.
-            Each is a number, or a tuple with one for each entry of the leaf.
+        limits: low, high and whether they are part of the range, for each leaf that is trained, infinite where there is
+            none; None for every other leaf. Low and high are numbers, or tuples with one for each entry of the leaf.
         samples: the number of examples that all steps together draw, or None; batch sizes are rescaled to meet it.
         stable: problems on which the learning rate is to be stable at the batch sizes in force, whatever those become;
             none where its limits are numbers.
@@ -74,21 +77,27 @@ class Parameters(eqx.Module):
             raise ValueError(
                 "the schedule has no inexact array leaf: there is nothing to learn; try TableSchedule.create()."
             )
-        defaults = _declared_limits(dynamics)
+        defaults, ranges = _declared_limits(dynamics), _held_ranges(schedule)
         held = not any(_is_under(name, "schedule") for name, yes in zip(names, chosen, strict=True) if yes)
-        held = held and isinstance(schedule, uniform)
+        held = held and not schedule.curates
         stable = ()
-        found: list[Any] = []
+        found: list[tuple[Any, Any, bool] | None] = []
         for name, leaf, is_chosen in zip(names, leaves, chosen, strict=True):
             own = [pair for path, pair in {**defaults, **limits}.items() if _is_under(name, path)]
             if own and not is_chosen and any(_is_under(name, path) for path in limits):
                 raise ValueError(f"limits: {name!r} is not trained: add it to trainable, or leave its limits out.")
+            declared = [pair for path, pair in ranges.items() if _is_under(name, path)]
             low, high = own[-1] if own else (None, None)
             if is_chosen and isinstance(high, str):
                 _check_stable(name, high, dynamics)
                 stable = problems
                 high = concrete(_largest_rate(dynamics, problems, held))
-            found.append(_checked(name, leaf, (low, high)) if is_chosen else None)
+            if not is_chosen:
+                found.append(None)
+            elif declared and not own:
+                found.append((*_ends(declared[-1]), True))
+            else:
+                found.append((*_checked(name, leaf, (low, high)), False))
         if samples is not None:
             _check_samples(samples, dynamics, grid[-1], [n for n, limits in zip(names, found, strict=True) if limits])
         return cls(template, tuple(found), samples, stable, held)
@@ -120,24 +129,28 @@ class Parameters(eqx.Module):
     def _at_stable_rates(self, dynamics: Any) -> Any:
         """The dynamics with each rate at the same share of the stable range as it has at the batches of the start."""
         names, _ = _named_leaves(self.template)
-        low, high = next(pair for name, pair in zip(names, self.limits, strict=True) if pair and _is_under(name, _RATE))
-        low, high = np.asarray(low), np.asarray(high)
+        low, high, _ = next(own for name, own in zip(names, self.limits, strict=True) if own and _is_under(name, _RATE))
         leaf = (lambda d: d.learning_rate.values) if isinstance(dynamics.learning_rate, PerRefresh) else _own_rate
-        share = (leaf(dynamics) - low) / (high - low)
-        return eqx.tree_at(leaf, dynamics, low + (_largest_rate(dynamics, self.stable, self.held) - low) * share)
+        rate = leaf(dynamics)
+        low, high = np.asarray(low, rate.dtype), np.asarray(high, rate.dtype)
+        top = _largest_rate(dynamics, self.stable, self.held).astype(rate.dtype)
+        return eqx.tree_at(leaf, dynamics, low + (top - low) * (rate - low) / (high - low))
 
 
 def _named_leaves(template: tuple[AbstractStage, AbstractDynamics | None]) -> tuple[list[str], list[Array]]:
     """Every inexact array of the template, in the order of its leaves, and a path for each."""
     schedule, dynamics = template
     names, leaves = [], []
-    stages = stages_of(schedule)
-    parts = [(f"schedule.{stage_name(stage)}" if len(stages) > 1 else "schedule", stage) for stage in stages]
-    for prefix, part in [*parts, ("dynamics", dynamics)]:
+    for prefix, part in [*_stages_by_path(schedule), ("dynamics", dynamics)]:
         for path, leaf in jax.tree_util.tree_flatten_with_path(eqx.filter(part, eqx.is_inexact_array))[0]:
             names.append(prefix + "".join(f".{_key(key)}" for key in path))
             leaves.append(leaf)
     return names, leaves
+
+
+def _stages_by_path(schedule: AbstractStage) -> list[tuple[str, AbstractStage]]:
+    stages = stages_of(schedule)
+    return [(f"schedule.{stage_name(stage)}" if len(stages) > 1 else "schedule", stage) for stage in stages]
 
 
 def _key(key: Any) -> str:
@@ -154,11 +167,21 @@ def _declared_limits(dynamics: AbstractDynamics | None) -> dict[str, tuple[float
     return {} if dynamics is None else {f"dynamics.{name}": pair for name, pair in dynamics.ranges.items()}
 
 
+def _held_ranges(schedule: AbstractStage) -> dict[str, tuple[float | None, float | None]]:
+    """Ranges that stages state for their own fields: outside them a stage cannot be built, or loaded again."""
+    parts = _stages_by_path(schedule)
+    return {f"{prefix}.{name}": pair for prefix, stage in parts for name, pair in stage.ranges.items()}
+
+
+def _ends(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Low and high, infinite where there is none."""
+    return -math.inf if pair[0] is None else pair[0], math.inf if pair[1] is None else pair[1]
+
+
 def _checked(name: str, leaf: Any, pair: tuple[Any, Any]) -> tuple[Any, Any]:
     """The limits of a leaf as floats, or as tuples of them, once it is known to begin inside."""
     values = concrete(leaf)
-    low = np.asarray(-np.inf if pair[0] is None else pair[0], np.float64)
-    high = np.asarray(np.inf if pair[1] is None else pair[1], np.float64)
+    low, high = (np.asarray(bound, np.float64) for bound in _ends(pair))
     for bound in (low, high):
         if bound.ndim and bound.shape != values.shape:
             raise ValueError(f"limits: {name!r} has limits of shape {bound.shape}, not {values.shape}: one an entry.")
@@ -184,9 +207,9 @@ def _hashable(bound: np.ndarray) -> Any:
     return tuple(values) if isinstance(values, list) else values
 
 
-def _to_free(value: Array, low: Any, high: Any) -> Array:
-    low, high = np.asarray(low), np.asarray(high)
-    if np.isinf(low).all() and np.isinf(high).all():
+def _to_free(value: Array, low: Any, high: Any, held: bool) -> Array:
+    low, high = np.asarray(low, value.dtype), np.asarray(high, value.dtype)
+    if held or (np.isinf(low).all() and np.isinf(high).all()):
         return value
     if np.isinf(high).all():
         return jnp.log(value - low)
@@ -195,7 +218,9 @@ def _to_free(value: Array, low: Any, high: Any) -> Array:
     return jnp.log((value - low) / (high - value))
 
 
-def _from_free(free: Array, low: Any, high: Any) -> Array:
+def _from_free(free: Array, low: Any, high: Any, held: bool) -> Array:
+    if held:
+        return _held(free, low, high)
     low, high = np.asarray(low, free.dtype), np.asarray(high, free.dtype)
     if np.isinf(low).all() and np.isinf(high).all():
         return free
@@ -207,7 +232,7 @@ def _from_free(free: Array, low: Any, high: Any) -> Array:
 
 
 def _check_stable(name: str, high: str, dynamics: Any) -> None:
-    if high != STABLE or not _is_under(name, _RATE):
+    if high != STABLE or name not in (_RATE, f"{_RATE}.values"):
         raise ValueError(f"limits: {name!r} has {high!r}: give numbers or None; only a learning rate may be 'stable'.")
     batch, rate = dynamics.batch_size, dynamics.learning_rate
     tables = all(isinstance(setting, PerRefresh) and setting.rows is None for setting in (batch, rate))
@@ -229,6 +254,17 @@ def _largest_rate(dynamics: Any, problems: tuple[AbstractProblem, ...], held: bo
     if any(rate is None for rate in each):
         raise ValueError(f"limits: {type(dynamics).__name__} does not tell its largest stable rate: give a number.")
     return functools.reduce(jnp.minimum, each)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _held(free: Array, low: float, high: float) -> Array:
+    """The number, or the end of the range that it is beyond, with the slope there: so a search may come back."""
+    return jnp.clip(free, low, high)
+
+
+@_held.defjvp
+def _held_jvp(low, high, primals, tangents):
+    return _held(primals[0], low, high), tangents[0]
 
 
 def _check_samples(samples: float, dynamics: Any, steps: float, trained: list[str]) -> None:

@@ -14,7 +14,7 @@ from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat, repeat_while
 from ._route_costs import once_pays
 from ._rows import row_product, sum_rows
-from ._scores import log_or_minus_inf, mean_one, power_score, relative_log, scaled_mean, score_of
+from ._scores import log_or_minus_inf, mean_one, power_score, relative_log, scaled_mean, score_of, unit_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
 from ._selection import Rank, lowest_mass, mass_rank, top_mass
 from ._sums import group_sums, total
@@ -67,6 +67,7 @@ __all__ = [
     "sum_rows",
     "top_mass",
     "total",
+    "unit_of",
     "water_level",
     "weighted_phi1",
     "where_one",

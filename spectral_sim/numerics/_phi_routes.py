@@ -21,16 +21,19 @@ _LARGEST = 0.64  # of z phi_1(-z^2)
 
 
 def _eigen_advance(features, scale, drive, *, tolerance):
+    """By eigenvectors: no term to run backwards from."""
     value, gain = eigen_advance(spectrum(features, scale), drive)
     return Terms(value, jnp.zeros_like(value), jnp.zeros_like(value)), gain
 
 
 def _matrix_advance(features, scale, drive, *, tolerance):
+    """By the expansion, with products of the matrix A, formed once."""
     matrix, series = _matrix_series(features, scale, tolerance)
     return apply(lambda rows: rows @ matrix, drive, series), _gain(series)
 
 
 def _features_advance(features, scale, drive, *, tolerance):
+    """By the expansion, with two products of Phi for each of A, which is never formed."""
     series, columns = expansion(trace_bound(features, scale), tolerance), _columns(features)
     return apply(lambda rows: ((rows @ columns) * scale) @ features, drive, series), _gain(series)
 
@@ -50,6 +53,7 @@ def _matrix_change(dense, features, scale, drive, term, step, operands, *, toler
 
 
 def _features_change(dense, features, scale, drive, term, step, operands, *, tolerance):
+    """By products of Phi; through the matrix where Phi moves, since its change is one of the whole matrix."""
     series = expansion(trace_bound(features, scale), tolerance)
     if dense:
         return _change_through_matrix(gram(features, scale), series, features, scale, drive, operands)
@@ -77,6 +81,7 @@ def _matrix_pull(dense, features, scale, drive, term, step, cotangents, *, toler
 
 
 def _features_pull(dense, features, scale, drive, term, step, cotangents, *, tolerance):
+    """The transpose of `_features_change`."""
     series = expansion(trace_bound(features, scale), tolerance)
     if dense:
         bars = _matrix_transposed(gram(features, scale), term, step, drive, cotangents[0], series)
@@ -107,6 +112,7 @@ def _matrix_series(features, scale, tolerance) -> tuple[Array, Expansion]:
 
 
 def _gram_change(features, scale, operands):
+    """A_dot."""
     scale_dot, _, *features_dot = operands
     change = gram(features, scale_dot)
     for each in features_dot:
@@ -116,6 +122,7 @@ def _gram_change(features, scale, operands):
 
 
 def _change_through_matrix(matrix, series, features, scale, drive, operands):
+    """The change of the expansion in A and g."""
     matrix_dot = _gram_change(features, scale, operands)
 
     def bilinear(rows, rows_dot):
@@ -125,6 +132,8 @@ def _change_through_matrix(matrix, series, features, scale, drive, operands):
 
 
 def _matrix_transposed(matrix, term, step, drive, cotangent, series):
+    """Cotangents of A and g."""
+
     def pull(rows, bar):
         return rows @ matrix, bar @ matrix, rows, bar
 

@@ -2,9 +2,13 @@
 
 On CPUs a cost is a time, from rates that were measured on two cores of a server with AVX-512, in float64, at 64 x 32 to
 2048 x 512, for 1 to 32 members and 1 to 10 outputs; only ratios matter, and `spectral-sim bench` holds the choice
-against eigenvectors (case "operator"). No such table fits an accelerator: there a cost counts operations.
+against eigenvectors (case "operator"). No such table fits an accelerator: there a cost counts operations of products,
+and what eigenvectors cost in these is measured once in each process.
 """
 
+import functools
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -26,8 +30,8 @@ _EIGH_SQUARE, _EIGH_CUBE = 6.7e-8, 8.5e-11  # seconds, times the size squared an
 _EIGH_SINGLE = 1.25  # in float32 products take half the time, an eigendecomposition more than that
 _CACHE, _MEMORY = 24e6, 4.5e9  # bytes that stay in reach from one term to the next; numbers a second where they do not
 _CALL = 1.5e-6  # seconds, of one step of a compiled loop
-_EIGH_OPERATIONS = 9.0  # times the size cubed, of eigenvectors of a symmetric matrix, most of them not in products
 _FEW_TERMS = 8.0  # of the shortest expansion
+_PROBE_SIZE, _PROBE_ROUNDS = 256, 3  # of the matrix whose eigenvectors are timed
 _MOST_ROUNDING = 0.1  # of the shortest step that there may be, before eigenvectors are taken whatever they cost
 
 
@@ -95,10 +99,36 @@ def _seconds(work: _Work) -> tuple:
 
 
 def _operations(work: _Work) -> tuple:
-    """Floating-point operations of each route, for machines on which no times were measured."""
+    """Floating-point operations of each route, at the speed of products."""
     square = float(work.size**2)
     forming = work.matrices * (2.0 * work.examples * square)
     gram_term = work.matrices * (2.0 * square * work.outputs)
     features_term = work.columns * (4.0 * work.examples * work.size)
-    decomposing = work.matrices * (_EIGH_OPERATIONS * square * work.size)
+    decomposing = work.matrices * (_eigh_operations(work.itemsize) * square * work.size)
     return forming + decomposing, forming + work.terms * gram_term, work.terms * features_term
+
+
+@functools.cache
+def _eigh_operations(itemsize: int) -> float:
+    """How many operations of a product take as long as eigenvectors do on this machine, over the size cubed.
+
+    Measured while a program is being traced, so what is timed is kept out of it. Where programs must be the same in
+    several processes, name the method of `OperatorFlow`.
+    """
+    dtype, size = jnp.float64 if itemsize > 4 else jnp.float32, _PROBE_SIZE
+    with jax.ensure_compile_time_eval():
+        matrix = jnp.eye(size, dtype=dtype) + jnp.ones((size, size), dtype)
+        tall = jnp.ones((16 * size, size), dtype)
+        product = _shortest(jax.jit(lambda rows: rows @ matrix), tall) / (2 * 16 * float(size) ** 3)
+        return _shortest(jax.jit(lambda x: jnp.linalg.eigh(x)[1]), matrix) / (product * float(size) ** 3)
+
+
+def _shortest(function: Callable[[Array], Array], argument: Array) -> float:
+    """Seconds of the quickest of a few calls."""
+    jax.block_until_ready(function(argument))
+    seconds = []
+    for _ in range(_PROBE_ROUNDS):
+        start = time.perf_counter()
+        jax.block_until_ready(function(argument))
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

@@ -117,4 +117,4 @@ def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
     The factor is a constant to derivatives: weights do not depend on the scale of a score, and the derivative of a
     maximum costs as much as all the rest.
     """
-    return jnp.exp(log_score - without_derivative(jnp.max(log_score)))
+    return jnp.exp(log_score - checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR))

@@ -2,10 +2,10 @@
 
 from ._base import AbstractProblem, Bound
 from ._datasets import Dataset, diabetes, digits, image_patches
+from ._feature_map import FeatureMap, feature_map
 from ._kernel_problem import from_kernel
 from ._kernels import RBF as rbf
 from ._kernels import ArcCosine as arc_cosine
-from ._kernels import FeatureMap, feature_map
 from ._kernels import Linear as linear
 from ._law import PowerLaw
 from ._modal import ModalProblem

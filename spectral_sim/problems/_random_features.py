@@ -16,7 +16,7 @@ from ._law import AbstractLaw
 from ._modal import ModalProblem
 
 _METHODS = ("equivalent", "draw")
-_FEWEST_NODES = 32
+_FEWEST_NODES, _NODES_AN_E_FOLD = 32, 3.0  # errors of the flow then stay below 1e-4, and with twice as many below 1e-5
 
 
 def random_features(
@@ -78,8 +78,13 @@ def random_features(
         return _drawn(alpha, beta, int(num_modes), width, key)
     nodes = 256 if nodes is None else nodes
     check_whole("nodes", nodes, f"give at least {_FEWEST_NODES}")
-    if nodes < _FEWEST_NODES:
-        raise ValueError(f"nodes={nodes} is too few for the leading eigenvalues: give at least {_FEWEST_NODES}.")
+    if is_concrete(alpha) and is_concrete(width):
+        steepest, widest = float(np.max(np.asarray(alpha))), float(np.max(np.asarray(width)))
+        if nodes < _fewest_nodes(steepest, widest):
+            raise ValueError(
+                f"nodes={nodes} is too few for the leading eigenvalues at width {widest:g} and alpha {steepest:g}: "
+                f"give at least {_fewest_nodes(steepest, widest)}."
+            )
     return FeatureLaw(alpha, beta, width, int(num_modes), int(nodes)).problem()
 
 
@@ -116,6 +121,14 @@ class FeatureLaw(AbstractLaw):
         if np.min(values) <= 0 or (name == "width" and not 1 <= np.min(values) <= np.max(values) < self.num_modes):
             limits = f"from 1 to {self.num_modes - 1}" if name == "width" else "above 0"
             raise ValueError(f"ranges from {np.min(values):.6g} to {np.max(values):.6g}: give values {limits}.")
+        held = {"alpha": self.alpha, "width": self.width} | {name: np.max(values)}
+        if all(map(is_concrete, held.values())):
+            fewest = _fewest_nodes(float(held["alpha"]), float(held["width"]))
+            if self.nodes < fewest:
+                raise ValueError(
+                    f"ranges up to {np.max(values):.6g}, where nodes={self.nodes} is too few for the leading "
+                    f"eigenvalues: give the problem at least {fewest} nodes, or smaller values."
+                )
 
     def rebuilt(self, problem: ModalProblem, values: dict[str, Any]) -> ModalProblem:
         """Every entry depends on every number."""
@@ -124,6 +137,11 @@ class FeatureLaw(AbstractLaw):
 
     def refined(self, problem: ModalProblem) -> ModalProblem:
         return dataclasses.replace(self, nodes=2 * self.nodes).problem()
+
+
+def _fewest_nodes(alpha: float, width: float) -> int:
+    """Nodes that the eigenvalues need, which fall over about alpha log(width) e-folds."""
+    return max(_FEWEST_NODES, int(np.ceil(_NODES_AN_E_FOLD * alpha * np.log(width))))
 
 
 def _drawn(alpha: Array, beta: Array, num_modes: int, width: Array, key: PRNGKeyArray | None) -> ModalProblem:

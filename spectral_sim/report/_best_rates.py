@@ -30,13 +30,13 @@ def best_rates_section(fit: CurveFit, best: BestRates) -> str:
         [name, f"{loss:.4f}", f"{peak:.3g}", "" if shape is None else f"{shape:.3g}"]
         for name, loss, peak, shape in rows
     ]
-    ends = "Families are tuned under the same law in the same range; number: the exponent, or the share of the decay."
+    ends = "Families are tuned under the same law in the same range, by peak and exponent or share of the decay."
     parts = [
         "<section><h2>Best learning rates</h2>",
         _paragraph(found, "note"),
         *(_paragraph(f"{note[0].upper()}{note[1:]}.", "warning") for note in best.warnings),
         '<div id="best-rates"></div><h3>Predicted loss</h3><div id="best-loss"></div>',
-        _table(["rates", "predicted loss at the end", "largest rate", "number"], cells),
+        _table(["rates", "predicted loss at the end", "largest rate", "exponent or share"], cells),
         _paragraph(ends, "note"),
         "</section>",
     ]
@@ -44,15 +44,17 @@ def best_rates_section(fit: CurveFit, best: BestRates) -> str:
 
 
 def best_rates_figures(fit: CurveFit, best: BestRates) -> dict[str, Any]:
-    """Rates of every step, and the predicted loss beside the fitted curve of the nearest length."""
+    """Rates of every step, and the predicted loss beside the best curve of about its length."""
     steps = np.unique(np.concatenate([[0, 1], best.grid, best.grid[1:] - 1])).clip(0, best.grid[-1] - 1)
     rates = [_line("learned", steps + 1, best.learning_rate[steps], 0)]
     winner = min(best.by_hand, key=lambda name: best.by_hand[name].loss)
     by_hand = np.repeat(best.by_hand[winner].learning_rate, np.diff(best.grid))
-    rates.append(_line(f"{winner}, tuned", steps + 1, by_hand[steps], 1, dash="dot"))
+    warm = steps[steps >= best.warm_up]
+    rates.append(_line(f"{winner}, tuned", warm + 1, by_hand[warm], 1, dash="dot"))
 
     end = best.prediction
-    name = min(fit.curves, key=lambda each: abs(int(fit.curves[each].steps[-1]) - int(end.steps[-1])))
+    far = lambda curve: round(abs(np.log(curve.steps[-1] / end.steps[-1])), 1)
+    name = min(fit.curves, key=lambda each: (far(fit.curves[each]), fit.curves[each].loss[-1]))
     curve = fit.curves[name]
     shown = end.steps >= min(curve.steps[0], end.steps[-1])
     x = end.steps[shown]

@@ -24,8 +24,9 @@ def time_ticks(axis: TimeAxis, span: tuple[float, float]) -> dict[str, Any]:
     if axis.per_epoch is None:
         return {}
     ticks = log_ticks(span)
-    ticks = ticks[:: -(-len(ticks) // 5)]
-    return {"tickvals": ticks, "ticktext": ["<br>".join(axis.label(tick)) for tick in ticks]}
+    ticks = ticks[:: -(-len(ticks) // 4)]
+    text = ["<br>".join(axis.label(tick)) for tick in ticks]
+    return {"tickvals": ticks, "ticktext": text, "tickangle": 0, "tickfont": {"size": 11}}
 
 
 def padded(values: Any) -> tuple[float, float]:

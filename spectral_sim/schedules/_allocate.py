@@ -10,7 +10,7 @@ from .._observation import Observation
 from .._types import Array, Float, as_inexact
 from ..numerics import held_water_level, mean_one, power_score, relative_log, score_of, top_mass
 from ..problems import ModalProblem
-from ._base import AbstractStage, require_modal
+from ._base import SMALLEST, AbstractStage, require_modal
 
 
 class Proportional(AbstractStage):
@@ -60,6 +60,7 @@ class FrontierBand(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"width": (SMALLEST, None)}
     width: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
     def __check_init__(self):
@@ -114,6 +115,7 @@ class TopFraction(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -134,6 +136,7 @@ class Softmax(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"temperature": (SMALLEST, None)}
     temperature: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
     def __check_init__(self):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_fraction, check_positive
 from .._types import Array, Float, as_inexact
 from ..numerics import lowest_mass
-from ._base import AbstractStage, TrainingCost, no_scoring, scored_once
+from ._base import SMALLEST, AbstractStage, TrainingCost, no_scoring, scored_once
 from ._score import begin_order, check_score, order_now
 
 
@@ -37,6 +37,7 @@ class Curriculum(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"end": (SMALLEST, None), "start": (SMALLEST, 1.0)}
     closed_loop: ClassVar[bool] = False
     constants: ClassVar[bool] = True
     end: Float[Array, ""] = eqx.field(converter=as_inexact)

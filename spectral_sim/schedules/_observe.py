@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._types import Array, Float, as_inexact, by_refresh
 from ..numerics import group_sums, mass_rank
-from ._base import AbstractStage, require_modal, stage_name
+from ._base import SMALLEST, AbstractStage, require_modal, stage_name
 
 
 class Lag(AbstractStage):
@@ -20,6 +20,7 @@ class Lag(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"tau": (0.0, None)}
     tau: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -40,6 +41,7 @@ class Stale(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"period": (0.0, None)}
     period: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -70,6 +72,7 @@ class Delay(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"tau": (0.0, None)}
     tau: Float[Array, ""] = eqx.field(converter=as_inexact)
     slots: int = eqx.field(static=True, default=8)
 
@@ -119,6 +122,7 @@ class AddNoise(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"sigma": (0.0, None)}
     needs_key: ClassVar[bool] = True
     sigma: Float[Array, ""] = eqx.field(converter=as_inexact)
 
@@ -183,6 +187,7 @@ class BandLimit(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"k_max": (SMALLEST, None)}
     k_max: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -207,6 +212,7 @@ class Subsample(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
     needs_key: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._types import Array, Float, Int, as_inexact
 from ..numerics import lowest_mass, mass_rank, score_of
-from ._base import AbstractStage, TrainingCost, no_scoring, require_modal, require_operator, scored_once
+from ._base import SMALLEST, AbstractStage, TrainingCost, no_scoring, require_modal, require_operator, scored_once
 from ._difficulty import leverage
 from ._score import begin_order, check_score, order_now
 
@@ -43,6 +43,7 @@ class StaticWeights(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"values": (0.0, None)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     values: Float[Array, "weights"] = eqx.field(converter=as_inexact)
@@ -71,6 +72,7 @@ class PowerTilt(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"cutoff": (SMALLEST, None)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
@@ -113,6 +115,7 @@ class RandomPruning(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
@@ -151,6 +154,7 @@ class HardPruning(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     constants: ClassVar[bool] = True

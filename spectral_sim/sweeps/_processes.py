@@ -1,6 +1,7 @@
 """Chunks dealt out to the processes of `jax.distributed`."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -20,15 +21,22 @@ class Processes(AbstractEngine):
     and another has not are computed again. Without `jax.distributed` this is the engine "local" with more bookkeeping.
     """
 
+    together: ClassVar[bool] = True
+
     def run(self, plan, chunks, keep, stopping):
         from jax.experimental.multihost_utils import process_allgather
 
         gather = lambda tree: jax.tree.map(np.asarray, process_allgather(tree))
-        program = Program(plan, jax.local_devices())
         own, count = jax.process_index(), jax.process_count()
+        sizes = gather(np.array(plan.chunk)).ravel()
+        if len(set(sizes)) > 1:
+            raise ValueError(f"the processes have chunks of {sizes.tolist()} rows: pass the same chunk_size to all.")
         wanted = np.zeros(plan.num_chunks, bool)
         wanted[list(chunks)] = True
         todo = np.flatnonzero(gather(wanted).reshape(count, -1).any(axis=0))
+        if not len(todo):
+            return
+        program = Program(plan, jax.local_devices())
         note = {"device_kind": jax.devices()[0].device_kind, "processes": count}
         for begin in range(0, len(todo), count):
             if gather(np.array(stopping())).any():

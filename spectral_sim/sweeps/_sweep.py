@@ -159,7 +159,7 @@ def sweep(
         meter = _Meter(plan, progress, begin, done)
         todo = [chunk for chunk in range(plan.num_chunks) if chunk not in done]
 
-        if todo:
+        if todo or runner.together:
             with _patient() as stopping, _Writer(plan, place, meter) as writer:
                 runner.run(plan, todo, writer.keep, stopping)
             if meter.done < len(plan.spec):

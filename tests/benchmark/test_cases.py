@@ -23,6 +23,7 @@ TINY = {
     "sgd": {"schedules": 4, "steps": 60, "intervals": 5, "nodes": 32},
     "pool": {"examples": 24, "features": 6, "steps": 5, "seeds": 8},
     "transport": {"schedules": 2, "shells": 8, "refreshes": 4},
+    "features": {"widths": 2, "nodes": 48, "times": 16},
     "gradient-modal": {**MODAL, "columns": 2},
     "gradient-operator": {"schedules": 1, "examples": 8, "times": 4},
     "capped": MODAL,

@@ -13,9 +13,11 @@ from spectral_sim.learning import RatesByHand
 PEAK = 1e-3
 
 
-def made_fit(curves, *, hold_out=(), noise_exponent="auto", intervals=0.9, progress=None):
+def made_fit(curves, *, hold_out=(), noise_exponent="auto", intervals=0.9, checkpoint=None, progress=print):
     """A fit with given parameters: what is tested here is the command around it."""
     progress("made by hand")
+    assert checkpoint is not None
+    checkpoint.write_text("what the searches found")
     point = np.array([-0.7, -0.5, -4.0, 2.0, 1.5, 1.0, 0.0 if noise_exponent == "auto" else noise_exponent])
     scores = {law: {name: CurveScore(0.01, 0.02, 0.99, 0.9) for name in curves} for law in ("spectral law", "other")}
     law = CurveLaw(PEAK, 3.0, 1e3, 32)
@@ -107,6 +109,31 @@ def test_predict_learns_the_best_rates(run, refused, logs, tmp_path, by_hand):
     assert "answer-rates.csv exists already" in refused("predict", fit, "--best", "--output", answer)
     assert "and --best" in refused("predict", fit, "--best", "--constant", PEAK, "--output", tmp_path / "b.csv")
     assert "name a .csv file" in refused("predict", fit, "--best", "--output", tmp_path / "b.html")
+
+
+def test_an_interrupted_fit_goes_on(run, refused, logs, tmp_path, by_hand, monkeypatch):
+    output = tmp_path / "out"
+    fit = ("fit", "curves", logs, "--rate-column", "lr", "--no-best", "--output", output)
+    assert "holds no search" in refused(*fit, "--resume")
+
+    def interrupted(*args, **options):
+        made_fit(*args, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "fit_curves", interrupted)
+    result = run(*fit)
+    assert result.exit_code == 130
+    assert "goes on where it was with --resume" in result.output
+    kept = output / "search-curves.npz"
+    assert kept.exists()
+    assert not (output / "fit.npz").exists()
+    assert "exists already" in refused(*fit)
+    assert "give one of them" in refused(*fit, "--resume", "--force")
+    monkeypatch.setattr(command, "fit_curves", made_fit)
+    result = run(*fit, "--resume")
+    assert result.exit_code == 0, result.output
+    assert (output / "fit.npz").exists()
+    assert kept.exists()
 
 
 def test_what_is_refused(run, refused, logs, tmp_path, by_hand):

@@ -177,7 +177,7 @@ def test_a_tolerance_beyond_the_reach_of_the_dtype_is_refused():
             ss.OperatorFlow(tolerance=tolerance)
 
 
-@pytest.mark.parametrize("adjoint", ["direct", "stored"])
+@pytest.mark.parametrize("adjoint", [pytest.param("direct", marks=pytest.mark.slow), "stored"])
 def test_gradients_of_a_whole_run_agree_between_methods(adjoint):
     """A batch of runs in reverse mode, and one in forward mode, against eigenvectors and against differences."""
     rng = np.random.default_rng(11)

@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 from helpers import QUICK
 
-from spectral_sim.numerics import batch_max, batch_size, weighted_phi1
+from spectral_sim.numerics import _route_costs, batch_max, batch_size, weighted_phi1
 from spectral_sim.numerics._chebyshev import MOST_TERMS, degree, expansion, reach
 from spectral_sim.numerics._phi_routes import ADVANCE, CHANGE, PULL
 from spectral_sim.numerics._route_costs import chosen_route
@@ -85,6 +85,21 @@ def test_costs_of_large_batches_do_not_overflow():
         return chosen_route(features, scale, scale[:1, None] + jnp.zeros((1, 2048)), "chebyshev", 1e-8)
 
     assert int(jax.jit(jax.vmap(route))(jnp.ones(512))[0]) == 2  # four examples cost next to nothing
+
+
+def test_on_an_accelerator_eigenvectors_are_timed_once_and_outside_the_program(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    timed = []
+    monkeypatch.setattr(_route_costs, "_shortest", lambda function, x: timed.append(function(x).shape) or len(timed))
+    _route_costs._eigh_operations.cache_clear()
+    features, scale, drive = data("more examples", 1e3)
+    choose = lambda scale: chosen_route(features, scale, drive.T, "auto", 1e-8)
+    lowered = jax.jit(choose).lower(scale)
+    assert "eigh" not in lowered.as_text().lower()
+    assert timed == [(4096, 256), (256, 256)]
+    assert int(lowered.compile()(scale)) == int(jax.jit(lambda scale: choose(2 * scale / 2))(scale))
+    assert len(timed) == 2
+    _route_costs._eigh_operations.cache_clear()
 
 
 def test_a_single_term_has_the_same_derivative_both_ways():

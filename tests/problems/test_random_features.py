@@ -189,13 +189,21 @@ def test_single_precision():
     np.testing.assert_allclose(flow_losses(problem, times), flow_losses(exact, times), rtol=1e-5)
 
 
+def test_a_sweep_beyond_what_the_nodes_resolve_is_refused():
+    problem = random_features(3.0, 4.0, num_modes=10**4, width=20.0, nodes=64)
+    for widths, message in (([10.0, 5000.0], "up to 5000, where nodes=64 is too few"), ([0.5], "from 1 to 9999")):
+        with pytest.raises(ValueError, match=rf"problem\.width ranges .*{message}"):
+            ss.sweep(problem, ss.grid(ss.uniform(), **{"problem.width": widths}), ss.log_times(0.1, 10, 5))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"width": 100}, "width is 100 and num_modes=100: features are fewer than the modes"),
         ({"width": 0.5}, "width is 0.5 and num_modes=100"),
         ({"width": -3}, "width is -3: it must be positive"),
-        ({"nodes": 8}, "nodes=8 is too few for the leading eigenvalues: give at least 32"),
+        ({"nodes": 8}, "nodes=8 is too few for the leading eigenvalues at width 10 and alpha 1.5: give at least 32"),
+        ({"alpha": 3.0, "width": 2000, "num_modes": 10**4, "nodes": 64}, "nodes=64 is too few .* give at least 69"),
         ({"method": "drawn"}, "method='drawn' is not known. Did you mean 'draw'"),
         ({"method": "draw"}, r"random_features\(key=jax.random.key\(0\)\)"),
         ({"method": "draw", "key": 0, "nodes": 64}, "nodes=64 is used by the equivalent only"),

@@ -156,7 +156,7 @@ def test_views_fit_their_figures(page):
                 assert len(values) == len(figure["data"])
     names = [trace["name"] for trace in figures["s0-loss"]["data"]]
     assert "uniform" in names
-    assert "per-mode ideal (not a bound)" in names
+    assert "speed limit" in names
 
 
 HOSTILE = "<!--<script>\"'&amp; </script><b>$x$"
