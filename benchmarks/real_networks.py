@@ -302,7 +302,7 @@ def memory() -> dict[str, Any]:
 
     The Jacobian is held by blocks of examples, so that the number of examples counts by the kernel alone.
     """
-    examples = 96
+    examples = 24
     script = f"""
 import json, resource, jax, numpy as np, real_networks as r, spectral_sim as ss
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
