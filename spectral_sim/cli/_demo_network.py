@@ -107,7 +107,7 @@ def _curations(
     early = count // 4
     norms = error_norm_scores(network, early, dynamics=dynamics, key=keys[0])
     given: dict[str, Any] = {"score": norms.values, "score_cost": norms.cost}
-    reference = train_reference(network, *held_out, [0, early, count], dynamics=dynamics, key=keys[1])
+    reference = train_reference(network, *held_out, np.array([0, early, count]), dynamics=dynamics, key=keys[1])
     reducible = excess(reference.losses, reference.cost)
     end = _RATE * count / 2
     return {

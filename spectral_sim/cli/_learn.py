@@ -173,8 +173,8 @@ def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> Abstrac
         return build_schedule(ScheduleConfig(name="learned", stages=settings.stages), where)
     cap = None if settings.cap is None else (settings.cap[0], settings.cap[1])
     if settings.schedule == "policy":
-        size = {"width": settings.width or _WIDTH, "depth": settings.depth or _DEPTH}
-        return PolicySchedule.create(jax.random.key(part.seed), cap=cap, **size)
+        width, depth = settings.width or _WIDTH, settings.depth or _DEPTH
+        return PolicySchedule.create(jax.random.key(part.seed), cap=cap, width=width, depth=depth)
     columns = settings.columns
     if columns is None and data is not None and data.groups is None:
         # a column for each example could not be carried over to examples that the search does not see
