@@ -16,7 +16,7 @@ from ._mixture_optimum import Optimum, find_optimum
 from ._mixture_problem import MixtureProblem
 from ._mixture_saved import read_fit, write_fit
 from ._mixture_scale import ScaleMap, fit_scale
-from ._mixture_scores import MixtureScore
+from ._mixture_scores import BOOSTED, MixtureScore
 from ._mixture_support import Support, find_support
 from ._mixture_table import MixtureTable, by_domain, check_shares, values_of
 from ._views import mixture_view
@@ -66,12 +66,12 @@ class MixtureFit(Shown):
     @property
     def score(self) -> MixtureScore:
         """Error and rank correlation, on the folds, of what `predict` answers."""
-        return self.scores["law" if self.boost is None else _BOOSTED]
+        return self.scores["law" if self.boost is None else BOOSTED]
 
     @property
     def best_baseline(self) -> str:
         """Name of the baseline of least error on the folds."""
-        names = [name for name in self.scores if name not in ("law", _BOOSTED)]
+        names = [name for name in self.scores if name not in ("law", BOOSTED)]
         return min(names, key=lambda name: self.scores[name].error)
 
     def predict(self, ratios: Any, *, boosted: bool = True) -> Float[np.ndarray, "runs losses"]:

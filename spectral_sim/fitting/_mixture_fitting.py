@@ -9,7 +9,7 @@ from ._mixture_fit import MixtureFit
 from ._mixture_intervals import calibrate
 from ._mixture_law import INSTALL_MIXTURE
 from ._mixture_scale import ScaleMap
-from ._mixture_scores import score_mixture
+from ._mixture_scores import BOOSTED, score_mixture
 from ._mixture_table import mixture_table
 from ._mixture_validation import compare_baselines, cross_fit, select_ridge, validate_boost
 
@@ -18,7 +18,6 @@ __all__ = ["fit_mixture"]
 LAWS = ("power", "linear")
 BOOSTS = ("auto", "lightgbm", "none")
 _FEWEST_BOOSTED = 32
-_BOOSTED = "law with boosted residuals"
 
 
 def fit_mixture(
@@ -68,8 +67,8 @@ def fit_mixture(
         notes.append(f"LightGBM is not installed, so that residuals were not boosted: {INSTALL_MIXTURE}.")
     elif boost == "lightgbm" or (boost == "auto" and runs >= _FEWEST_BOOSTED):
         boosted, _ = validate_boost(table, first, number, seed)
-        scores[_BOOSTED] = score_mixture(boosted, table.losses)
-        if boost == "lightgbm" or scores[_BOOSTED].error < scores["law"].error:
+        scores[BOOSTED] = score_mixture(boosted, table.losses)
+        if boost == "lightgbm" or scores[BOOSTED].error < scores["law"].error:
             known = fitted.predict(table.ratios)
             trees, predicted = fit_boost(table.ratios, known, table.losses - known, seed), boosted
     scores |= compare_baselines(table, number, seed)

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["MixtureScore", "folds", "ranks", "score_mixture"]
+__all__ = ["BOOSTED", "MixtureScore", "folds", "ranks", "score_mixture"]
+
+BOOSTED = "law with boosted residuals"  # among the scores by name
 
 
 @dataclass(frozen=True)
