@@ -21,11 +21,12 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
-from transfer_tasks import TRAIN, VALIDATION, Task, digits_task, synthetic_task
+from transfer_tasks import TRAIN, VALIDATION, WRONG, Task, digits_task, synthetic_task
 
 import spectral_sim as ss
 from spectral_sim.fitting import linearise, train_reference
 from spectral_sim.learning import load_schedule, save_schedule
+from spectral_sim.schedules import difficulty
 
 RESULTS = Path(__file__).parent / "results"
 KINDS = ("label noise", "domain shift", "near-duplicates")
@@ -92,7 +93,8 @@ def run_task(kind: str, seed: int, policy: ss.AbstractStage) -> dict[str, Any]:
     """Real training under every schedule of one task."""
     task, key = digits_task(kind, seed), jax.random.key(100 + seed)
     begin = time.perf_counter()
-    table, before, after = learned_table(linearised(task, task.validation, key))
+    problem = linearised(task, task.validation, key)
+    table, before, after = learned_table(problem)
     searched = time.perf_counter() - begin
     network = task.network(task.test)
     reference = train_reference(network, *task.validation, GRID[GRID <= 400], dynamics=REAL, key=jax.random.key(seed))
@@ -106,6 +108,9 @@ def run_task(kind: str, seed: int, policy: ss.AbstractStage) -> dict[str, Any]:
         "policy": policy,
         "knowing what is marked": ss.static_weights(np.where(task.marked, 1e-3, 1.0).astype(np.float32)),
     }
+    if kind == "label noise":
+        easiest = ss.hard_pruning(1 - WRONG, keep="easy", score=difficulty(problem))
+        schedules["easiest 70% by difficulty"] = easiest
     options = {"dynamics": REAL, "key": jax.random.key(200 + seed), "throw": False}
     save = lambda seen, weights: (weights, accuracy(seen))
     runs = ss.simulate_many(network, schedules, GRID, save=save, **options)
@@ -161,7 +166,7 @@ def draw(results: dict[str, Any]) -> None:
     for panel, (kind, tasks) in zip(axes[0], results.items(), strict=True):
         for n, name in enumerate(tasks[0]["rows"]):
             curve = np.mean([task["rows"][name]["loss"] for task in tasks], axis=0)
-            style = "--" if name == "knowing what is marked" else "-"
+            style = "--" if name in ("knowing what is marked", "easiest 70% by difficulty") else "-"
             panel.loglog(GRID[1:], curve[1:], style, color=f"C{n}", label=name, lw=2.5 if n in (0, 4, 5) else 1.2)
         panel.set(title=kind, xlabel="steps", ylabel="test loss of the real network")
     axes[0, 0].legend(frameon=False, fontsize=7)

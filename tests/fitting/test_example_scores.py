@@ -154,6 +154,19 @@ def test_stages_keep_their_contracts_in_both_worlds(tmp_path):
     np.testing.assert_array_equal(passes["forgetting"], [1, 1, 1, 1, 0])
 
 
+def test_a_policy_without_drive_answers_alike_in_the_simulator_and_in_real_training():
+    """At the start a network and its linearisation show the same energies; leverages only the latter has."""
+    problem = network("squared")
+    data = linearise(problem)
+    for drive, same in ((False, True), (True, False)):
+        policy = ss.PolicySchedule.create(jax.random.key(0), width=4, depth=1, drive=drive)
+        save = lambda seen, weights: (seen.energy, weights)
+        real = ss.simulate(problem, policy, [0, 1], dynamics=ss.NetworkTraining(0.1), save=save).saved
+        told = ss.simulate(data, policy, [0.0, 0.1], save=save).saved
+        np.testing.assert_allclose(real[0][0], told[0][0], rtol=1e-9)
+        assert np.allclose(real[1][0], told[1][0], rtol=1e-9) == same
+
+
 def test_scores_are_swept_as_other_leaves():
     problem, scores = network("squared"), RNG.permutation(24 * 2).reshape(2, 24).astype(float)
     template = ss.hard_pruning(0.5, score=scores[0])
