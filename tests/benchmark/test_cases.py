@@ -17,7 +17,7 @@ OPERATOR = {"schedules": 8, "examples": 32, "features": 24}
 TINY = {
     "modal": MODAL,
     "modal-adaptive": {"schedules": 2, "modes": 64, "times": 8},
-    "closed": {"schedules": 2, "modes": 16, "refreshes": 6, "kinds": 2},
+    "closed": {"schedules": 2, "modes": 16, "refreshes": 6, "kinds": 5},
     "operator": OPERATOR,
     "operator-scipy": {**OPERATOR, "schedules": 1},
     "operator-run": {"schedules": 1, "examples": 8, "features": 3},
