@@ -43,7 +43,7 @@ def linearised(task: Task, held_out: Any, key: jax.Array) -> ss.OperatorProblem:
     """The network at a twentieth of its training, where its kernel is taken; training starts at the beginning."""
     network = task.network(held_out)
     save = lambda seen, weights: seen.state.params
-    run = ss.simulate(network, ss.uniform(), [0, STEPS // 20], dynamics=REAL, save=save, key=key)
+    run = ss.simulate(network, ss.uniform(), np.array([0, STEPS // 20]), dynamics=REAL, save=save, key=key)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*of the trace.*")  # the cut is stated in the results
         return linearise(network, jax.tree.map(lambda leaf: leaf[-1], run.saved), rank=RANK)

@@ -182,7 +182,7 @@ def _early(
     for start, own in _runs(network, starts, key):
         params = start.params
         if steps and dynamics is not None:
-            saved, time = trained(start, [0, steps], dynamics, own)
+            saved, time = trained(start, np.array([0, steps]), dynamics, own)
             params, duration = jax.tree.map(lambda leaf: leaf[-1], saved), duration + time
         values.append(np.asarray(network.per_weight(score(params))))
     return ExampleScores(np.mean(values, axis=0), duration + len(values) * _pass_charge(network, dynamics, passes))
