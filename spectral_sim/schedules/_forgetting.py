@@ -53,5 +53,5 @@ class Forgetting(AbstractStage):
         now = now.astype(before.dtype)
         count = count + jnp.maximum(before - now, 0)
         best = jnp.maximum(best, now)
-        seen = jnp.where(best > 0, count, observation.index.astype(count.dtype) + 1)
+        seen = jnp.where(best > 0, count, jnp.asarray(observation.index, count.dtype) + 1)
         return seen, (now, best, count)
