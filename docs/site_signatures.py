@@ -1,5 +1,6 @@
 """What the reader of the sources cannot see: constructors of modules and of named tuples, and links in docstrings."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from site_links import linked
 
 _FUNCTION_LIKE = {"Enum", "IntEnum", "StrEnum", "Protocol", "TypedDict"}
+_TOGETHER = re.compile(r"^    (\w+(?:, \w+)+): (.*)$")
 # What a field accepts, where a converter makes an array of it.
 _CONVERTED = {"as_inexact": "ArrayLike | PerRefresh", "jnp.asarray": "ArrayLike"}
 
@@ -28,11 +30,28 @@ def _visit(scope: griffe.Module | griffe.Class) -> None:
         if member.is_alias:
             continue
         if member.docstring:
-            member.docstring.value = linked(member.docstring.value)
+            member.docstring.value = linked(_apart(member.docstring.value))
         if member.is_class:
             _add_constructor(member)
         if member.is_class or member.is_module:
             _visit(member)
+
+
+def _apart(text: str) -> str:
+    """`text` with an entry of its own for each argument of an entry such as "low, high: ends of the range"."""
+    lines, waiting = [], []
+    for line in [*text.split("\n"), ""]:
+        if waiting and not line.startswith(" " * 8):
+            lines += waiting
+            waiting = []
+        match = _TOGETHER.match(line)
+        if match:
+            first, *others = match[1].split(", ")
+            lines.append(f"    {first}: {match[2]}")
+            waiting = [f"    {name}: see `{first}`." for name in others]
+        else:
+            lines.append(line)
+    return "\n".join(lines[:-1])
 
 
 def _add_constructor(cls: griffe.Class) -> None:

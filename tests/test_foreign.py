@@ -355,13 +355,24 @@ MODULES = {*FAMILIES, "ss", "spectral_sim"}
 def concrete_names_asked_for(source, part):
     """Concrete classes of other families in an isinstance, a match, a comparison, a table or a collection of names.
 
-    A class is found by its bare name, as an attribute of its package, or as the text that names it.
+    A class is found by its bare name, as an attribute of its package, or in comparisons as the text that names it. What
+    only raises a TypeError is the type of an argument, and may be concrete; keys that are texts name runs and cases.
     """
+    tree = ast.parse(source)
+    own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    typed = [
+        node.test.operand
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If)
+        and isinstance(node.test, ast.UnaryOp)
+        and isinstance(node.body[0], ast.Raise)
+        and "TypeError" in ast.unparse(node.body[0])
+    ]
     foreign = {n for family, names in FAMILIES.items() if family != part for n in names if not n.startswith("Abstract")}
     found = []
 
     def name(node):
-        if isinstance(node, ast.Name) and node.id in foreign:
+        if isinstance(node, ast.Name) and node.id in foreign - own:
             return node.id
         if isinstance(node, ast.Attribute) and node.attr in foreign and ast.unparse(node.value) in MODULES:
             return node.attr
@@ -376,9 +387,9 @@ def concrete_names_asked_for(source, part):
     def those(nodes):
         return {known for node in nodes if node is not None and (known := name(node) or text(node))}
 
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         asked = set()
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+        if isinstance(node, ast.Call) and node not in typed and ast.unparse(node.func) in ("isinstance", "issubclass"):
             asked = names(node.args[1])
         elif isinstance(node, ast.MatchClass):
             asked = names(node.cls)
@@ -388,8 +399,7 @@ def concrete_names_asked_for(source, part):
             sides = [node.left, *node.comparators]
             asked = those(inner for side in sides for inner in getattr(side, "elts", [side]))
         elif isinstance(node, ast.Dict):
-            asked = those(node.keys)
-            asked = asked if len(asked) > 1 else {known for key in node.keys if (known := name(key))}
+            asked = {known for key in node.keys if (known := name(key))}
         elif isinstance(node, ast.Tuple | ast.List | ast.Set) and not isinstance(
             getattr(node, "ctx", None), ast.Store | ast.Del
         ):
@@ -412,7 +422,10 @@ def concrete_names_asked_for(source, part):
         ("type(x).__name__ == 'SGDMoments'", ["SGDMoments"]),
         ("type(x) in (SGDMoments, int)", ["SGDMoments"]),
         ("COSTS = {schedules.clip: 1}", ["clip"]),
-        ("COSTS = {'clip': 1, 'mix': 2}", ["clip", "mix"]),
+        ("COSTS = {'clip': 1, 'mix': 2}", []),
+        ("if not isinstance(x, ModalProblem): raise TypeError('give modes')", []),
+        ("if not isinstance(x, ModalProblem): x = 2", ["ModalProblem"]),
+        ("clip = x - 1\nif clip == 2: pass", []),
         ("entry = {'teacher': who, 'name': name}", []),
         ("match x:\n case ModalProblem(): pass", ["ModalProblem"]),
         ("match name:\n case 'clip': pass", ["clip"]),

@@ -63,7 +63,10 @@ _SPARSE = 16  # the longest run is scored about so often where scoring is kept s
 
 
 def default_times(
-    problem: AbstractProblem, per_decade: int = REFRESHES_PER_DECADE, horizon: float | None = None
+    problem: AbstractProblem,
+    per_decade: int = REFRESHES_PER_DECADE,
+    horizon: float | None = None,
+    first: float | None = None,
 ) -> np.ndarray:
     """A log grid from a tenth of 1 / kappa to when uniform training has visibly flattened.
 
@@ -72,6 +75,8 @@ def default_times(
         per_decade: refreshes per decade of time.
         horizon: last time; if None, 1 / lam of the last mode from which on more than 1% of the energy that can be
             learnt is left, at most 1e6 / kappa.
+        first: time of the first refresh after the start, such as that of one step, at most a tenth of the last; if None
+            a tenth of 1 / kappa.
 
     Returns:
         Refresh grid, shape (times,), from 0.
@@ -91,7 +96,7 @@ def default_times(
         deepest = int(np.sum(left > _ENERGY_LEFT * left[0])) - 1
         eigenvalue = float(modal.eigenvalues[deepest])
         horizon = min(1 / max(eigenvalue, kappa / _LATEST), _LATEST / kappa)
-    first = min(0.1 / kappa, horizon / 10)
+    first = min(0.1 / kappa if first is None else first, horizon / 10)
     return log_times(first, horizon, 2 + max(2, round(np.log10(horizon / first) * per_decade)))
 
 

@@ -24,13 +24,13 @@ def claim(row: Row, table: Table) -> Claim:
     "pays": it gains after its cost, beyond what chance makes of the splits. "nothing": it does not. "unsure": the
     interval holds both. "unsaid": too little is held out for any of these.
     """
-    net = row.gains.horizon_net
+    net, held_out = row.gains.horizon_net, table.measure == "held-out loss"
+    if held_out and (table.scored_rows < FEWEST_ROWS or table.splits < FEWEST_SPLITS):
+        return "unsaid"
     if net is None or net.bound == "<=":
         return "nothing"
-    if table.measure != "held-out loss":
+    if not held_out:
         return "pays" if net.value >= _SEEN else "nothing"
-    if table.scored_rows < FEWEST_ROWS or table.splits < FEWEST_SPLITS:
-        return "unsaid"
     interval = row.gains.net
     if net.value >= _SEEN and _lowers(row):
         return "pays"

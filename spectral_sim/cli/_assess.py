@@ -179,7 +179,7 @@ def assess(
             task = first_task(divided, mapped, **made)
             if times is None:
                 last = horizon or (task.default_last() if steps is None else steps * task.steps.learning_rate)
-                grid = default_times(task.modal, REFRESHES_PER_DECADE, last)
+                grid = default_times(task.modal, REFRESHES_PER_DECADE, last, task.steps.learning_rate)
             else:
                 grid = log_times(*times)
             names = "quick" if quick else None if schedules is None else schedules.split(",")

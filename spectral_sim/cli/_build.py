@@ -309,9 +309,8 @@ def _times(config: Config, problem: AbstractProblem, task: LearningTask | None) 
         steps = config.dynamics.steps
         if task is None:
             return default_times(problem)
-        return default_times(
-            task.modal, horizon=task.default_last() if steps is None else steps * task.steps.learning_rate
-        )
+        rate = task.steps.learning_rate
+        return default_times(task.modal, horizon=task.default_last() if steps is None else steps * rate, first=rate)
     if isinstance(config.times, TimesConfig):
         return log_times(config.times.first, config.times.last, config.times.num)
     times = np.array(config.times)

@@ -120,7 +120,7 @@ def _part(
     made: dict[str, Any] = {"precision": precision, "batch_size": batch_size}
     task = first_task(splits, features, **made)
     per_decade = REFRESHES_PER_DECADE // 2 if fast else REFRESHES_PER_DECADE
-    times = default_times(task.modal, per_decade, task.default_last())
+    times = default_times(task.modal, per_decade, task.default_last(), task.steps.learning_rate)
 
     learned = [] if fast or not trusted else [_learned(task, times)]
 

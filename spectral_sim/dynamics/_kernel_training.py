@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_scalar, check_whole
 from .._types import Array, Float, Int, as_inexact
 from ..numerics import repeat
-from ..problems import NetworkProblem, OperatorProblem
+from ..problems import AbstractProblem, NetworkProblem
 from ._base import AbstractDynamics, require
 from ._descent import DIVERGED, diverged, linear_maps, observed, stable_rate
 from ._sgd_settings import SETTING_FAULTS, TOO_MANY, Setting, as_setting, check_settings, no_steps, over_intervals
@@ -64,8 +64,8 @@ class KernelTraining(AbstractDynamics):
     max_steps: int = eqx.field(static=True)
 
     def __init__(self, features: Any, learning_rate: Any, eval_features: Any = None, max_steps: int = 1023):
-        if isinstance(features, OperatorProblem):
-            features, eval_features = features.features, features.eval_features
+        if isinstance(features, AbstractProblem):
+            features, eval_features = _both_sets(features)
         self.features, self.eval_features = as_inexact(features), as_inexact(eval_features)
         self.learning_rate = as_setting(learning_rate)
         check_settings(self.learning_rate, 1.0, 0.0, 0.0)
@@ -126,10 +126,9 @@ class Relinearised(AbstractDynamics):
     def __init__(
         self, features: Any, starts: Sequence[int], learning_rate: Any, eval_features: Any = None, max_steps: int = 1023
     ):
-        if isinstance(features, Sequence) and all(isinstance(each, OperatorProblem) for each in features):
-            held_out = [each.eval_features for each in features]
-            features = _padded([each.features for each in features])
-            eval_features = None if held_out[0] is None else _padded(held_out)
+        if isinstance(features, Sequence) and all(isinstance(each, AbstractProblem) for each in features):
+            trained, held_out = zip(*map(_both_sets, features), strict=True)
+            features, eval_features = _padded(trained), None if held_out[0] is None else _padded(held_out)
         self.features, self.eval_features = as_inexact(features), as_inexact(eval_features)
         self.starts = tuple(int(start) for start in starts)
         if len(self.starts) != self.features.shape[0] or self.starts[0] != 0 or sorted(set(self.starts)) != [*starts]:
@@ -167,6 +166,14 @@ class Relinearised(AbstractDynamics):
 
     def _in_force(self, state: KernelState) -> Int[Array, ""]:
         return jnp.sum(state.steps >= jnp.asarray(self.starts)) - 1
+
+
+def _both_sets(kernel: AbstractProblem) -> tuple[Array, Array | None]:
+    """Features of the training and of the held-out set."""
+    data = kernel.as_operator()
+    if data is None:
+        raise TypeError(f"features is a {type(kernel).__name__}, which has none: give what `linearise` returns.")
+    return data.features, data.eval_features
 
 
 def _padded(features: Sequence[Array]) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from .._checks import check_scalar, check_whole, is_concrete
-from .._types import Array, Float, Int, PyTree
+from .._types import Array, Float, Int, PerRefresh, PyTree
 from ..numerics import repeat
 from ..problems import NetworkProblem
 from ._base import AbstractDynamics, require
@@ -91,6 +91,29 @@ class NetworkTraining(AbstractDynamics):
     def needs_key(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether batches are drawn."""
         return self.batch_size is not None
+
+    def saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What a file keeps: options, and the learning rate.
+
+        Raises:
+            ValueError: the optimiser, or the learning rate, is a function.
+        """
+        if self.optimizer is not None or callable(self.learning_rate):
+            raise ValueError(
+                "NetworkTraining with an optax optimiser or a function of the step cannot be saved, since a file holds "
+                "no code: save what it is made from yourself, or train at a number or a table of rates."
+            )
+        table = isinstance(self.learning_rate, PerRefresh)
+        rate = self.learning_rate.by_refresh() if isinstance(self.learning_rate, PerRefresh) else self.learning_rate
+        options = {"batch_size": self.batch_size, "draw": self.draw, "max_steps": self.max_steps, "table": table}
+        return options, {"learning_rate": rate}
+
+    @classmethod
+    def from_saved(cls, options: dict[str, Any], arrays: dict[str, Any]) -> "NetworkTraining":
+        """The dynamics that `saved` describes."""
+        rate = jnp.asarray(arrays["learning_rate"])
+        own = {name: value for name, value in options.items() if name != "table"}
+        return cls(PerRefresh(rate) if options["table"] else rate, **own)
 
     def on_steps(self, steps):
         if self.optimizer is None:

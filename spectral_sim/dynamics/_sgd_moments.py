@@ -148,7 +148,11 @@ class SGDMoments(AbstractDynamics):
             return rank_one_power(energy, decrement, left, right, noise, log_diagonal, number.astype(energy.dtype))
 
         def source(energy):
-            """What the noise that a step adds is proportional to; errors of many steps at once are, to what it was."""
+            """The strength of the noise that the next step adds: batch noise, and noise of the labels.
+
+            The error of many steps at once is proportional to its value before the first of them, which therefore
+            sets how many steps may be taken together.
+            """
             return without_derivative(jnp.sum(right * energy) + noise)
 
         def some_steps(carry):

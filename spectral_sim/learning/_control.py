@@ -140,7 +140,7 @@ def learn_control(
     count = len(grid) - 1
     if schedule is None:
         schedule = TableSchedule.create(problem, grid) if "weights" in control else uniform()
-    held = jnp.ones_like(problem.mass) if isinstance(schedule, uniform) else None
+    held = None if schedule.curates else jnp.ones_like(problem.mass)
     if samples is not None:
         even = PerRefresh(jnp.full(count, samples / steps))
         dynamics = eqx.tree_at(lambda d: d.batch_size, dynamics, even)

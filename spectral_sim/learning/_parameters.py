@@ -15,7 +15,7 @@ from .._checks import concrete, nearest
 from .._types import Array, PerRefresh, PyTree
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
-from ..schedules import AbstractStage, stage_name, stages_of, uniform
+from ..schedules import AbstractStage, stage_name, stages_of
 
 __all__ = ["STABLE", "Limits", "Parameters"]
 
@@ -79,7 +79,7 @@ class Parameters(eqx.Module):
             )
         defaults, ranges = _declared_limits(dynamics), _held_ranges(schedule)
         held = not any(_is_under(name, "schedule") for name, yes in zip(names, chosen, strict=True) if yes)
-        held = held and isinstance(schedule, uniform)
+        held = held and not schedule.curates
         stable = ()
         found: list[tuple[Any, Any, bool] | None] = []
         for name, leaf, is_chosen in zip(names, leaves, chosen, strict=True):

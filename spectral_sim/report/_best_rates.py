@@ -44,7 +44,7 @@ def best_rates_section(fit: CurveFit, best: BestRates) -> str:
 
 
 def best_rates_figures(fit: CurveFit, best: BestRates) -> dict[str, Any]:
-    """Rates of every step, and the predicted loss beside the fitted curve of the nearest length."""
+    """Rates of every step, and the predicted loss beside the best curve of about its length."""
     steps = np.unique(np.concatenate([[0, 1], best.grid, best.grid[1:] - 1])).clip(0, best.grid[-1] - 1)
     rates = [_line("learned", steps + 1, best.learning_rate[steps], 0)]
     winner = min(best.by_hand, key=lambda name: best.by_hand[name].loss)
@@ -53,7 +53,8 @@ def best_rates_figures(fit: CurveFit, best: BestRates) -> dict[str, Any]:
     rates.append(_line(f"{winner}, tuned", warm + 1, by_hand[warm], 1, dash="dot"))
 
     end = best.prediction
-    name = min(fit.curves, key=lambda each: abs(int(fit.curves[each].steps[-1]) - int(end.steps[-1])))
+    far = lambda curve: round(abs(np.log(curve.steps[-1] / end.steps[-1])), 1)
+    name = min(fit.curves, key=lambda each: (far(fit.curves[each]), fit.curves[each].loss[-1]))
     curve = fit.curves[name]
     shown = end.steps >= min(curve.steps[0], end.steps[-1])
     x = end.steps[shown]

@@ -68,15 +68,23 @@ def draw_training(comparison: TrainingComparison) -> Any:
     figure = new_figure(11.5, 5.2)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     steps = comparison.steps
+    marks = _marks(comparison)
     for name, colour, real, told in _curves(comparison):
         width = 2.4 if name == comparison.baseline else 1.5
-        left.plot(steps[1:], real[1:], color=colour, lw=width, label=name)
+        mark = {"marker": "s", "markevery": 0.12, "ms": 4} if marks[name] == "square" else {}
+        left.plot(steps[1:], real[1:], color=colour, lw=width, label=name, **mark)
         left.plot(steps[1:], told[1:], color=colour, lw=width, ls=(0, (4, 2)))
     left.set(xscale="log", yscale="log", xlabel="step", ylabel=comparison.measure)
     left.set_title("solid: real, dashed: predicted", fontsize=10)
     rows = {row["schedule"]: row for row in comparison.table()}
     for name, colour, _, _ in _curves(comparison):
-        right.plot(rows[name]["predicted_gain"], rows[name]["real_gain"], "o", color=colour, ms=7)
+        right.plot(
+            rows[name]["predicted_gain"],
+            rows[name]["real_gain"],
+            "s" if marks[name] == "square" else "o",
+            color=colour,
+            ms=7,
+        )
     low, high = _span(comparison)
     right.plot([low, high], [low, high], color="#8A8A8A", lw=1)
     right.set(xlabel="predicted log gain over uniform", ylabel="real log gain over uniform")
@@ -102,12 +110,21 @@ def _curves(comparison: TrainingComparison) -> list[tuple[str, str, np.ndarray, 
     return found
 
 
+def _marks(comparison: TrainingComparison) -> dict[str, str]:
+    """What tells schedules apart once colours come round again, as plotly calls it."""
+    others = [name for name in comparison.names if name != comparison.baseline]
+    marks = {name: "circle" if n < len(PALETTE) else "square" for n, name in enumerate(others)}
+    return {comparison.baseline: "circle", **marks}
+
+
 def _curve_figure(comparison: TrainingComparison) -> dict[str, Any]:
-    data = []
+    data, marks = [], _marks(comparison)
     steps = comparison.steps[1:].tolist()
     for name, colour, real, told in _curves(comparison):
         line = {"color": colour, "width": 2.5 if name == comparison.baseline else 1.7}
-        shown = {"type": "scatter", "mode": "lines", "x": steps, "legendgroup": name}
+        mode = "lines+markers" if marks[name] == "square" else "lines"
+        marker = {"symbol": "square", "size": 5}
+        shown = {"type": "scatter", "mode": mode, "marker": marker, "x": steps, "legendgroup": name}
         data.append({**shown, "name": name, "y": _numbers(real[1:]), "line": line})
         dashed = {**line, "dash": "dash"}
         data.append(
@@ -127,7 +144,7 @@ def _gain_figure(comparison: TrainingComparison) -> dict[str, Any]:
             "x": [rows[name]["predicted_gain"]],
             "y": [rows[name]["real_gain"]],
             "error_y": {"type": "data", "array": [rows[name]["real_spread"]]},
-            "marker": {"color": colour, "size": 10},
+            "marker": {"color": colour, "size": 10, "symbol": _marks(comparison)[name]},
         }
         for name, colour, _, _ in _curves(comparison)
     ]

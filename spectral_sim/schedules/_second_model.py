@@ -99,7 +99,7 @@ def learner_model(problem: AbstractProblem) -> Array:
 
 
 def once_trained(signal: Array, training_time: Array) -> Array:
-    """A signal; NaN, which stops the run, where a traced training time turns out not to be positive."""
+    """The signal, or NaN where a traced training time is not positive: NaN stops the run with a status."""
     return jnp.where(training_time > 0, signal, jnp.nan)
 
 
@@ -151,7 +151,7 @@ def priced(stage: Any, problem: AbstractProblem) -> TrainingCost:
 
 
 def model_passes(stage: Any, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]) -> Array:
-    """Passes over the data through a second model: once if it is trained beforehand, else whenever it is asked."""
+    """Passes that a second model makes over the data: one if it is trained beforehand, else one at each use."""
     return asked if stage.training_time is None else scored_once(times)
 
 
@@ -208,10 +208,10 @@ def visibility(
 def seen_through(
     signal: Float[Array, "weights"], visible: Float[Array, "weights"], mass: Float[Array, "weights"]
 ) -> Float[Array, "weights"]:
-    """What is left of a signal; what is visible stays so after its energy has underflowed.
+    """The part of a signal that is visible, never so small that it underflows to zero where something is visible.
 
-    Otherwise a curator that has drained all it sees would see nothing, which means uniform weights, at a time that the
-    floating-point type sets.
+    A signal that is zero everywhere means uniform weights. Without this floor a curator would turn to uniform weights
+    once all that it sees has underflowed, at a time that depends on the floating-point type.
     """
     faint = 4 * jnp.finfo(signal.dtype).tiny
     return jnp.where((visible > 0) & (mass > 0), jnp.maximum(visible * signal, faint), 0)

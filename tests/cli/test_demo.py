@@ -14,7 +14,7 @@ def test_the_demo_has_three_parts_whose_answers_are_known(refused, tmp_path):
     parts = dict(demo_parts(True, "float32", 64))
     assert tuple(parts) == PARTS == ("wrong_labels", "domains", "clean_digits")
     domains = parts["domains"]()
-    assert domains.problem.features.shape == (300, 48)  # three quarters of what is drawn, in each split
+    assert domains.problem.features.shape == (400, 48)  # as many as are drawn for each split
     assert str(domains.problem.dtype) == "float32"
     assert {"uniform", "domains by loss", "turned images 4 times"} < {entry.name for entry in domains.entries}
     assert len(domains.more_splits) == 2

@@ -9,7 +9,7 @@ import pytest
 from helpers import QUICK
 
 from spectral_sim.numerics import weighted_phi1
-from spectral_sim.numerics._eigen_step import gram
+from spectral_sim.numerics._eigen_step import gram, spectrum
 from spectral_sim.numerics._phi_routes import ADVANCE, CHANGE, PULL
 from spectral_sim.numerics._rows import fold_rows, map_rows, sum_rows
 
@@ -37,6 +37,16 @@ def test_sums_and_maps(rows, small_blocks):
     assert longest == jnp.max(features)
     each = map_rows(lambda x, s: s * jnp.sum(x**2, axis=1), features, scale)
     np.testing.assert_allclose(each, scale * jnp.sum(features**2, axis=1), rtol=1e-14)
+
+
+def test_singular_values_of_features_in_blocks(small_blocks):
+    features, scale, _ = (np.float32(x) for x in data(50))
+    small_blocks()
+    found = spectrum(jnp.asarray(features), jnp.asarray(1e7 * scale))  # beyond what the matrix is precise for
+    _, values, vectors = np.linalg.svd(np.sqrt(1e7 * scale)[:, None] * features, full_matrices=False)
+    np.testing.assert_allclose(found.values, values**2, rtol=1e-5)
+    np.testing.assert_allclose(np.abs(np.sum(found.vectors.T * vectors, axis=1)), 1, rtol=1e-5)
+    assert 0 < found.null < 1e-8 * values[0] ** 2
 
 
 def test_matrices_of_a_batch_and_their_derivatives(small_blocks):
