@@ -163,8 +163,10 @@ def write(results: dict[str, Any]) -> None:
 def draw(results: dict[str, Any]) -> None:
     """Mean test losses over steps, a panel for each kind."""
     figure, axes = plt.subplots(1, len(results), figsize=(4.6 * len(results), 3.9), layout="constrained", squeeze=False)
+    names = list(dict.fromkeys(name for tasks in results.values() for name in tasks[0]["rows"]))
     for panel, (kind, tasks) in zip(axes[0], results.items(), strict=True):
-        for n, name in enumerate(tasks[0]["rows"]):
+        for name in tasks[0]["rows"]:
+            n = names.index(name)
             curve = np.mean([task["rows"][name]["loss"] for task in tasks], axis=0)
             style = "--" if name in ("knowing what is marked", "easiest 70% by difficulty") else "-"
             panel.loglog(GRID[1:], curve[1:], style, color=f"C{n}", label=name, lw=2.5 if n in (0, 4, 5) else 1.2)
