@@ -43,7 +43,7 @@ def linearised(task: Task, held_out: Any, key: jax.Array) -> ss.OperatorProblem:
     """The network at a twentieth of its training, where its kernel is taken; training starts at the beginning."""
     network = task.network(held_out)
     save = lambda seen, weights: seen.state.params
-    run = ss.simulate(network, ss.uniform(), [0, STEPS // 20], dynamics=REAL, save=save, key=key)
+    run = ss.simulate(network, ss.uniform(), np.array([0, STEPS // 20]), dynamics=REAL, save=save, key=key)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*of the trace.*")  # the cut is stated in the results
         return linearise(network, jax.tree.map(lambda leaf: leaf[-1], run.saved), rank=RANK)
@@ -163,8 +163,10 @@ def write(results: dict[str, Any]) -> None:
 def draw(results: dict[str, Any]) -> None:
     """Mean test losses over steps, a panel for each kind."""
     figure, axes = plt.subplots(1, len(results), figsize=(4.6 * len(results), 3.9), layout="constrained", squeeze=False)
+    names = list(dict.fromkeys(name for tasks in results.values() for name in tasks[0]["rows"]))
     for panel, (kind, tasks) in zip(axes[0], results.items(), strict=True):
-        for n, name in enumerate(tasks[0]["rows"]):
+        for name in tasks[0]["rows"]:
+            n = names.index(name)
             curve = np.mean([task["rows"][name]["loss"] for task in tasks], axis=0)
             style = "--" if name in ("knowing what is marked", "easiest 70% by difficulty") else "-"
             panel.loglog(GRID[1:], curve[1:], style, color=f"C{n}", label=name, lw=2.5 if n in (0, 4, 5) else 1.2)

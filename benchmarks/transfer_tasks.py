@@ -1,7 +1,8 @@
 """Training sets that curation could mend, for `transfer.py`: wrong labels, another domain, near-duplicates."""
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,8 +20,8 @@ _SOURCES, _COPIED = 16, 0.6  # images that near-duplicates are made of, and whic
 class Task(NamedTuple):
     """A network and three sets: one to train on, a small clean one to validate on, and a test set."""
 
-    apply: object
-    params: object
+    apply: Callable[[Any, Any], Any]
+    params: Any
     inputs: np.ndarray
     targets: np.ndarray
     validation: tuple[np.ndarray, np.ndarray]
@@ -32,8 +33,9 @@ class Task(NamedTuple):
         inputs, targets = self.inputs, self.targets
         if more is not None:
             inputs, targets = np.concatenate([inputs, more[0]]), np.concatenate([targets, more[1]])
-        evaluation = {"eval_inputs": held_out[0], "eval_targets": held_out[1]}
-        return ss.NetworkProblem(self.apply, self.params, inputs, targets, **evaluation)
+        return ss.NetworkProblem(
+            self.apply, self.params, inputs, targets, eval_inputs=held_out[0], eval_targets=held_out[1]
+        )
 
 
 def mlp(seed: int):

@@ -13,6 +13,7 @@ from site_links import linked
 
 ROOT = Path(__file__).parent.parent
 RESULTS = "benchmarks/results"
+_NOTEBOOK = re.compile(r"\[([^\]]+)\]\((?:\.\./)?notebooks/[^)]+\)")  # not part of the site: their names stay
 _COMMENT = re.compile(r"<!--.*?-->\n*", re.DOTALL)
 
 
@@ -36,7 +37,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     place = page.file.src_uri
     if place == "cli.md":
         markdown = markdown.replace("<!-- commands -->", command_line())
-    markdown = _COMMENT.sub("", markdown)
+    markdown = _NOTEBOOK.sub(r"\1", _COMMENT.sub("", markdown))
     up = "../" * place.count("/")
     markdown = markdown.replace(f"](../{RESULTS}/", f"]({up}results/").replace(f"]({RESULTS}/", f"]({up}results/")
     markdown = markdown.replace("](docs/", f"]({up}").replace("](../CHANGELOG.md", f"]({up}CHANGELOG.md")

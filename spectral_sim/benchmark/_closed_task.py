@@ -60,25 +60,25 @@ def _after(*stages: AbstractStage) -> Callable[[Any], AbstractStage]:
 
 KINDS: dict[str, Kind] = {
     "proportional": Kind(proportional, 0.5, 1.5),
+    "delay": Kind(_before(delay(10.0)), 0.5, 1.5, "closed/delay"),
+    "top_fraction": Kind(top_fraction, 0.05, 0.5, "closed/top"),
+    "water_filling": Kind(lambda tilt: water_filling(), 0.0, 0.2, "closed/water", tilts=True),
+    "lag and clip": Kind(
+        lambda power: chain(lag(10.0), proportional(power), clip(0.1, 100.0)), 0.5, 1.5, "closed/lag-clip"
+    ),
     "lag": Kind(_before(lag(10.0)), 0.5, 1.5),
     "stale": Kind(_before(stale(10.0)), 0.5, 1.5),
-    "delay": Kind(_before(delay(10.0)), 0.5, 1.5, "closed/delay"),
     "add_noise": Kind(_before(add_noise(0.3)), 0.5, 1.5),
     "shell_average": Kind(_before(shell_average(16)), 0.5, 1.5),
     "band_limit": Kind(_before(band_limit(100.0)), 0.5, 1.5),
     "subsample": Kind(_before(subsample(0.5)), 0.5, 1.5),
     "softmax": Kind(softmax, 0.5, 2.0),
     "frontier_band": Kind(frontier_band, 0.5, 2.0),
-    "top_fraction": Kind(top_fraction, 0.05, 0.5, "closed/top"),
-    "water_filling": Kind(lambda tilt: water_filling(), 0.0, 0.2, "closed/water", tilts=True),
     "clip": Kind(_after(clip(0.1, 100.0)), 0.5, 1.5),
     "mix": Kind(_after(mix(0.1)), 0.5, 1.5),
     "smooth": Kind(_after(smooth(10.0)), 0.5, 1.5),
-    "lag and clip": Kind(
-        lambda power: chain(lag(10.0), proportional(power), clip(0.1, 100.0)), 0.5, 1.5, "closed/lag-clip"
-    ),
 }
-"""Every kind of closed loop by its name."""
+"""Every kind of closed loop by its name, those with targets first."""
 
 
 class ClosedTask:

@@ -33,7 +33,6 @@ __all__ = ["demo_comparison", "show_network"]
 _TITLE = "A small network in training, and what its kernel predicts"
 _RATE, _BATCH, _WRONG = 0.2, 32, 0.2
 _EXAMPLES, _HELD_OUT = 160, 60
-_FEW = ("uniform", "by loss", "easiest 70% by error", "curriculum", "reducible loss")
 
 
 def show_network(folder: Path, fast: bool, console: Console, progress: Console) -> None:
@@ -41,7 +40,7 @@ def show_network(folder: Path, fast: bool, console: Console, progress: Console) 
 
     Arguments:
         folder: where to write `comparison.csv`, `network.png` and `report.html`; made if it is not there.
-        fast: train it shorter, under four curations.
+        fast: train it shorter, and only under those curations that go by its own loss.
         console: for the table.
         progress: for everything else.
     """
@@ -68,10 +67,10 @@ def demo_comparison(fast: bool) -> TrainingComparison:
     count = 120 if fast else 500
     grid = np.unique(np.round(np.append(0, np.geomspace(8, count, 7 if fast else 12))).astype(int))
     dynamics = NetworkTraining(_RATE, batch_size=_BATCH, max_steps=count)
-    schedules = _curations(network, held_out, count, dynamics)
+    schedules = _by_loss() if fast else {**_by_loss(), **_by_score(network, held_out, count, dynamics)}
     return compare_training(
         network,
-        {name: schedules[name] for name in _FEW} if fast else schedules,
+        schedules,
         grid,
         optimizer=_RATE,
         batch_size=_BATCH,
@@ -99,27 +98,32 @@ def _network() -> tuple[NetworkProblem, tuple[np.ndarray, np.ndarray]]:
     return network, (inputs[_EXAMPLES:], targets[_EXAMPLES:])
 
 
-def _curations(
-    network: NetworkProblem, held_out: tuple[np.ndarray, np.ndarray], count: int, dynamics: NetworkTraining
-) -> dict[str, AbstractStage]:
-    """Uniform training and ten curations."""
-    keys = jax.random.split(jax.random.key(2))
-    early = count // 4
-    norms = error_norm_scores(network, early, dynamics=dynamics, key=keys[0])
-    given: dict[str, Any] = {"score": norms.values, "score_cost": norms.cost}
-    reference = train_reference(network, *held_out, np.array([0, early, count]), dynamics=dynamics, key=keys[1])
-    reducible = excess(reference.losses, reference.cost)
-    end = _RATE * count / 2
+def _by_loss() -> dict[str, AbstractStage]:
+    """Uniform training, and curations that look at the learner alone."""
     return {
         "uniform": uniform(),
         "by loss": proportional(1.0),
         "by root of loss": proportional(0.5),
         "softmax of loss": softmax(1.0),
         "hardest half by loss": top_fraction(0.5),
+        "by forgetting": chain(forgetting(), proportional(1.0), mix(0.2)),
+    }
+
+
+def _by_score(
+    network: NetworkProblem, held_out: tuple[np.ndarray, np.ndarray], count: int, dynamics: NetworkTraining
+) -> dict[str, AbstractStage]:
+    """Curations that go by what was trained before: the network itself, briefly, or a reference on held-out data."""
+    keys, early = jax.random.split(jax.random.key(2)), count // 4
+    norms = error_norm_scores(network, early, dynamics=dynamics, key=keys[0])
+    given: dict[str, Any] = {"score": norms.values, "score_cost": norms.cost}
+    looks = np.array([0, early, count])
+    reference = train_reference(network, *held_out, looks, dynamics=dynamics, key=keys[1])
+    end = _RATE * count / 2
+    return {
         "easiest 70% by error": hard_pruning(0.7, keep="easy", **given),
         "hardest 70% by error": hard_pruning(0.7, keep="hard", **given),
         "curriculum": curriculum(end, start=0.2, **given),
         "anti-curriculum": curriculum(end, start=0.2, order="hard_to_easy", **given),
-        "reducible loss": chain(reducible, proportional(1.0)),
-        "by forgetting": chain(forgetting(), proportional(1.0), mix(0.2)),
+        "reducible loss": chain(excess(reference.losses, reference.cost), proportional(1.0)),
     }

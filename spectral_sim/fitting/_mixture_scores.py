@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["BOOSTED", "MixtureScore", "folds", "ranks", "score_mixture"]
 
-BOOSTED = "law with boosted residuals"  # its name among the scores of a fit
+BOOSTED = "law with boosted residuals"  # among the scores by name
 
 
 @dataclass(frozen=True)

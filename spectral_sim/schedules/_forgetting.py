@@ -49,7 +49,8 @@ class Forgetting(AbstractStage):
         before, best, count = state
         now = observation.correct
         if now is None:
-            now = jnp.asarray(observation.energy < self.threshold * observation.initial_energy, before.dtype)
+            now = jnp.where(observation.energy < self.threshold * observation.initial_energy, 1, 0)
+        now = now.astype(before.dtype)
         count = count + jnp.maximum(before - now, 0)
         best = jnp.maximum(best, now)
         seen = jnp.where(best > 0, count, jnp.asarray(observation.index, count.dtype) + 1)

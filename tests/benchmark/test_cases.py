@@ -1,5 +1,6 @@
 """Every case, run whole at sizes that take no time; what a figure means is another matter."""
 
+import dataclasses
 import math
 
 import jax
@@ -16,7 +17,7 @@ OPERATOR = {"schedules": 8, "examples": 32, "features": 24}
 TINY = {
     "modal": MODAL,
     "modal-adaptive": {"schedules": 2, "modes": 64, "times": 8},
-    "closed": {"schedules": 2, "modes": 16, "refreshes": 6, "kinds": 2},
+    "closed": {"schedules": 2, "modes": 16, "refreshes": 6, "kinds": 5},
     "operator": OPERATOR,
     "operator-scipy": {**OPERATOR, "schedules": 1},
     "operator-run": {"schedules": 1, "examples": 8, "features": 3},
@@ -27,11 +28,11 @@ TINY = {
     "gradient-modal": {**MODAL, "columns": 2},
     "gradient-operator": {"schedules": 1, "examples": 8, "times": 4},
     "capped": MODAL,
-    "together": {"kinds": 2, "nodes": 16, "refreshes": 4},
+    "together": {"kinds": 2, "nodes": 32, "refreshes": 4},
     "static-data": {"examples": 24, "features": 8, "refreshes": 4},
-    "sweep": {"chunk": 4, "chunks": 4, "nodes": 16, "refreshes": 40},
-    "learn": {"nodes": 16, "refreshes": 20, "steps": 2},
-    "curves": {"nodes": 8, "points": 12},
+    "sweep": {"chunk": 4, "chunks": 4, "nodes": 32, "refreshes": 40},
+    "learn": {"nodes": 32, "refreshes": 20, "steps": 2},
+    "curves": {"nodes": 32, "points": 12},
     "compile": {"entries": 1},  # one of ten: each compiles at its default size, which tests of its own keep small
     "scaling-modal": {**MODAL, "modes": 64, "times": 24},
     "scaling-operator": {"schedules": 2, "examples": 64, "features": 160},
@@ -41,10 +42,13 @@ TINY = {
 }
 
 
+LONG = ("curves",)  # a fit takes some seconds, however few its points
+
+
 @pytest.fixture(scope="module")
-def results():
-    """One run of each case, those for an accelerator too: nothing in them needs one."""
-    device, settings, found = jax.devices()[0], Settings(quick=True, rounds=1, platform="cpu"), {}
+def run():
+    """Runs a case, those for an accelerator too: nothing in them needs one."""
+    device, settings = jax.devices()[0], Settings(quick=True, rounds=1, platform="cpu")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_limits, "_LONG_ENOUGH", 0.0)
         for module in ("_operator_cases", "_dynamics_cases", "_accelerator_cases"):
@@ -52,15 +56,15 @@ def results():
         patch.setattr("spectral_sim.benchmark._operator_cases._REFRESHES", 4)
         patch.setattr("spectral_sim.benchmark._timing._SHORTEST", 0.0)
         patch.setattr(jax, "clear_caches", lambda: None)
-        for name, case in CASES.items():
-            tiny = dict(case.__dict__, quick=TINY[name], platforms=())
-            found[name] = _suite.run_case(type(case)(**tiny), settings, device)
-    return found
+        tiny = lambda name: dataclasses.replace(CASES[name], quick=TINY[name], platforms=())
+        yield lambda name: _suite.run_case(tiny(name), settings, device)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_it_runs_and_measures_what_its_targets_need(results, name):
-    result = results[name]
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in CASES]
+)
+def test_it_runs_and_measures_what_its_targets_need(run, name):
+    result = run(name)
     assert result.status == "done", result.reason
     assert result.figures or result.points or result.reason == "only one device is there"
     keys = {figure.target for figure in result.figures if figure.target is not None}

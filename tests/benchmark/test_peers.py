@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from c_peer import build, find_compiler, modal_loop
+from c_peer import build, closed_loop, find_compiler, modal_loop
 
 import spectral_sim as ss
 from spectral_sim.benchmark import PeerUnavailable, bare_losses, numpy_losses
+from spectral_sim.benchmark._closed_task import KINDS, ClosedTask, closed_losses, plain_losses
 from spectral_sim.benchmark._modal_task import ModalTask, diffrax_losses, our_losses, torch_losses
 from spectral_sim.benchmark._operator_task import (
     OperatorTask,
@@ -41,6 +42,16 @@ def test_the_loop_in_c(task, ours):
     call = modal_loop(task.coefficient, np.asarray(task.rates), task.times)
     np.testing.assert_allclose(call(), ours, rtol=1e-4)  # -ffast-math
     assert np.float64(5e-324) * 1.0 != 0  # and yet this process still has its smallest numbers
+
+
+def test_closed_loops_by_one_scan_and_in_c():
+    task, kind = ClosedTask(3, 7, 12), KINDS["proportional"]
+    powers = task.numbers(kind)
+    ours = closed_losses(task, kind)(task.problem, powers)
+    np.testing.assert_allclose(plain_losses(task)(task.problem, powers), ours, rtol=1e-5)
+    if find_compiler() is not None:
+        in_c = closed_loop(task.problem, np.asarray(powers), np.diff(task.times))()
+        np.testing.assert_allclose(in_c, ours, rtol=1e-4)  # -ffast-math
 
 
 def test_no_compiler_and_a_bad_one_are_told(tmp_path, monkeypatch):
