@@ -108,7 +108,7 @@ class Named(str):
 
 def named(value):
     text = Named("rate")
-    text.factor = value
+    text.factor = value  # pyright: ignore[reportAttributeAccessIssue]
     return text
 
 
