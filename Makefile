@@ -5,12 +5,19 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?= -n 2
 BENCH_ARGS ?=
+# Which jax: "lock", or "oldest" or "newest" that pyproject.toml allows for this Python (fetched after the lock)
+JAX ?= lock
+JAX_oldest := "jax==0.10.0" "jaxlib==0.10.0"
+JAX_newest := --upgrade "jax!=0.10.2" "jaxlib!=0.10.2"
+# NumPy and SciPy on small matrices: more threads than workers of the tests only wait for each other.
+test test-all smoke notebooks: export OMP_NUM_THREADS ?= 1
+test test-all smoke notebooks: export OPENBLAS_NUM_THREADS ?= 1
 SMOKE := tests/test_imports.py tests/test_registry.py tests/test_ties.py tests/bounds/test_ideal.py \
 	tests/dynamics/test_modal_flow.py tests/numerics/test_projection.py tests/sweeps/test_writers.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench demo test test-all smoke lint format notebooks figures clean
+.PHONY: help bench demo docs test test-all smoke lint format notebooks figures package clean
 
 help:
 	@echo "make demo        run the demonstration into demo-output/"
@@ -21,7 +28,9 @@ help:
 	@echo "make lint        ruff and pyright"
 	@echo "make format      apply ruff's fixes and formatting"
 	@echo "make notebooks   execute the notebooks on small settings"
+	@echo "make docs        build the site into build/site; warnings are errors"
 	@echo "make figures     draw the pictures of docs/ anew, in some minutes"
+	@echo "make package     build wheel and sdist into build/dist, install the wheel alone and use it"
 	@echo "make clean       remove the environment, caches and outputs"
 
 # The lock lists every package, so nothing is resolved; the build backend is locked too, so nothing is fetched twice.
@@ -38,6 +47,7 @@ $(STAMP): pyproject.toml requirements/lock.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -r requirements/lock.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(if $(JAX_$(JAX)),$(BIN)/python -m pip install -qq --disable-pip-version-check $(JAX_$(JAX)))
 	@touch $@
 
 demo: $(STAMP)
@@ -68,8 +78,15 @@ format: $(STAMP)
 notebooks: $(STAMP)
 	SPECTRAL_SIM_FAST=1 $(BIN)/python -m pytest -q --nbmake notebooks/*.ipynb
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 figures: $(STAMP)
 	$(BIN)/python docs/figures.py
+	$(BIN)/python docs/site_figures.py
+
+package: $(STAMP)
+	$(BIN)/python .ci/package.py
 
 clean:
 	rm -rf $(VENV) demo-output build dist .pytest_cache .ruff_cache .hypothesis

@@ -81,8 +81,8 @@ def demo() -> None:
 
 
 def demo_picture(folder: Path) -> None:
-    """The loss curves of both parts of the demo, one above the other."""
-    parts = [Image.open(folder / part / "loss.png").convert("RGB") for part in ("digits", "image_patches")]
+    """The loss curves of two parts of the demo, one above the other."""
+    parts = [Image.open(folder / part / "loss.png").convert("RGB") for part in ("wrong_labels", "domains")]
     heights = [round(part.height * WIDTH / part.width) for part in parts]
     whole = Image.new("RGB", (WIDTH, sum(heights)), "white")
     for part, height, top in zip(parts, heights, (0, heights[0]), strict=True):

@@ -8,7 +8,7 @@ The names here are those that examples use. Everything else is reached through i
 from . import analysis, bounds, dynamics, fitting, learning, problems, schedules, sweeps
 from ._observation import Observation
 from ._registry import register
-from ._save import save_loss, save_summary, save_weights
+from ._save import save_accuracy, save_loss, save_summary, save_weights
 from ._simulate import simulate
 from ._simulate_many import simulate_many
 from ._times import log_steps, log_times
@@ -19,19 +19,23 @@ from .analysis import fit_exponent, speedup, time_to_loss
 from .bounds import certificate, ideal_oracle
 from .dynamics import (
     AbstractDynamics,
+    KernelTraining,
     ModalFlow,
+    NetworkTraining,
     OperatorFlow,
     PoolMoments,
     PoolTraining,
+    Relinearised,
     SelfGenerated,
     SGDMoments,
     ShellTransport,
 )
-from .fitting import fit_curves, fit_mixture
+from .fitting import compare_training, fit_curves, fit_mixture, linearise
 from .learning import anytime_log_loss, learn, load_learned, sampler_weights, terminal_log_loss
 from .problems import (
     AbstractProblem,
     ModalProblem,
+    NetworkProblem,
     OperatorProblem,
     from_kernel,
     load_table,
@@ -48,6 +52,7 @@ from .schedules import (
     complement,
     curriculum,
     delay,
+    excess,
     hard_pruning,
     lag,
     mix,
@@ -76,11 +81,13 @@ __all__ = [
     "certificate",
     "chain",
     "clip",
+    "compare_training",
     "complement",
     "curriculum",
     "delay",
     "describe_status",
     "dynamics",
+    "excess",
     "fit_curves",
     "fit_exponent",
     "fit_mixture",
@@ -89,9 +96,11 @@ __all__ = [
     "grid",
     "hard_pruning",
     "ideal_oracle",
+    "KernelTraining",
     "lag",
     "learn",
     "learning",
+    "linearise",
     "load_learned",
     "load_table",
     "log_steps",
@@ -99,6 +108,8 @@ __all__ = [
     "mix",
     "ModalFlow",
     "ModalProblem",
+    "NetworkProblem",
+    "NetworkTraining",
     "Observation",
     "OperatorFlow",
     "OperatorProblem",
@@ -111,8 +122,10 @@ __all__ = [
     "problems",
     "proportional",
     "random_features",
+    "Relinearised",
     "register",
     "sampler_weights",
+    "save_accuracy",
     "save_loss",
     "save_summary",
     "save_weights",

@@ -1,12 +1,11 @@
 """Asking a schedule for weights at a refresh."""
 
 import jax.numpy as jnp
-from jax.ad_checkpoint import checkpoint_name
 
 from ._observation import Observation
 from ._status import Status
 from ._types import Array, Float, Int, PyTree
-from .numerics import SCALAR, total, unit_of, without_derivative
+from .numerics import scaled_mean, without_derivative
 from .schedules import AbstractStage, advance_state, answer_of
 
 __all__ = ["ask"]
@@ -21,8 +20,8 @@ def ask(
     """
     mass = observation.mass
     # what is never sampled is never seen, whatever its energy
-    visible = jnp.where(mass > 0, observation.energy, 0)
-    signal, returned = answer_of(schedule, visible, observation, state)
+    energy = jnp.where(mass > 0, observation.energy, 0)
+    signal, returned = answer_of(schedule, energy, observation.replace(energy=energy), state)
     new_state = advance_state(schedule, state, returned, mass.dtype)
     if schedule.kind == "observe":
         signal = jnp.where(jnp.all(signal == 0), 1, signal)
@@ -37,15 +36,14 @@ def ask(
 
 def _normalised(signal: Array, mass: Array) -> tuple[Array, Array]:
     """The signal over its mean, and the status of the signal."""
-    # in a unit of their own, since products of small scores and masses may underflow; a negative weight shows in it as
+    # in a unit of their own where products of small scores and masses may underflow; a negative weight shows in it as
     # minus infinity
-    unit = checkpoint_name(unit_of(signal), SCALAR)
-    signal = signal / jnp.where(unit == 0, 1, unit)
-    mean = checkpoint_name(total(mass, signal), SCALAR)
+    unit, mean = scaled_mean(signal, mass)
     code = jnp.where(mean > 0, Status.OK, Status.ZERO_WEIGHTS)
     code = jnp.where(jnp.isfinite(mean), code, Status.NON_FINITE_WEIGHTS)
     code = jnp.where(jnp.isneginf(unit), Status.NEGATIVE_WEIGHTS, code)
     # weights that a constrain stage has made mean one are left alone: dividing by 1 + rounding could exceed a cap
     settled = jnp.abs(mean * unit - 1) <= 64 * jnp.finfo(mass.dtype).eps
     divisor = jnp.where(mean == 0, 1, mean)
-    return signal / (divisor / without_derivative(jnp.where(settled, divisor * unit, 1))), code.astype(jnp.int32)
+    divisor = divisor / without_derivative(jnp.where(settled, divisor * unit, 1))
+    return signal * (1 / jnp.where(unit == 0, 1, unit)) * (1 / divisor), code.astype(jnp.int32)

@@ -38,8 +38,13 @@ _MASS_ROUNDING = 1e-3  # of a sum of masses: float16 keeps three digits
 
 
 def is_concrete(*values: Any) -> bool:
-    """Whether none of `values` is being traced, so that its entries may be looked at."""
-    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+    """Whether the entries of `values` may be looked at: none is being traced, or lies in part with other processes."""
+    return not any(isinstance(leaf, Tracer) or _elsewhere(leaf) for leaf in jax.tree.leaves(values))
+
+
+def _elsewhere(leaf: Any) -> bool:
+    """Whether a part of an array is out of reach of this process, and no copy of it is at hand."""
+    return isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated)
 
 
 def concrete(value: Any) -> np.ndarray:

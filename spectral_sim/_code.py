@@ -4,6 +4,8 @@ import contextlib
 import dis
 import functools
 import importlib
+import inspect
+import os
 import sys
 import sysconfig
 import types
@@ -13,11 +15,22 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["globals_read", "installed_name", "is_installed", "package_version"]
+__all__ = ["globals_read", "installed_name", "is_installed", "package_version", "reaches_anything"]
 
 _LIBRARY = __name__.partition(".")[0]
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}
+# through these code reads what its names do not tell
+_HIDDEN = (
+    *(globals, eval, exec, compile, __import__),
+    *(importlib.import_module, inspect.currentframe, sys._getframe, sys.modules, os.environ, os.getenv),
+)
+_HIDDEN_ATTRIBUTES = {"__globals__", "__builtins__", "f_globals", "f_locals", "f_back"}
+
+
+def reaches_anything(value: Any) -> bool:
+    """Whether code may read through a value what its names do not tell."""
+    return isinstance(value, _HiddenAttribute) or any(value is hidden for hidden in _HIDDEN)
 
 
 def installed_name(value: Any) -> str | None:
@@ -71,12 +84,17 @@ def globals_read(function: types.FunctionType, cells: dict[str, Any]) -> Iterato
     builtins = builtins if isinstance(builtins, dict) else vars(builtins)
     seen = set()
     for names, module in _names_read(function.__code__, scope, cells.keys()):
+        if names[-1] in _HIDDEN_ATTRIBUTES:
+            yield names, _HiddenAttribute()
+            continue
         known = scope if module is None else vars(module)
         value = known.get(names[0], builtins.get(names[0]) if module is None else None)
         used = 1
-        while isinstance(value, types.ModuleType) and not is_installed(value.__name__) and used < len(names):
-            value = getattr(value, names[used], None)
-            used += 1
+        while isinstance(value, types.ModuleType) and used < len(names):
+            inside = getattr(value, names[used], None)
+            if is_installed(value.__name__) and not reaches_anything(inside):
+                break
+            value, used = inside, used + 1
         if names[:used] not in seen:
             seen.add(names[:used])
             yield names[:used], value
@@ -87,13 +105,15 @@ def _names_read(code: types.CodeType, scope: dict[str, Any], cells: Set) -> Iter
     chain: tuple[str, ...] = ()
     level, wanted, module = 0, None, None
     for step in dis.get_instructions(code):
-        if chain and step.opname in _ATTRIBUTE:
+        if chain and step.opname in _ATTRIBUTE and step.argval not in _HIDDEN_ATTRIBUTES:
             chain = (*chain, step.argval)
             continue
         if chain:
             yield chain, None
             chain = ()
-        if step.opname in _GLOBAL or (step.opname == "LOAD_DEREF" and step.argval in cells):
+        if step.opname in _ATTRIBUTE and step.argval in _HIDDEN_ATTRIBUTES:
+            yield (step.argval,), None
+        elif step.opname in _GLOBAL or (step.opname == "LOAD_DEREF" and step.argval in cells):
             chain = (step.argval,)
         elif step.opname == "IMPORT_NAME":
             module = _imported("." * level + step.argval, scope.get("__package__") or "")
@@ -108,6 +128,10 @@ def _names_read(code: types.CodeType, scope: dict[str, Any], cells: Set) -> Iter
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _names_read(constant, scope, cells)
+
+
+class _HiddenAttribute:
+    """An attribute through which code may read anything."""
 
 
 def _imported(name: str, package: str) -> types.ModuleType | None:

@@ -7,18 +7,19 @@ version of Python.
 """
 
 import dataclasses
+import enum
 import functools
 import hashlib
 import json
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._code import globals_read, installed_name, is_installed, package_version
+from ._code import globals_read, installed_name, is_installed, package_version, reaches_anything
 
 __all__ = ["describe", "difference", "fingerprint", "identity"]
 
@@ -48,6 +49,14 @@ _DERIVED = {
     "__static_attributes__",
     "__weakref__",
     "_abc_impl",
+}
+_PLAIN: dict[type, Callable[[Any], Any]] = {
+    str: str.__str__,
+    int: int.__int__,
+    float: float.__float__,
+    complex: complex.__complex__,
+    bytes: lambda value: b"".join([value]),
+    bytearray: lambda value: b"".join([value]),
 }
 _FIX = (
     "what it computes cannot be told from that of another one: give an equinox Module, a jax.tree_util.Partial of "
@@ -112,16 +121,18 @@ class _Description:
         self._inside: list[int] = []
 
     def of(self, value: Any, place: str) -> Any:
-        if value is None or isinstance(value, str | bool | float):
+        if value is None or type(value) in (str, bool, float, np.float64):
             return value
-        if isinstance(value, int):
+        if type(value) is int:
             return value if abs(value) < _LONGEST_INT else {"int": hex(value)}
-        if isinstance(value, complex | type(...)):
+        if type(value) in (complex, type(...)):
             return {type(value).__name__: str(value)}
         if isinstance(value, np.dtype):
             return {"dtype": str(value)}
-        if isinstance(value, bytes | bytearray):
+        if type(value) in (bytes, bytearray):
             return {"bytes": _sha(bytes(value))}
+        if reaches_anything(value):
+            raise TypeError(f"{place} may reach any value: {_FIX}")
         if isinstance(value, jax.Array | np.ndarray | np.generic):
             return self._array(value, place)
         if (name := installed_name(value)) is not None:
@@ -169,6 +180,12 @@ class _Description:
             return {"cached_property": self.of(value.func, place)}
         if isinstance(value, types.ModuleType | Iterator):  # an iterator is another one each time that it is asked
             raise self._refused(value, place)
+        if isinstance(value, enum.Enum):
+            return {**self._typed(value, place), "member": value.name}
+        for kind, plain in _PLAIN.items():  # a subclass may compute otherwise than its base
+            if isinstance(value, kind):
+                more = self.of(getattr(value, "__dict__", {}), place)
+                return {**self._typed(value, place), "value": self.of(plain(value), place), "attributes": more}
         if dataclasses.is_dataclass(value):
             return {**self._typed(value, place), **self._fields(value, place)}
         if type(value) in (dict, types.MappingProxyType):

@@ -31,14 +31,18 @@ def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajecto
 
     observed, _ = attempt(begin, (first_dynamics, problem, times[0]))
     facts = Facts(problem, problem.mass, observed.energy, key)
+    observed = facts.masked(observed)
     index = jnp.arange(intervals + 1, dtype=jnp.int32)
     fault = Fault.none(facts.mass.dtype)
     constants, memory = eqx.partition(begin_state(first_schedule, problem), schedule.constants)
     held = None
     if schedule.static and not jax.tree.leaves(tables[0]):  # asked once; where that fails its weights are 1
         shown = facts.shown(observed, index[0], durations[0])
-        held, _, code = decide(first_schedule, shown, memory, constants)
+        held, _, code = decide(first_schedule, shown, memory, constants, fault)
         fault = fault.first(True, code, index[0])
+        if not jax.tree.leaves(tables[1]):
+            dynamics = dynamics.under(problem, held, clock.spans)
+            tables = tables[0], eqx.filter(dynamics, False)
 
     def refresh(carry: Carry, xs):
         observed, memory, weights, fault = carry
@@ -47,9 +51,8 @@ def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajecto
         schedule_now, dynamics_now = eqx.combine(sliced, (schedule, dynamics))
         shown, last_weights = facts.shown(observed, index, duration), weights
         if held is None:
-            weights, memory, code = decide(schedule_now, shown, memory, constants)
+            weights, memory, code = decide(schedule_now, shown, memory, constants, fault)
             fault = fault.first(live, code, index)
-            weights = jnp.where(fault.status == Status.OK, weights, 1)
         else:
             weights = held
         record = observed.loss, save(shown, jnp.where(live, weights, last_weights))
@@ -61,7 +64,7 @@ def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajecto
         state = next_state(type(dynamics).__name__, observed.state, moved.state, problem.dtype)
         if found is not None:
             fault = fault.first(live, found.code, index, found.limit)
-        return Carry(moved.replace(state=state), memory, weights, fault), record
+        return Carry(facts.masked(moved.replace(state=state)), memory, weights, fault), record
 
     carry = Carry(observed, memory, jnp.ones_like(facts.mass), fault)
     again = lambda x: jnp.concatenate([x, x[-1:]])
@@ -77,6 +80,11 @@ class Facts(NamedTuple):
     mass: Array
     initial_energy: Array
     key: Any
+
+    def masked(self, observed: Observation) -> Observation:
+        """What goes from one refresh to the next: where there is no mass there is nothing to see."""
+        highest = jnp.where(self.mass > 0, jnp.inf, -jnp.inf)
+        return observed.replace(log_energy=jnp.minimum(observed.log_energy, highest))
 
     def shown(self, observed: Observation, index: Array, duration: Array) -> Observation:
         """What the schedule and `save` are shown at a refresh."""
@@ -128,19 +136,23 @@ def begin(operands):
     return observed.replace(state=state), _finite(observed)
 
 
-def decide(schedule, shown: Observation, memory: PyTree, constants: PyTree) -> tuple[Array, PyTree, Array]:
-    """Weights, what the schedule remembers, and a status; uniform weights and the old memory where it fails.
+def decide(
+    schedule, shown: Observation, memory: PyTree, constants: PyTree, fault: Fault
+) -> tuple[Array, PyTree, Array]:
+    """Weights, what the schedule remembers, and a status; uniform weights where it fails or has failed before.
 
+    What is remembered after a failure may be anything: it changes no weights any more, and no derivative passes it.
     Constants are not among the results: they would look as if they depended on what came before, and be differentiated.
     """
 
     def answer(operands):
-        schedule, shown, memory, constants = operands
+        schedule, shown, memory, constants, before = operands
         weights, state, code = ask(schedule, shown, eqx.combine(memory, constants))
+        code = jnp.where(before == Status.OK, code, before)
         return (weights, eqx.filter(state, schedule.constants, inverse=True)), code
 
-    fallback = jnp.ones_like(shown.mass), memory
-    (weights, memory), code = attempt(answer, (schedule, shown, memory, constants), fallback)
+    operands = schedule, shown, memory, constants, fault.status
+    (weights, memory), code = attempt(answer, operands, (jnp.ones_like(shown.mass), None))
     return weights, memory, code
 
 

@@ -25,6 +25,7 @@ def run_loop_many(problem, schedules, clock, dynamics, save, adjoint, key) -> Tr
 
     observed, _ = attempt(begin, (first_dynamics, problem, times[0]))
     facts = Facts(problem, problem.mass, observed.energy, key)
+    observed = facts.masked(observed)
     index = jnp.arange(intervals + 1, dtype=jnp.int32)
     states = [begin_state(each, problem) for each in first_schedules]
     split = [eqx.partition(state, each.constants) for state, each in zip(states, schedules, strict=True)]
@@ -34,7 +35,8 @@ def run_loop_many(problem, schedules, clock, dynamics, save, adjoint, key) -> Tr
     shown = facts.shown(observed, index[0], durations[0])
     held: list = [None] * members
     for member in (m for m in range(members) if fixed[m]):  # asked once; where that fails its weights are 1
-        held[member], _, code = decide(first_schedules[member], shown, memories[member], constants[member])
+        begun = Fault.none(facts.mass.dtype)
+        held[member], _, code = decide(first_schedules[member], shown, memories[member], constants[member], begun)
         codes = jnp.zeros(members, jnp.int32).at[member].set(code)
         fault = fault.first(True, codes, index[0])
     jumping = jnp.array([dynamics.jumps and each for each in fixed])
@@ -48,7 +50,8 @@ def run_loop_many(problem, schedules, clock, dynamics, save, adjoint, key) -> Tr
         for member in range(members):
             one = facts.shown(jax.tree.map(lambda x, m=member: x[m], observed), index, duration)
             if held[member] is None:
-                answers.append(decide(schedules_now[member], one, memories[member], constants[member]))
+                own = jax.tree.map(lambda x, m=member: x[m], fault)
+                answers.append(decide(schedules_now[member], one, memories[member], constants[member], own))
             else:
                 answers.append((held[member], memories[member], jnp.zeros((), jnp.int32)))
         weights, memories, codes = zip(*answers, strict=True)
@@ -69,7 +72,7 @@ def run_loop_many(problem, schedules, clock, dynamics, save, adjoint, key) -> Tr
         state = next_state(type(dynamics).__name__, observed.state, moved.state, problem.dtype)
         if found is not None:
             fault = fault.first(live, found.code, index, found.limit)
-        return Carry(moved.replace(state=state), memories, weights, fault), record
+        return Carry(facts.masked(moved.replace(state=state)), memories, weights, fault), record
 
     together = jax.tree.map(lambda x: jnp.broadcast_to(x, (members, *x.shape)), observed)
     carry = Carry(together, memories, jnp.ones((members, *facts.mass.shape), facts.mass.dtype), fault)

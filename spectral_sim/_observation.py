@@ -16,9 +16,12 @@ class Observation(eqx.Module):
     Arguments:
         time: times[n], scalar.
         energy: residual energy, shape (weights,).
-        log_energy: its logarithm, exact where `energy` underflows, shape (weights,).
+        log_energy: its logarithm, exact where `energy` underflows, shape (weights,). A run shows minus infinity where
+            there is no mass: what is never sampled is never seen.
         loss: loss on the evaluation set, scalar.
         state: the state of the dynamics.
+        correct: whether each example is classified right, 0 or 1 (the share of a group), shape (weights,); None where
+            the dynamics does not say.
         initial_energy: residual energy at time 0, shape (weights,).
         duration: length of the coming interval, scalar.
         index: number of the refresh, scalar.
@@ -32,6 +35,7 @@ class Observation(eqx.Module):
     log_energy: Float[Array, "weights"]
     loss: Float[Array, ""]
     state: PyTree
+    correct: Float[Array, "weights"] | None = None
     initial_energy: Any = None
     duration: Any = None
     index: Int[Array, ""] | None = None

@@ -27,3 +27,17 @@ def save_summary(observation: Observation, weights: Float[Array, "weights"]) -> 
         "max_weight": jnp.max(weights),
         "effective_sample_size": 1 / jnp.sum(observation.mass * weights**2),
     }
+
+
+def save_accuracy(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
+    """Of a network in training, real or linearised: scalars for each refresh.
+
+    `accuracy` and `train_accuracy` are shares of the evaluation set and of the training set whose largest output is
+    right (NaN for a single output), and `train_loss` is the training loss under the base mass.
+    """
+    problem, state = observation.problem, observation.state
+    return {
+        "accuracy": problem.accuracy(state.outputs, state.eval_outputs),
+        "train_accuracy": problem.accuracy(state.outputs),
+        "train_loss": problem.training_loss(observation.energy),
+    }

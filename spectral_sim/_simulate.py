@@ -1,6 +1,6 @@
 """The loop: at each refresh the schedule is shown the learner and answers with weights; the dynamics hold them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import jax
 
@@ -59,7 +59,7 @@ def simulate(
         TypeError: dynamics of another kind of problem, or a schedule that is not a stage.
         SimulationError: weights that are negative, all zero or not finite, or a loss that is not; if `throw`.
     """
-    dynamics, adjoint = checked_arguments(problem, schedule, dynamics, adjoint, key)
+    dynamics, adjoint = checked_arguments(problem, [schedule], dynamics, adjoint, key)
     dynamics, clock = run_clock(dynamics, times, problem.dtype)
     # accelerators would round float32 products to ten bits
     with jax.default_matmul_precision("highest"):
@@ -71,26 +71,27 @@ def simulate(
 
 def checked_arguments(
     problem: AbstractProblem,
-    schedule: AbstractStage,
+    schedules: Iterable[AbstractStage],
     dynamics: AbstractDynamics | None,
     adjoint: str | None,
     key: PRNGKeyArray | None,
 ) -> tuple[AbstractDynamics, str]:
-    """The dynamics and the adjoint of a run; raises where the arguments do not suit each other."""
+    """The dynamics and the adjoint of runs; raises where the arguments do not suit each other."""
     if not isinstance(problem, AbstractProblem):
         raise TypeError(f"problem is a {type(problem).__name__}: give a problem, such as power_law(...).")
     if is_concrete(problem):
         check_measure(f"{type(problem).__name__}.mass", problem.mass)
-    if not isinstance(schedule, AbstractStage):
-        raise TypeError(f"schedule is {schedule!r}: give a stage or a chain of stages, such as uniform().")
     if adjoint is not None:
         check_choice("adjoint", adjoint, ADJOINTS)
-    if schedule.needs_key and key is None:
-        raise ValueError("the schedule draws random numbers: pass simulate(key=jax.random.key(0)).")
     if dynamics is None:
         dynamics = problem.default_dynamics()
     dynamics.validate(problem)
-    schedule.validate(problem)
+    for schedule in schedules:
+        if not isinstance(schedule, AbstractStage):
+            raise TypeError(f"schedule is {schedule!r}: give a stage or a chain of stages, such as uniform().")
+        if schedule.needs_key and key is None:
+            raise ValueError("the schedule draws random numbers: pass simulate(key=jax.random.key(0)).")
+        schedule.validate(problem)
     if dynamics.needs_key and key is None:
         raise ValueError(f"{type(dynamics).__name__} draws random numbers: pass simulate(key=jax.random.key(0)).")
     check_choice(f"{type(dynamics).__name__}.adjoint", dynamics.adjoint, ADJOINTS)

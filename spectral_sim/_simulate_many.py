@@ -38,7 +38,10 @@ def simulate_many(
         problem: what is to be learnt.
         schedules: stages or chains by name; the order is that of the leading axis.
         times: as for `simulate`.
-        dynamics, save, adjoint, key: as for `simulate`, the same for all.
+        dynamics: as for `simulate`, the same for all.
+        save: as for `simulate`.
+        adjoint: as for `simulate`.
+        key: as for `simulate`; every schedule draws from the same one.
         throw: raise for the first schedule that failed, by its name; otherwise statuses say so.
 
     Returns:
@@ -51,8 +54,7 @@ def simulate_many(
     """
     if not isinstance(schedules, Mapping) or not schedules:
         raise ValueError(f"schedules is {schedules!r}: give a dict of at least one schedule by its name.")
-    chosen = [checked_arguments(problem, schedule, dynamics, adjoint, key) for schedule in schedules.values()]
-    moved_by, adjoint = chosen[0]
+    moved_by, adjoint = checked_arguments(problem, schedules.values(), dynamics, adjoint, key)
     moved_by, clock = run_clock(moved_by, times, problem.dtype)
     with jax.default_matmul_precision("highest"):
         trajectory = run_loop_many(problem, tuple(schedules.values()), clock, moved_by, save, adjoint, key)

@@ -1,11 +1,14 @@
 """What a run returns."""
 
+import os
 from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 
 from ._checks import is_concrete
+from ._shown import Line, Shown, View, digits
 from ._status import Status, describe_status, explain_status
 from ._types import Array, Float, Int, PyTree
 
@@ -16,7 +19,7 @@ class SimulationError(RuntimeError):
     """A run failed inside the loop; the message names the refresh."""
 
 
-class Trajectory(eqx.Module):
+class Trajectory(Shown, eqx.Module):
     """A run over a refresh grid; entry n of every recorded array is the state at times[n].
 
     Arguments:
@@ -42,6 +45,18 @@ class Trajectory(eqx.Module):
     steps: Int[Array, "times"] | None = None
     faults: tuple[str, ...] = eqx.field(static=True, default=())
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything recorded as labelled arrays, for `xarray.open_dataset`.
+
+        Arguments:
+            path: file ending in .nc.
+
+        Raises:
+            ImportError: xarray is not installed.
+            ValueError: another suffix.
+        """
+        self.save_arrays(path)
+
     @property
     def grid(self) -> Array:
         """The refresh grid as it was given: whole steps, or times, shape (times,), in the dtype of the loss."""
@@ -58,3 +73,57 @@ class Trajectory(eqx.Module):
             limit: Any = np.nan if self.limit is None else np.atleast_1d(self.limit).ravel()[member]
             meaning = explain_status(status[member], self.faults, limit)
             raise SimulationError(f"{meaning} (at {where}); simulate(throw=False) returns a status instead.")
+
+    def _view(self) -> View | None:
+        if not is_concrete(self.times, self.loss, self.status):
+            return None
+        loss, times = np.asarray(self.loss), np.asarray(self.times)
+        axis, unit = ("steps", "steps") if self.steps is not None else ("times", "t")
+        count, leading = loss.shape[-1], _leading(loss.ndim - 1)
+        grid = np.asarray(self.grid).reshape(-1, count)[0]
+        last = loss[..., -1]
+        known = last[np.isfinite(last)]
+        ends = f"{digits(loss[..., 0].flat[0])} at the start, "
+        ends += digits(last.flat[0]) if known.size < 2 else f"{digits(known.min())} to {digits(known.max())}"
+        facts = {
+            "refreshes": f"{count}, {unit} = {digits(grid[0])} to {digits(grid[-1])}",
+            "runs": f"{last.size}, shape {last.shape}",
+            "loss": f"{ends} at the end",
+            "status": self._status_in_words(),
+        }
+        if not leading:
+            del facts["runs"]
+        arrays = {
+            "loss": ((*leading, axis), loss, "loss under the uncurated distribution"),
+            "status": (leading, np.asarray(self.status), "0, or why a run stopped following its schedule"),
+            "refresh": (leading, np.asarray(self.refresh), "index of the first bad refresh, -1 if none"),
+        }
+        if self.steps is not None:
+            arrays["times"] = (_dims(times, (*leading, axis)), times, "intrinsic time, the sum of learning rates")
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.saved):
+            name = "_".join(["saved", *filter(None, [jax.tree_util.keystr(path, simple=True, separator="_")])])
+            values = np.asarray(leaf)
+            arrays[name] = (_dims(values, (*leading, axis), name), values, "what save returned")
+            facts[name] = f"shape {values.shape}"
+        rows, places = loss.reshape(-1, count), times.reshape(-1, count)
+        lines = lambda: [Line(f"run {n}", places[n % len(places)][1:], row[1:]) for n, row in enumerate(rows)]
+        return View(facts, arrays, {axis: grid}, lines, ("training time", "loss"))
+
+    def _status_in_words(self) -> str:
+        status, refresh = np.atleast_1d(self.status).ravel(), np.atleast_1d(self.refresh).ravel()
+        if not status.any():
+            return "ok"
+        first = int(np.flatnonzero(status)[0])
+        words = f"{describe_status(status[first], self.faults)} at refresh {refresh[first]}"
+        return words if status.size == 1 else f"{np.count_nonzero(status)} of {status.size} failed; first: {words}"
+
+
+def _leading(count: int) -> tuple[str, ...]:
+    """Names of the axes before that of the times."""
+    return ("schedules",) if count == 1 else tuple(f"axis_{n}" for n in range(count))
+
+
+def _dims(values: np.ndarray, known: tuple[str, ...], name: str = "") -> tuple[str, ...]:
+    """Dimensions of an array whose first axes are those known, or, without leading axes, the last of those."""
+    known = known if values.ndim >= len(known) else known[len(known) - values.ndim :]
+    return (*known, *(f"{name}_{n}" for n in range(values.ndim - len(known))))

@@ -8,7 +8,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree
+import jaxtyping
+from jaxtyping import Array, Bool, Float, Int, PyTree
+from typing_extensions import TypeAliasType
 
 __all__ = [
     "Array",
@@ -23,6 +25,10 @@ __all__ = [
     "by_refresh",
     "cast_inexact",
 ]
+
+# One name each for unions of many types: it is what signatures and `help` show.
+ArrayLike = TypeAliasType("ArrayLike", jaxtyping.ArrayLike)
+PRNGKeyArray = TypeAliasType("PRNGKeyArray", jaxtyping.PRNGKeyArray)
 
 
 class PerRefresh(eqx.Module):
@@ -63,7 +69,7 @@ def by_refresh(value: Any, refreshes: Array) -> Array:
     return jnp.broadcast_to(value, refreshes.shape)
 
 
-def as_inexact(value: Any) -> Any:
+def as_inexact(value: ArrayLike | PerRefresh | None) -> Any:
     """Convert a hyperparameter to an inexact array; `PerRefresh` and `None` pass through."""
     if value is None or isinstance(value, PerRefresh):
         return value

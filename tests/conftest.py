@@ -3,24 +3,11 @@
 import gc
 import itertools
 import os
-from importlib.metadata import version
 from pathlib import Path
-
-# Most of the time of the tests goes into compiling programs that run once: compile for that. Read when JAX is imported;
-# a version that does not know a flag would abort. `make test-all` compiles as users do.
-if version("jaxlib").startswith("0.10.") and os.environ.get("SPECTRAL_SIM_TEST_COMPILER") != "users":
-    os.environ["XLA_FLAGS"] = " ".join(
-        (
-            "--xla_cpu_use_fusion_emitters=false",
-            "--xla_cpu_parallel_codegen_split_count=1",
-            "--xla_backend_optimization_level=0",
-            "--xla_llvm_disable_expensive_passes=true",
-            os.environ.get("XLA_FLAGS", ""),
-        )
-    )
 
 import hypothesis
 import jax
+import pytest
 
 gc.set_threshold(50_000, 20, 20)  # traced programs are millions of objects that stay
 jax.config.update("jax_enable_x64", True)  # tests of float32 ask for that dtype themselves
@@ -29,6 +16,14 @@ jax.config.update("jax_enable_x64", True)  # tests of float32 ask for that dtype
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give all tests of a file to one worker, which makes their fixtures and compiles their programs once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log)
 
 
 _MAPS = Path("/proc/self/maps")

@@ -47,6 +47,8 @@ def on_eight_devices(script: str, file: str) -> Any:
 def make_problem(kind: str, dtype: Any = np.float64) -> ss.AbstractProblem:
     """A small problem of each kind; the modal one has a mode that is never learnt and one without energy."""
     rng = np.random.default_rng(7)
+    if kind == "network":
+        return tiny_network(dtype)
     if kind == "modal":
         eigenvalues = np.append(np.arange(1.0, 12.0) ** -1.3, 0.0)
         energies = np.arange(1.0, 13.0) ** -1.6 * rng.uniform(0.5, 2.0, 12)
@@ -64,6 +66,23 @@ def make_problem(kind: str, dtype: Any = np.float64) -> ss.AbstractProblem:
     else:
         assert kind == "operator"
     return ss.OperatorProblem(features.astype(dtype), targets.astype(dtype), **more)
+
+
+def two_layers(params: Any, inputs: jax.Array) -> jax.Array:
+    """A hidden layer of hyperbolic tangents and a linear one."""
+    return jnp.tanh(inputs @ params["hidden"]["weights"] + params["hidden"]["bias"]) @ params["out"]["weights"]
+
+
+def tiny_network(dtype: Any = np.float64, **options: Any) -> ss.NetworkProblem:
+    """Twelve examples of three numbers and a network with two outputs; options are those of `NetworkProblem`."""
+    rng = np.random.default_rng(3)
+    params = {
+        "hidden": {"weights": rng.normal(size=(3, 4)) * 0.8, "bias": rng.normal(size=4) * 0.3},
+        "out": {"weights": rng.normal(size=(4, 2)) * 0.7},
+    }
+    params = jax.tree.map(lambda x: jnp.asarray(x, dtype), params)
+    targets = options.pop("targets", rng.normal(size=(12, 2)))
+    return ss.NetworkProblem(two_layers, params, rng.normal(size=(12, 3)), targets, **options)
 
 
 def disturbed(problem: Any) -> Any:
@@ -124,9 +143,14 @@ EXAMPLES: dict[str, Example] = {
     "complement, alongside": Example(_after(ss.complement), {"exponent": [0.7, 0.9, 2.0]}, refused=MODAL_ONLY),
     "curriculum": Example(ss.curriculum, {"end": [11.0, 3.0, 50.0], "start": [0.33, 0.1, 1.0]}),
     "delay": Example(_after(ss.delay), {"tau": [1.7, 0.0, 60.0]}),
+    "excess": Example(_after(ss.excess), {"reference": []}),
+    "forgetting": Example(
+        _after(ss.schedules.forgetting), {"threshold": [0.5, 0.3]}, flat=("threshold",), refused=DATA_ONLY
+    ),
     "frontier_band": Example(ss.schedules.frontier_band, {"width": [1.1, 0.3, 12.0]}),
     "greedy": Example(ss.schedules.greedy),
     "hard_pruning": Example(ss.hard_pruning, {"fraction": [0.57, 0.05, 1.0]}),
+    "hard_pruning, scored": Example(ss.hard_pruning, {"fraction": [0.57, 0.05], "score": []}, flat=("score",)),
     "lag": Example(_after(ss.lag), {"tau": [2.3, 0.0, 40.0]}),
     "leverage_sampling": Example(ss.schedules.leverage_sampling, refused=DATA_ONLY),
     "mix": Example(_before(ss.mix), {"eps": [0.3, 0.0, 1.0]}),
@@ -172,10 +196,14 @@ def stage_of(name: str) -> str:
 
 def leaf_values(name: str, problem: ss.AbstractProblem) -> Mapping[str, list[Any]]:
     """Three values of each array hyperparameter of the example of a stage."""
+    rng, size, leaves = np.random.default_rng(5), problem.mass.shape[0], EXAMPLES[name].leaves
     if name == "static_weights":
-        rng = np.random.default_rng(5)
-        return {"values": list(rng.exponential(size=(3, problem.mass.shape[0])))}
-    return EXAMPLES[name].leaves
+        return {"values": list(rng.exponential(size=(3, size)))}
+    if name == "excess":
+        return {"reference": list(0.05 * rng.exponential(size=(2, size)) * np.arange(1.0, size + 1) ** -1.6)}
+    if "score" in leaves:  # integers, so that some are tied
+        return {**leaves, "score": list(rng.integers(0, 1 + size // 2, size=(2, size)).astype(float))}
+    return leaves
 
 
 def example(name: str, problem: ss.AbstractProblem) -> ss.AbstractStage:

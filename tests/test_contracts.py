@@ -187,7 +187,7 @@ def test_float32_without_x64(kind):
 )
 def test_constant_table_equals_plain_value(name, leaf):
     """Every inexact hyperparameter may be a `PerRefresh` table by itself."""
-    problem = make_problem("modal")
+    problem = make_problem("operator" if "modal" in EXAMPLES[name].refused else "modal")
     plain = {other: values[0] for other, values in leaf_values(name, problem).items()}
     table = ss.PerRefresh(jnp.stack([jnp.asarray(plain[leaf])] * len(TIMES)))
     schedules = EXAMPLES[name].build(**plain), EXAMPLES[name].build(**plain | {leaf: table})
@@ -534,6 +534,50 @@ def test_pruning_and_curricula_go_by_difficulty():
     assert kept(reverse, 3.0) == set(order[-6:])
 
 
+def test_scores_given_by_hand():
+    """Examples of one score share their weight, the order is that of the score, and infinity is the hardest of all."""
+    problem = make_problem("operator")
+    score = np.array([3.0, 1, 1, 1, 0, 5, np.inf, 2, 2, 4, 7, 6])
+    hard = play(ss.hard_pruning(0.25, score=score), problem, [0.0], [np.ones(12)])[0]
+    np.testing.assert_array_equal(np.flatnonzero(hard), [6, 10, 11])
+    easy = play(ss.hard_pruning(1 / 6, keep="easy", score=score), problem, [0.0], [np.ones(12)])[0]
+    np.testing.assert_allclose(easy, np.where(score == 1, 1 / 3, score == 0), rtol=1e-12)
+    stage = ss.curriculum(8.0, start=1 / 12, order="hard_to_easy", score=score)
+    pool = play(stage, problem, [0.0, 8 / 11, 8.0], np.ones((3, 12)))
+    np.testing.assert_allclose(pool, [score == np.inf, score >= 7, np.ones(12)], atol=1e-12)
+    for short in (ss.curriculum(8.0, score=score[:5]), ss.hard_pruning(0.5, score=score[:5]), ss.excess(score[:5])):
+        with pytest.raises(ValueError, match=r"of shape \(5,\), but the problem is reweighted by 12 weights"):
+            ss.simulate(problem, short, TIMES)
+
+
+def test_excess_is_what_the_reference_gets_right():
+    """Energies are twice the losses; where nothing is in excess, weights are uniform."""
+    problem, reference = make_problem("operator"), np.linspace(0.0, 1.0, 12)
+    signals = np.stack([np.linspace(2.0, 1.0, 12), np.zeros(12)])
+    seen = play(ss.excess(reference), problem, [0.0, 1.0], signals)
+    np.testing.assert_allclose(seen, [np.maximum(signals[0] - 2 * reference, 0), np.ones(12)], rtol=1e-14)
+
+
+def test_forgetting_counts_what_goes_from_right_to_wrong():
+    """Against a count in NumPy, with the answers of a learner, and by a threshold where it gives none."""
+    problem = make_problem("operator")
+    right = np.random.default_rng(0).random((7, 12)) < 0.5
+    right[:, 0] = False
+    stage = ss.schedules.forgetting(0.5)
+    for told in (True, False):
+        state = stage.init(problem)
+        for n in range(7):
+            seen = observe(problem, jnp.ones(12), n)
+            seen = (
+                seen.replace(correct=jnp.asarray(right[n], float))
+                if told
+                else seen.replace(energy=jnp.where(right[n], 0.4, 0.6))
+            )
+            answer, state = stage(jnp.ones(12), seen, state)
+            count = np.sum(right[: n + 1][:-1] & ~right[: n + 1][1:], axis=0)
+            np.testing.assert_array_equal(answer, np.where(right[: n + 1].any(axis=0), count, n + 1))
+
+
 # What they refuse ----------------------------------------------------------------------------------------------------
 
 
@@ -576,6 +620,10 @@ def test_pruning_and_curricula_go_by_difficulty():
             r"pacing='linaer' is not known\. Did you mean 'linear'\? Valid: l",
         ),
         (lambda: ss.curriculum(1.0, steps=0), r"steps is 0: it must be positive; give at least one step"),
+        (lambda: ss.curriculum(1.0, score=[1.0, np.nan]), r"score\[1\] is nan: give a number, or inf for the hardest"),
+        (lambda: ss.hard_pruning(0.5, score_cost=-1.0), r"score_cost is -1: it must not be negative; give what the sc"),
+        (lambda: ss.excess([0.2, -0.1]), r"reference\[1\] is -0\.1: it must not be negative; give the loss of the ref"),
+        (lambda: ss.schedules.forgetting(1.5), r"threshold is 1\.5: give a fraction in \(0, 1\]"),
         (lambda: ss.clip(-0.1, 2.0), r"low is -0\.1: it must not be negative"),
         (lambda: ss.clip(1.2, 2.0), r"clip\(low=1\.2, high=2\) admits no weights of mean one: choose low <= 1 <= high"),
         (lambda: ss.clip(0.1, 0.8), r"clip\(low=0\.1, high=0\.8\) admits no weights of mean one"),

@@ -1,5 +1,6 @@
 """The identity of a value covers all that it computes with, and is the same in every process."""
 
+import enum
 import functools
 import json
 import os
@@ -94,6 +95,33 @@ def of_class(value):
     return Local()
 
 
+class Halved(float):
+    """A number that multiplies otherwise than the one it looks like."""
+
+    def __mul__(self, other):
+        return float(self) * other / 2
+
+
+class Named(str):
+    """A text with an attribute that computes."""
+
+
+def named(value):
+    text = Named("rate")
+    text.factor = value
+    return text
+
+
+class Kind(enum.IntEnum):
+    SLOW = 1
+    FAST = 2
+
+
+class OtherKind(enum.IntEnum):
+    SLOW = 1
+    FAST = 3
+
+
 def adam_at(value):
     return optax.adam(optax.exponential_decay(value, 3, 0.5))
 
@@ -128,6 +156,12 @@ VARIED = {
     "dynamics": lambda value: ss.SGDMoments(
         learning_rate=0.1, batch_size=optax.piecewise_constant_schedule(value, {9: 0.5}), noise_variance=0.0
     ),
+    "subclass of float": lambda value: closed_over(Halved(value)),
+    "float or subclass": lambda value: value if value < 2 else Halved(1.5),
+    "attribute of a text": named,
+    "member of an enumeration": lambda value: Kind.SLOW if value < 2 else Kind.FAST,
+    "number or member": lambda value: 1 if value < 2 else Kind.SLOW,
+    "enumeration": lambda value: (Kind if value < 2 else OtherKind).SLOW,
     "set": lambda value: {"a", "b", str(value)},
     "dictionary": lambda value: {1: value, "b": 2},
     "range": lambda value: range(int(10 * value)),
@@ -201,6 +235,55 @@ def test_the_code_of_a_class_of_ones_own_counts():
         exec(source.format(body), vars(scope))
         made.append(identity(scope.S(1.0)))
     assert made[0] == made[1] != made[2]
+
+
+def by_globals(x):
+    return globals()["RATE"] * x
+
+
+def by_eval(x):
+    return eval("RATE") * x
+
+
+def by_function(x):
+    return shared.__globals__["RATE"] * x
+
+
+def by_frame(x):
+    return sys._getframe().f_globals["RATE"] * x
+
+
+def by_module(x):
+    return sys.modules[__name__].RATE * x
+
+
+def by_environment(x):
+    return float(os.environ["RATE"]) * x
+
+
+def by_import(x):
+    from importlib import import_module
+
+    return import_module(__name__).RATE * x
+
+
+HIDDEN = {
+    by_globals: "globals",
+    by_eval: "eval",
+    by_function: "__globals__",
+    by_frame: "sys._getframe",
+    by_module: "sys.modules",
+    by_environment: "os.environ",
+    by_import: "import_module",
+}
+
+
+@pytest.mark.parametrize("function", HIDDEN, ids=lambda function: function.__name__)
+def test_code_that_may_read_anything_is_refused(function):
+    inner = lambda x: [function(y) for y in x]
+    for value in (function, jax.jit(function), inner):
+        with pytest.raises(TypeError, match=rf"\.{HIDDEN[function]} may reach any value: .* give an"):
+            identity(value)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ MAX_LINES = 400
 # neighbour in the same layer.
 LAYERS = (
     {"_types", "_version", "_extras", "_code", "_schema"},
-    {"_identity"},
+    {"_identity", "_files", "_shown"},
     {"_checks"},
     {"_registry", "_state", "_tables"},
     {"_times", "numerics"},
@@ -31,7 +31,8 @@ LAYERS = (
     {"_simulate"},
     {"_simulate_many"},
     {"bounds", "analysis"},
-    {"fitting", "learning"},
+    {"learning"},
+    {"fitting"},
     {"sweeps"},
     {"assessment", "testing"},
     {"report"},

@@ -132,11 +132,15 @@ def step_charge(num_examples: int, trace: Any, batch_size: int) -> Any:
 def scoring_charges(schedule: AbstractStage, times: ArrayLike) -> Float[Array, "times"]:
     """How many times all data is scored at each refresh; the last entry serves no interval and is 0.
 
-    What each stage asks for is its own `scoring`. The first stage from the front that remembers scores decides for
-    those before it: behind `stale` all is scored once per period, behind `subsample` all at first and then a part. A
-    stage that remembers nothing asks when it is asked. Stages that look past what stands before them (`self_scoring`)
-    are charged whenever they are asked; models of a stage's own are scored in addition. What stands before a stage that
-    reads no signal, as rules of an open loop, is never asked.
+    A stage says by its `scoring` at which refreshes it needs a score of the data. By default that is every refresh at
+    which the next stage needs one. Four rules make a charge of this:
+
+    - A stage that remembers scores, such as `stale`, decides for the stages before it: behind `stale` the data is
+      scored once per period; behind `subsample` all of it at first, and then a part.
+    - A stage that looks at the learner itself, such as `self_scoring`, is charged at every refresh at which it is used,
+      even if stages before it remember.
+    - A stage that scores the data with a model of its own, such as `teacher`, is charged for that in addition.
+    - Stages before one that reads no signal, such as a curriculum, are never used and cost nothing.
 
     Arguments:
         schedule: the schedule; its hyperparameters may be traced.
@@ -157,7 +161,7 @@ def scoring_charges(schedule: AbstractStage, times: ArrayLike) -> Float[Array, "
 
 
 def _asked_stages(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
-    """The stages from the last one on that reads no signal."""
+    """The last stage that reads no signal, and the stages behind it: the only ones whose scores are used."""
     stages = stages_of(schedule)
     deaf = [n for n, stage in enumerate(stages) if not (stage.closed_loop and stage.reads_signal)]
     return stages[deaf[-1] if deaf else 0 :]
@@ -166,7 +170,7 @@ def _asked_stages(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
 def training_charges(
     problem: AbstractProblem, schedule: AbstractStage, times: ArrayLike, dynamics: AbstractDynamics | None = None
 ) -> tuple[Float[Array, ""], Float[Array, "times"]]:
-    """Time units that second models train for before the start, and that they and own labels take at each refresh.
+    """Time that second models train for before the run, and that they and own labels take at each refresh.
 
     Arguments:
         problem: what is to be learnt; a second model's time counts by its trace over that of the problem.

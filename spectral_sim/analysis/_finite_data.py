@@ -72,8 +72,8 @@ def finite_data(problem: AbstractProblem, samples: int, times: ArrayLike, *, noi
         ValueError: a problem that is not modal, times that are not positive, samples not whole, or negative noise.
 
     Source:
-        Section 12 of the theory for one resolvent. That of a pair follows by differentiating it in a perturbation of
-        the covariance; tests hold both against drawn samples.
+        The deterministic equivalent of one resolvent is known. That of a pair follows by differentiating it in a
+        perturbation of the covariance; tests hold both against drawn samples.
     """
     modal = _modal(problem)
     check_whole("samples", samples, "give a number of samples")
@@ -111,7 +111,7 @@ def ridge_regression(
         ValueError: a problem that is not modal, penalties that are not positive, samples not whole, or negative noise.
 
     Source:
-        Section 12 of the theory; Canatar, Bordelon and Pehlevan, Spectral bias and task-model alignment explain
+        Canatar, Bordelon and Pehlevan, Spectral bias and task-model alignment explain
         generalization in kernel regression and infinitely wide neural networks (2021).
     """
     modal = _modal(problem)

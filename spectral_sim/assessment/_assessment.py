@@ -1,102 +1,37 @@
-"""Runs schedules on a problem, one after the other, and keeps what every renderer needs."""
+"""Runs schedules on one or several splits of a problem, and keeps what every renderer needs."""
 
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-import jax
 import numpy as np
 
-from .._simulate import simulate
-from .._status import Status, describe_status
-from ..analysis import scoring_charges, training_charges
 from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..schedules import uniform
 from ._curves import Curve, bounds_of, certified
-from ._entry import Entry, Family, family
-from ._record import Record, Rows, Spectrum, recorder
+from ._entry import Entry, family
+from ._gains import gain_window, log_gain
+from ._record import Rows, Spectrum, recorder
+from ._run import Run, charges_of, run_of
+from ._runs import Recorded, run_split
 from ._search import Search
-from ._teachers import Taught, taught_by
+from ._split import Split, Steps
 
-__all__ = ["Assessment", "Run", "run_assessment"]
+__all__ = ["Assessment", "Store", "run_assessment"]
 
 
-@dataclass(frozen=True)
-class Run:
-    """One schedule's run, as NumPy arrays; NaN from the refresh at which it failed.
+class Store(Protocol):
+    """Keeps what was recorded on each split, so that an interrupted comparison goes on where it was."""
 
-    Arguments:
-        name: of the schedule.
-        family: how it comes by its weights.
-        loss: on the evaluation set, shape (times,).
-        train_loss: on the training set, shape (times,).
-        max_weight: largest weight, shape (times,).
-        effective_sample_size: fraction of the base sample that the draws are worth, shape (times,).
-        drive: tr M_w over tr M, shape (times,): how much of the speed is scale; 1 on modes.
-        rows: mean weight in each row of the heat map, shape (times, rows).
-        row_energy: mean residual energy in each row, shape (times, rows).
-        mode_energy: residual energy per mode at the end, shape (modes,).
-        initial_mode_energy: the same at time 0.
-        charges: how many times all data is scored at each refresh, shape (times,).
-        cost: time units for scoring all data once.
-        training_charges: time units that second models train for and own labels take, at each refresh, shape (times,);
-            what is paid before training is part of the first.
-        status: a `Status` code.
-        refresh: index of the first bad refresh, -1 if none.
-        quadrature_error: largest relative change of the loss on a rule with twice the nodes; None without quadrature.
-        seconds: how long it took, compilation included.
-        is_ceiling: whether it was found by looking at the loss that it is judged by.
-        taught: how far its second model can see, if one was trained beforehand.
-        faults: what its dynamics says of each of its faults.
-    """
+    def load(self, number: int) -> dict[int, Recorded]:
+        """What is known of a split, by the number of the entry; empty if nothing is."""
+        ...
 
-    name: str
-    family: Family
-    loss: np.ndarray
-    train_loss: np.ndarray
-    max_weight: np.ndarray
-    effective_sample_size: np.ndarray
-    drive: np.ndarray
-    rows: np.ndarray
-    row_energy: np.ndarray
-    mode_energy: np.ndarray
-    initial_mode_energy: np.ndarray
-    charges: np.ndarray
-    cost: float
-    training_charges: np.ndarray
-    status: int
-    refresh: int
-    quadrature_error: float | None
-    seconds: float
-    is_ceiling: bool
-    taught: Taught | None = None
-    faults: tuple[str, ...] = ()
-
-    @property
-    def is_weighted(self) -> bool:
-        """Whether its weights are anything but uniform."""
-        return self.family not in ("uniform", "own labels")
-
-    @property
-    def teacher_frontier(self) -> float | None:
-        """Modes, or share of the examples, that its second model knows; None without one trained beforehand."""
-        return None if self.taught is None else self.taught.frontier
-
-    @property
-    def cost_per_refresh(self) -> np.ndarray:
-        """Time units that curation costs at each refresh, shape (times,)."""
-        return self.cost * self.charges + self.training_charges
-
-    @property
-    def ok(self) -> bool:
-        return self.status == Status.OK
-
-    def describe(self, times: np.ndarray) -> str:
-        """ "ok", or what went wrong and when."""
-        return "ok" if self.ok else f"{describe_status(self.status, self.faults)} at t = {times[self.refresh]:.3g}"
+    def save(self, number: int, recorded: dict[int, Recorded]) -> None:
+        """Keep what is known of a split so far."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -116,10 +51,18 @@ class Assessment:
         bounds: what to draw beside them.
         rows: rows of the heat maps.
         spectrum: eigenvalues under uniform sampling.
-        planned: how many runs there will be.
+        planned: how many schedules there will be.
+        splits: how many splits of the data each run is a mean over.
+        planned_splits: how many there will be.
+        overlap: what the rows that splits share add to the variance of a mean over them; see `interval`.
+        scored_rows: held-out rows in a split that gains are measured on; 0 on modes and where nothing is held out.
+        steps: how steps become time; None where time is all there is.
         settings: whatever else was chosen, as plain values.
         warnings: what could not be done.
         search: how the learned schedules among them were found, if any were.
+        facts: further sentences for the verdict.
+        exports: whether the weights of the best schedule are written beside the results.
+        examples: rows of the data with the most and the least weight, as titles and values.
     """
 
     name: str
@@ -135,9 +78,17 @@ class Assessment:
     rows: Rows
     spectrum: Spectrum
     planned: int
+    splits: int = 1
+    planned_splits: int = 1
+    overlap: float = 0.0
+    scored_rows: int = 0
+    steps: Steps | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     search: Search | None = None
+    facts: tuple[str, ...] = ()
+    exports: bool = False
+    examples: tuple[dict[str, Any], ...] = ()
 
     @property
     def reference(self) -> Run:
@@ -147,6 +98,16 @@ class Assessment:
     @property
     def is_data(self) -> bool:
         return not self.is_modal
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every schedule has run on every split."""
+        return len(self.runs) == self.planned and self.splits == self.planned_splits
+
+    @property
+    def has_picking_rows(self) -> bool:
+        """Whether the best schedule is picked on other rows than those that score it."""
+        return any(not np.array_equal(run.picking_losses, run.split_losses) for run in self.runs)
 
 
 def run_assessment(
@@ -164,15 +125,23 @@ def run_assessment(
     group_names: tuple[str, ...] = (),
     search: Search | None = None,
     certificate: Certificate | None = None,
+    picking: np.ndarray | None = None,
+    more_splits: Sequence[Callable[[], Split]] = (),
+    overlap: float = 0.0,
+    steps: Steps | None = None,
+    store: Store | None = None,
+    facts: tuple[str, ...] = (),
+    exports: bool = False,
     started: Callable[[int, int, str], None] = lambda index, total, name: None,
     finished: Callable[[Assessment], None] = lambda assessment: None,
 ) -> Assessment:
-    """Simulate every schedule and collect the results; at no time is more than one in memory.
+    """Simulate every schedule on every split, side by side in one program that all splits share.
 
     Arguments:
         name: short name of the comparison.
         problem: what is to be learnt.
-        entries: schedules; uniform sampling, the reference, is moved to the front and added where it is missing.
+        entries: schedules; uniform sampling, the reference, is moved to the front and added where it is missing. Of
+            entries with the same name, which differ in their variant, the one that is best after its cost is kept.
         times: refresh grid, from 0.
         title: for readers; the name if None.
         subject: what was learnt, for the verdict; the title if None.
@@ -183,8 +152,17 @@ def run_assessment(
         group_names: names of the groups, where the problem is reweighted by group.
         search: how learned schedules among the entries were found.
         certificate: of the problem at the last time, to be drawn and to bound what is left to gain.
-        started: called with (index, total, name) before each run.
-        finished: called after each run with everything so far.
+        picking: mass of the held-out rows that the best schedule is picked on, shape (held_out,); if None it is picked
+            on the loss itself.
+        more_splits: makers of further splits, with the same entries in the same order.
+        overlap: of the rows of different splits; see `interval`.
+        steps: how steps become time.
+        store: keeps what was recorded on each split.
+        facts: further sentences for the verdict.
+        exports: whether the weights of the best schedule will be written beside the results.
+        started: called with (index, total, what) before each part of the work.
+        finished: called with everything so far after each part: each set of schedules on the first split, then each
+            split.
 
     Returns:
         The comparison, with every run.
@@ -192,88 +170,100 @@ def run_assessment(
     Raises:
         ValueError: a schedule that does not suit the problem.
     """
-    entries = _uniform_first(entries)
-    started(0, len(entries), "bounds")
-    record, rows, spectrum = recorder(problem, group_names)
-    curves, warnings = bounds_of(problem, [entry.schedule for entry in entries], times)
-    if certificate is not None:
-        curves = (*curves, certified(certificate, np.asarray(times, np.float64)))
-    assessment = Assessment(
+    first = Split(problem, _uniform_first(entries), picking)
+    total = 1 + len(more_splits)
+    times = np.asarray(times, np.float64)
+    started(0, total, f"{len(first.entries)} schedules")
+    record, rows, spectrum = recorder(problem, group_names, picking)
+    names = list(dict.fromkeys(entry.name for entry in first.entries))
+    data = problem.as_operator()
+    held_out = 0 if data is None or data.eval_mass is None else int(np.sum(np.asarray(data.eval_mass) > 0))
+    empty = Assessment(
         name=name,
         title=title or name,
         subject=subject or title or name,
         description=description,
         measure=problem.measure,
         is_modal=problem.as_modal() is not None,
-        times=np.asarray(times, np.float64),
+        times=times,
         refreshes_per_decade=(len(times) - 2) / np.log10(times[-1] / times[1]),
         runs=(),
-        bounds=curves,
+        bounds=(),
         rows=rows,
         spectrum=spectrum,
-        planned=len(entries),
+        planned=len(names),
+        planned_splits=total,
+        overlap=overlap,
+        scored_rows=held_out,
+        steps=steps,
         settings=dict(settings or {}),
-        warnings=warnings,
         search=search,
+        facts=facts,
+        exports=exports,
     )
-    for index, entry in enumerate(entries):
-        started(index, len(entries), entry.name)
-        run = _run(problem, entry, times, record, cost, seed)
-        assessment = dataclasses.replace(assessment, runs=(*assessment.runs, run))
-        finished(assessment)
+    charges = charges_of(first, times)
+    known: list[dict[int, Recorded]] = []
+
+    def so_far() -> Assessment:
+        runs = [
+            run_of(first, entry, charges[n], [split[n] for split in known if n in split], times, cost, steps)
+            for n, entry in enumerate(first.entries)
+            if all(n in split for split in known[: 1 if entry.first_only else None])
+        ]
+        return dataclasses.replace(empty, runs=_kept(runs, times), splits=len(known))
+
+    assessment = empty
+    for number in range(total):
+        recorded = {} if store is None else store.load(number)
+        wanted = [n for n, entry in enumerate(first.entries) if number == 0 or not entry.first_only]
+        if not recorded.keys() >= set(wanted):
+            if number:
+                started(number, total, f"split {number + 1} of {total}")
+                split = _like(first, more_splits[number - 1]())
+                record = recorder(split.problem, group_names, split.picking)[0]
+            else:
+                split = first
+            for found in run_split(split, wanted, times, record, seed, number):
+                recorded = recorded | found
+                if number == 0:
+                    known = [recorded]
+                    assessment = so_far()
+                    finished(assessment)
+            if store is not None:
+                store.save(number, recorded)
+        if number == 0:  # after the first rows are known
+            curves, warnings = bounds_of(problem, [entry.schedule for entry in first.entries], times)
+            if certificate is not None:
+                curves = (*curves, certified(certificate, times))
+            empty = dataclasses.replace(empty, bounds=curves, warnings=warnings)
+        known = [*known[:number], recorded]
+        assessment = so_far()
+        if number or total == 1:
+            finished(assessment)
     return assessment
 
 
-def _run(problem: AbstractProblem, entry: Entry, times: np.ndarray, record: Record, cost: float, seed: int) -> Run:
-    begin = time.perf_counter()
-    options: dict[str, Any] = {
-        "key": jax.random.key(seed if entry.seed is None else entry.seed),
-        "dynamics": entry.dynamics,
-        "throw": False,
-    }
-    own = problem if entry.problem is None else entry.problem
-    # nothing is differentiated here, so nothing is to be kept for it
-    trajectory = simulate(own, entry.schedule, times, save=record, adjoint="direct", **options)
-    saved = {name: np.asarray(values, np.float64) for name, values in trajectory.saved.items()}
-    loss = np.asarray(trajectory.loss, np.float64)
-    fixed, running = training_charges(own, entry.schedule, times, entry.dynamics)
-    return Run(
-        name=entry.name,
-        family=family(entry.schedule, entry.dynamics),
-        loss=loss,
-        train_loss=saved["train_loss"],
-        max_weight=saved["max_weight"],
-        effective_sample_size=saved["effective_sample_size"],
-        drive=saved["drive"],
-        rows=saved["rows"],
-        row_energy=saved["row_energy"],
-        mode_energy=saved["mode_energy"][-1],
-        initial_mode_energy=saved["mode_energy"][0],
-        charges=np.asarray(scoring_charges(entry.schedule, np.asarray(times, own.dtype)), np.float64),
-        cost=cost if entry.cost is None else entry.cost,
-        training_charges=np.asarray(running.at[0].add(fixed), np.float64),
-        status=int(trajectory.status),
-        refresh=int(trajectory.refresh),
-        quadrature_error=_quadrature_error(own, entry, times, options, loss),
-        seconds=time.perf_counter() - begin,
-        is_ceiling=entry.is_ceiling,
-        taught=taught_by(own, entry.schedule),
-        faults=trajectory.faults,
-    )
+def _kept(runs: list[Run], times: np.ndarray) -> tuple[Run, ...]:
+    """One run of each name: of several variants the one that is best net of its cost, on the rows for picking."""
+    reference = runs[0]
+    window = gain_window(times, reference.loss)
+    best: dict[str, tuple[float, Run]] = {}
+    for run in runs:
+        value = -np.inf
+        if window is not None and run.ok:
+            losses = run.picking_losses.mean(axis=0), reference.picking_losses.mean(axis=0)
+            value = log_gain(times, *losses, window.end, run.cost_per_refresh)
+        value = -np.inf if np.isnan(value) else value
+        if run.name not in best or value > best[run.name][0]:
+            best[run.name] = value, run
+    return tuple(run for _, run in best.values())
 
 
-def _quadrature_error(
-    problem: AbstractProblem, entry: Entry, times: np.ndarray, options: dict[str, Any], loss: np.ndarray
-) -> float | None:
-    """As `bounds.quadrature_error`, for a loss that is known; NaN for a schedule made for this number of nodes only."""
-    finer = problem.refined()
-    if finer is None:
-        return None
-    try:
-        doubled = simulate(finer, entry.schedule, times, adjoint="direct", **options).loss
-    except ValueError:
-        return float("nan")
-    return float(np.max(np.abs(np.asarray(doubled, np.float64) / loss - 1)))
+def _like(first: Split, other: Split) -> Split:
+    """Another split with the entries of the first, made for it where it has its own of that name."""
+    made = {(entry.name, entry.variant): entry for entry in _uniform_first(other.entries)}
+    entries = [made.get((entry.name, entry.variant), entry) for entry in first.entries]
+    return dataclasses.replace(other, entries=entries)
 
 
 def _uniform_first(entries: Sequence[Entry]) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""The curves drawn beside the runs: bounds that no schedule can beat, and references that are no bounds."""
+"""The curves drawn beside the runs: bounds that no schedule can beat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ..bounds import Certificate, ideal_oracle, static_sandwich
-from ..problems import AbstractProblem, ModalProblem, OperatorProblem
+from ..problems import AbstractProblem, ModalProblem
 from ..schedules import AbstractStage, stages_of
 
 __all__ = ["CERTIFICATE", "Curve", "bounds_of", "certified"]
@@ -22,8 +22,7 @@ class Curve:
     Arguments:
         name: for legends and files.
         loss: shape (times,).
-        kind: "bound" (no schedule goes below), "floor" (no parameters do), "reference" (a schedule may go below),
-            "lower" or "upper" (of a capped schedule).
+        kind: "bound" (no schedule goes below), "floor" (no parameters do), "lower" or "upper" (of a capped schedule).
         measure: whether it is to be compared with the loss on the evaluation set or on the training set.
         note: one sentence for readers.
         valid_until: the time up to which it says more than the floor; None if it always does.
@@ -31,7 +30,7 @@ class Curve:
 
     name: str
     loss: np.ndarray
-    kind: Literal["bound", "floor", "reference", "lower", "upper"]
+    kind: Literal["bound", "floor", "lower", "upper"]
     measure: Literal["evaluation", "training"]
     note: str
     valid_until: float | None = None
@@ -40,17 +39,15 @@ class Curve:
 def bounds_of(
     problem: AbstractProblem, schedules: Sequence[AbstractStage], times: np.ndarray
 ) -> tuple[tuple[Curve, ...], tuple[str, ...]]:
-    """Every bound and reference that applies.
+    """Every bound that applies.
 
     Returns:
         The curves, and a warning for each that could not be computed.
     """
-    modal, data = problem.as_modal(), problem.as_operator()
+    modal = problem.as_modal()
     makers = [lambda: _proven(problem, times)]
     if modal is not None:
         makers = [lambda: _modal_ideal(modal, times), lambda: _sandwiches(modal, schedules, times)]
-    if data is not None:
-        makers += [lambda: _evaluation_floor(data, times), lambda: _data_reference(data, times)]
     curves, warnings = [], []
     for make in makers:
         try:
@@ -107,39 +104,17 @@ def certified(certificate: Certificate, times: np.ndarray) -> Curve:
 
 
 def _proven(problem: AbstractProblem, times: np.ndarray) -> list[Curve]:
-    """What the problem itself says that no schedule can beat."""
+    """What the problem itself says that no schedule can beat, and on data that no parameters can."""
     bound = problem.lower_bound(times)
     if bound is None:
         return []
     until = None if np.isinf(bound.valid_until) else float(bound.valid_until)
-    return [Curve(bound.name, _host(bound.loss), "bound", "evaluation", bound.note, until)]
-
-
-def _evaluation_floor(problem: OperatorProblem, times: np.ndarray) -> list[Curve]:
-    note = "Least squares on the evaluation data itself: no parameters that training can reach have a lower loss."
-    return [Curve("least-squares floor", np.full(len(times), float(problem.floor)), "floor", "evaluation", note)]
-
-
-def _data_reference(problem: OperatorProblem, times: np.ndarray) -> list[Curve]:
-    ideal = ideal_oracle(problem, times)
-    assert not ideal.is_bound
-    return [
-        Curve(
-            "per-mode ideal (not a bound)",
-            _host(ideal.loss),
-            "reference",
-            "training",
-            "The training loss if weights could be chosen per mode. Weights on examples cannot do this, and can also "
-            "beat it early on: a reference, not a bound.",
-        ),
-        Curve(
-            "training floor",
-            np.full(len(times), float(ideal.floor)),
-            "floor",
-            "training",
-            "Least squares on the training data: no parameters have a lower training loss.",
-        ),
-    ]
+    curves = [Curve(bound.name, _host(bound.loss), "bound", "evaluation", bound.note, until)]
+    if until is not None and until <= times[-1]:  # from there on the bound is the floor
+        note = "Least squares on the evaluation data itself: no parameters that training can reach have a lower loss."
+        floor = np.full(len(times), float(bound.loss[-1]))
+        curves.append(Curve("least-squares floor", floor, "floor", "evaluation", note))
+    return curves
 
 
 def _host(loss) -> np.ndarray:

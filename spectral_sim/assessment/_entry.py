@@ -27,6 +27,10 @@ class Entry:
         seed: seed of its random stages; that of the comparison if None.
         dynamics: how the learner moves, if not by the default of the problem.
         is_ceiling: whether it was found by looking at the loss that it is judged by: shown, and never recommended.
+        variant: what tells it apart from other entries of the same name, such as how often it scores the data. One of
+            them is kept, the one that is best after its cost.
+        meaning: one sentence for readers on how it chooses weights.
+        first_only: whether it was made for the rows of the first split, and is not run on others.
     """
 
     name: str
@@ -36,6 +40,9 @@ class Entry:
     seed: int | None = None
     dynamics: AbstractDynamics | None = None
     is_ceiling: bool = False
+    variant: str = ""
+    first_only: bool = False
+    meaning: str = ""
 
 
 def stage_of(schedule: AbstractStage, name: str) -> AbstractStage | None:

@@ -1,4 +1,4 @@
-"""What is recorded of every run: scalars, weights averaged over rows of a heat map, and residual energy per mode."""
+"""What is recorded of every run: losses, weights averaged over rows of a heat map, and residual energy per mode."""
 
 import itertools
 from dataclasses import dataclass
@@ -57,18 +57,22 @@ class Spectrum:
 class Record(eqx.Module):
     """A `save` function: `save_summary`, `rows` and `row_energy` (times, rows), `mode_energy` (times, modes), `drive`.
 
+    On data `picking_loss` too, the loss on the held-out rows that serve for picking a schedule; the loss itself where
+    there are none.
+
     The drive is tr M_w / tr M. Above 1 a schedule is faster partly by training on examples with larger features, as a
     larger learning rate would be; on modes it is 1.
 
     Arguments:
         row: row of each mode or example.
         row_mass: base mass of each mode or example.
-        num_rows: number of rows.
         mode_bin: bin of each mode; None on data.
         mode_count: multiplicity of each mode; None on data.
         eigenvalues: of the data's operator, shape (features,); None on modes.
         eigenvectors: shape (features, features); None on modes.
         norms: squared norm of each example's features, shape (examples,); None on modes.
+        picking: mass of the held-out rows that serve for picking, shape (held_out,); None for none.
+        num_rows: number of rows.
         num_bins: number of bins of modes.
     """
 
@@ -79,6 +83,7 @@ class Record(eqx.Module):
     eigenvalues: Float[Array, "features"] | None
     eigenvectors: Float[Array, "features features"] | None
     norms: Float[Array, "examples"] | None
+    picking: Float[Array, "held_out"] | None
     num_rows: int = eqx.field(static=True)
     num_bins: int = eqx.field(static=True)
 
@@ -96,7 +101,14 @@ class Record(eqx.Module):
             energy = _mean(observation.energy, self.mode_count, self.mode_bin, self.num_bins)
         rows, row_energy = (_mean(x, self.row_mass, self.row, self.num_rows) for x in (weights_shown, residual))
         means = {"rows": rows, "row_energy": row_energy, "mode_energy": energy, "drive": drive}
-        return {**save_summary(observation, weights), **means}
+        return {**save_summary(observation, weights), **means, "picking_loss": self._picking_loss(observation)}
+
+    def _picking_loss(self, observation: Observation) -> Float[Array, ""]:
+        parameters = getattr(observation.state, "parameters", None)
+        if self.picking is None or parameters is None:
+            return observation.loss
+        features, targets, _ = observation.problem.evaluation
+        return 0.5 * jnp.sum(self.picking * jnp.sum((targets - features @ parameters) ** 2, axis=1))
 
     def _data_energy(self, observation: Observation) -> Float[Array, "features"]:
         """lam_k |a_k|^2 of the training residual in the eigenbasis of uniform sampling, summed over outputs."""
@@ -111,12 +123,15 @@ class Record(eqx.Module):
         return jnp.where(known, power / jnp.where(known, self.eigenvalues, 1), 0)
 
 
-def recorder(problem: AbstractProblem, group_names: tuple[str, ...] = ()) -> tuple[Record, Rows, Spectrum]:
+def recorder(
+    problem: AbstractProblem, group_names: tuple[str, ...] = (), picking: np.ndarray | None = None
+) -> tuple[Record, Rows, Spectrum]:
     """The recorder of a comparison, with what its rows and modes are.
 
     Arguments:
         problem: the problem of the comparison. Members with weights per group run on the same data and share it.
         group_names: names of the groups, where `problem` itself is reweighted by group.
+        picking: mass of the held-out rows that a schedule is picked on, shape (held_out,).
 
     Returns:
         The `save` function, the rows of the heat map, and the spectrum.
@@ -124,7 +139,7 @@ def recorder(problem: AbstractProblem, group_names: tuple[str, ...] = ()) -> tup
     modal, data = problem.as_modal(), problem.as_operator()
     if modal is not None:
         return _modal_recorder(modal)
-    return _plain_recorder(problem) if data is None else _data_recorder(data, group_names)
+    return _plain_recorder(problem) if data is None else _data_recorder(data, group_names, picking)
 
 
 def _plain_recorder(problem: AbstractProblem) -> tuple[Record, Rows, Spectrum]:
@@ -135,11 +150,13 @@ def _plain_recorder(problem: AbstractProblem) -> tuple[Record, Rows, Spectrum]:
     position = np.arange(1.0, count + 1)
     edges = np.searchsorted(np.asarray(row), np.arange(count + 1)) + 1
     names = tuple(f"{a}" if b == a + 1 else f"{a}-{b - 1}" for a, b in itertools.pairwise(edges))
-    record = Record(row, problem.mass, row, problem.mass, None, None, None, count, count)
+    record = Record(row, problem.mass, row, problem.mass, None, None, None, None, count, count)
     return record, Rows("weight number", names, position), Spectrum(position, np.full(count, np.nan), "weight")
 
 
-def _data_recorder(problem: OperatorProblem, group_names: tuple[str, ...]) -> tuple[Record, Rows, Spectrum]:
+def _data_recorder(
+    problem: OperatorProblem, group_names: tuple[str, ...], picking: np.ndarray | None
+) -> tuple[Record, Rows, Spectrum]:
     rank, values, vectors, norms = _data_facts(problem)
     if problem.groups is not None:
         assert problem.num_groups is not None
@@ -152,7 +169,9 @@ def _data_recorder(problem: OperatorProblem, group_names: tuple[str, ...]) -> tu
         edges = np.linspace(0, 100, count + 1)
         names = tuple(f"{low:.0f}-{high:.0f}%" for low, high in itertools.pairwise(edges))
         rows = Rows("difficulty quantile, easy to hard (%)", names, (edges[:-1] + edges[1:]) / 2)
-    record = Record(row, problem.example_mass, None, None, values, vectors, norms, len(rows.names), len(values))
+    picked_on = None if picking is None else jnp.asarray(picking / np.sum(picking), problem.dtype)
+    sizes = len(rows.names), len(values)
+    record = Record(row, problem.example_mass, None, None, values, vectors, norms, picked_on, *sizes)
     return record, rows, Spectrum(np.arange(1.0, len(values) + 1), np.asarray(values, np.float64))
 
 
@@ -181,7 +200,7 @@ def _modal_recorder(problem: ModalProblem) -> tuple[Record, Rows, Spectrum]:
     rows = Rows("mode number", tuple(f"{k:.4g}" for k in spectrum.index), spectrum.index, log=True)
     mode_bin = jnp.asarray(number)
     count = problem.multiplicity
-    record = Record(mode_bin, count, mode_bin, count, None, None, None, int(total), int(total))
+    record = Record(mode_bin, count, mode_bin, count, None, None, None, None, int(total), int(total))
     return record, rows, spectrum
 
 

@@ -5,57 +5,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..analysis import ExponentFit, NoPowerLawError, Speedup, fit_exponent
-from ._assessment import Assessment, Run
-from ._gains import Gains, Window, gain_window, gains
+from ..analysis import NoPowerLawError, fit_exponent
+from ._assessment import Assessment
+from ._columns import NONE, Column, Row, columns_of, format_short
+from ._gains import Window, first_ahead, gain_window, gains, log_gain
+from ._run import Run
+from ._split import Steps
 from ._teachers import Taught
 
-__all__ = ["SCALED", "Row", "Table", "format_speedup", "format_short", "table"]
+__all__ = ["FEWEST_ROWS", "FEWEST_SPLITS", "SCALED", "Table", "table"]
 
-_NONE = "-"
-_SIGN = {"=": "", "<=": "≤", ">=": "≥"}
 SCALED = 0.1
-
-
-@dataclass(frozen=True)
-class Row:
-    """One schedule's numbers.
-
-    Arguments:
-        name: of the schedule.
-        final_loss: at the last time.
-        best_loss: lowest over all times.
-        gains: speed-ups over uniform sampling.
-        max_weight: largest weight at any time.
-        drive: tr M_w over tr M, the average over refreshes: what a larger learning rate would do too.
-        exponent: of the loss; None where the curve is no power law.
-        quadrature_error: largest relative error of the shell rule; None without quadrature.
-        status: "ok", or what went wrong and when.
-        ok: whether the run finished.
-        is_uniform: whether this is the reference.
-        is_ceiling: whether it was found by looking at the loss that it is judged by.
-    """
-
-    name: str
-    final_loss: float
-    best_loss: float
-    gains: Gains
-    max_weight: float
-    drive: float
-    exponent: ExponentFit | None
-    quadrature_error: float | None
-    status: str
-    ok: bool
-    is_uniform: bool
-    is_ceiling: bool = False
+FEWEST_ROWS, FEWEST_SPLITS = 30, 3
 
 
 @dataclass(frozen=True)
 class Table:
-    """All rows, and what their speed-ups are measured over.
+    """All rows, and what their gains are measured over.
 
     Arguments:
-        rows: uniform first.
+        rows: uniform first, then by net gain.
         window: times of the speed-ups; None where uniform sampling does not learn.
         measure: what the losses are.
         is_modal: whether weights act on modes.
@@ -63,6 +32,10 @@ class Table:
         paid_passes: whether any schedule is charged for passes over the data.
         free_passes: whether any scores the data and is not charged for it.
         taught: name of each schedule whose second model was trained beforehand, and how far that can see.
+        splits: how many splits of the data the numbers are means over.
+        scored_rows: held-out rows that score in each.
+        picks_apart: whether the best is picked on other rows than those that score it.
+        steps: how steps become time.
     """
 
     rows: tuple[Row, ...]
@@ -73,38 +46,67 @@ class Table:
     paid_passes: bool = False
     free_passes: bool = False
     taught: tuple[tuple[str, Taught], ...] = ()
+    splits: int = 1
+    scored_rows: int = 0
+    picks_apart: bool = False
+    steps: Steps | None = None
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns that say something: those that say the same of every schedule are left out."""
+        shown = [column for column in self._all_columns() if self._says_something(column)]
+        return [Column("schedule", "What chooses the weights.", lambda row: row.name), *shown]
 
     @property
     def header(self) -> list[str]:
         """Column titles; a line break separates the parts of a long one."""
-        columns = ["schedule", f"{self.measure}\nfinal", *([] if self.is_modal else ["\nbest"])]
-        horizon = "one horizon" if self.window is None else f"t = {format_short(self.window.end)}"
-        columns += ["anytime\ngross", "anytime\nnet", f"{horizon}\ngross", f"{horizon}\nnet"]
-        columns += ["largest\nweight", "loss\nexponent"]
-        columns += ["quadrature\nerror"] if self._has_quadrature else []
-        columns += ["\nscale"] if self.is_scaled else []
-        return [*columns, "status"]
+        return [column.title for column in self.columns]
 
     @property
     def cells(self) -> list[list[str]]:
         """Every row as text, in the order of `header`."""
-        return [self._cells(row) for row in self.rows]
+        return [[column.cell(row) for column in self.columns] for row in self.rows]
+
+    @property
+    def picked(self) -> Row | None:
+        """The schedule that the verdict is about."""
+        return next((row for row in self.rows if row.picked), None)
+
+    @property
+    def end(self) -> str:
+        """Where gains are measured, in words."""
+        assert self.window is not None
+        return f"t = {format_short(self.window.end)}" if self.steps is None else self.steps.describe(self.window.end)
+
+    def _all_columns(self) -> list[Column]:
+        start = None if self.window is None else self.window.start
+        end = "" if self.window is None else self.end
+        options = {"splits": self.splits, "is_modal": self.is_modal, "is_scaled": self.is_scaled}
+        return columns_of(self.measure, end, start, **options)
+
+    def _says_something(self, column: Column) -> bool:
+        cells = {column.cell(row) for row in self.rows if not row.is_uniform} or {NONE}
+        return not cells <= {NONE, "ok", "no power law"}
 
     @property
     def footer(self) -> list[str]:
         """What a reader needs to know about the numbers."""
         if self.window is None:
             return ["Uniform sampling does not learn over these times, so there is nothing to be faster than."]
-        start, end = format_short(self.window.start), format_short(self.window.end)
         lines = [
-            f"Speed-ups: time of uniform sampling over time of the schedule to the same {self.measure}; above 1 is "
-            f"faster. Anytime: geometric mean over uniform's times {start} to {end}. t = {end}: that one horizon only. "
-            "≤: some of those losses were never reached.",
+            f"Gain: how many times sooner a schedule reaches the {self.measure} that uniform sampling has at "
+            f"{self.end}; above 1 is sooner. Anytime: the geometric mean over the losses on the way there, from "
+            f"t = {format_short(self.window.start)} on. ≤: some of those losses were never reached."
         ]
+        if self.splits > 1:
+            lines.append(
+                f"Losses are means over {self.splits} splits of the data and seeds; intervals are 90%, paired with "
+                "uniform sampling, and allow for the rows that splits share."
+            )
         if self.is_scaled:
             lines.append(
                 "Scale: mean squared feature norm under the weights, over that under uniform sampling (tr M_w / tr M). "
-                "Where it is above 1, a larger learning rate would give that part of a speed-up too."
+                "Where it is above 1, a larger learning rate would give that part of a gain too."
             )
         if self.taught:
             models = dict.fromkeys(taught for _, taught in self.taught)  # several schedules may look through one
@@ -123,9 +125,10 @@ class Table:
             price = (
                 "as much as `cost` says"
                 if self.is_modal
-                else ("a third of the training compute on as many examples, unless `cost` says otherwise")
+                else "a third of the training compute on as many examples, unless `cost` says otherwise"
             )
-            added.insert(0, f"passes over the data ({price}, each)")
+            either = "" if self.steps is None else ", or scoring on the fly by rejection where that is cheaper"
+            added.insert(0, f"passes over the data ({price}, each){either}")
         return " ".join([f"Net adds the time that curation takes: {', '.join(added)}.", *self.gifts])
 
     @property
@@ -142,31 +145,15 @@ class Table:
         """Whether some schedule trains on examples whose features are visibly larger or smaller than average."""
         return any(abs(row.drive - 1) > SCALED for row in self.rows)
 
-    @property
-    def _has_quadrature(self) -> bool:
-        return any(row.quadrature_error is not None for row in self.rows)
-
-    def _cells(self, row: Row) -> list[str]:
-        cells = [row.name, _number(row.final_loss)]
-        cells += [] if self.is_modal else [_number(row.best_loss)]
-        cells += [format_speedup(value) for value in (row.gains.anytime_gross, row.gains.anytime_net)]
-        cells += [format_speedup(value) for value in (row.gains.horizon_gross, row.gains.horizon_net)]
-        cells.append(format_short(row.max_weight) if math.isfinite(row.max_weight) else _NONE)
-        cells.append(
-            "no power law" if row.exponent is None else f"{row.exponent.value:.3f} ± {row.exponent.stderr:.3f}"
-        )
-        if self._has_quadrature:
-            error = row.quadrature_error
-            cells.append(_NONE if error is None else "unknown" if math.isnan(error) else f"{error:.0e}")
-        cells += [_number(row.drive, 3)] if self.is_scaled else []
-        return [*cells, row.status]
-
 
 def table(assessment: Assessment) -> Table:
     """The table of a comparison; it needs the uniform run at least."""
     window = gain_window(assessment.times, assessment.reference.loss)
+    picked = _picked(assessment, window)
+    rows = [_row(assessment, run, window, picked) for run in assessment.runs]
+    rows[1:] = sorted(rows[1:], key=_order)
     return Table(
-        rows=tuple(_row(assessment, run, window) for run in assessment.runs),
+        rows=tuple(rows),
         window=window,
         measure=assessment.measure,
         is_modal=assessment.is_modal,
@@ -174,45 +161,73 @@ def table(assessment: Assessment) -> Table:
         paid_passes=any(run.cost > 0 and run.charges.any() for run in assessment.runs),
         free_passes=any(run.cost == 0 and run.charges.any() for run in assessment.runs),
         taught=tuple((run.name, run.taught) for run in assessment.runs if run.taught is not None),
+        splits=assessment.splits,
+        scored_rows=assessment.scored_rows,
+        picks_apart=assessment.has_picking_rows,
+        steps=assessment.steps,
     )
 
 
-def format_speedup(value: Speedup | None) -> str:
-    """Like 1.42x or ≤0.31x; a dash where there is none."""
-    if value is None:
-        return _NONE
-    size = value.value
-    number = (
-        f"{size:.2g}" if size < 0.1 or size >= 1e5 else f"{size:.2f}" if size < 10 else f"{size:.{int(size < 100)}f}"
-    )
-    return f"{_SIGN[value.bound]}{number}x"
+def _order(row: Row) -> tuple[bool, float]:
+    """By net gain; what has none comes last."""
+    net = row.gains.horizon_net
+    return (net is None, 0.0 if net is None else -net.value)
 
 
-def format_short(value: float) -> str:
-    """Three digits, without an exponent where that is no longer."""
-    return f"{float(f'{value:.3g}'):.10g}" if 1e-3 <= value < 1e5 else f"{value:.3g}"
+def _picked(assessment: Assessment, window: Window | None) -> str | None:
+    """The name of the schedule that is best after its cost, on the rows that serve for picking."""
+    if window is None:
+        return None
+    uniform = assessment.reference.picking_losses.mean(axis=0)
+    values = {}
+    for run in assessment.runs[1:]:
+        everywhere = len(run.picking_losses) == assessment.splits
+        if run.ok and everywhere and not run.is_ceiling:
+            loss = run.picking_losses.mean(axis=0)
+            values[run.name] = log_gain(assessment.times, loss, uniform, window.end, run.cost_per_refresh)
+    known = {name: value for name, value in values.items() if math.isfinite(value)}
+    return max(known, key=lambda name: known[name]) if known else None
 
 
-def _row(assessment: Assessment, run: Run, window: Window | None) -> Row:
+def _row(assessment: Assessment, run: Run, window: Window | None, picked: str | None) -> Row:
     known = run.loss[np.isfinite(run.loss)]
     try:
         exponent = fit_exponent(assessment.times, run.loss)
     except (NoPowerLawError, ValueError):
         exponent = None
+    times, is_uniform = assessment.times, run is assessment.reference
+    end = times[-1] if window is None else window.end
+    before = times[:-1] < end
+    share = lambda cost: float(cost[:-1][before].sum() / end)
+    scores = bool(run.charges.any())
     return Row(
         name=run.name,
         final_loss=float(run.loss[-1]),
         best_loss=float(known.min()) if known.size else math.nan,
-        gains=gains(assessment.times, run, assessment.reference, window),
+        gains=gains(times, run, assessment.reference, window, assessment.overlap),
         max_weight=float(np.nanmax(run.max_weight)) if np.isfinite(run.max_weight).any() else math.nan,
         drive=float(np.nanmean(run.drive[1:])) if np.isfinite(run.drive[1:]).any() else math.nan,
         exponent=exponent if run.ok else None,
         quadrature_error=run.quadrature_error,
-        status=run.describe(assessment.times),
+        status=run.describe(times),
         ok=run.ok,
-        is_uniform=run is assessment.reference,
+        is_uniform=is_uniform,
         is_ceiling=run.is_ceiling,
+        scoring=_scoring(run) if scores and assessment.steps is not None else "",
+        passes=share(run.passes) if scores and run.cost > 0 else math.nan,
+        on_the_fly=math.nan if run.on_the_fly is None else share(run.on_the_fly),
+        ahead_from=None if window is None or is_uniform else first_ahead(times, run, assessment.reference, end),
+        picked=run.name == picked,
+        meaning=run.meaning,
     )
+
+
+def _scoring(run: Run) -> str:
+    if run.is_scored_on_the_fly:
+        return "on the fly"
+    times = int(np.sum(run.charges > 0))
+    often = "once" if times == 1 else f"{times} passes"
+    return f"{often}, {run.variant}" if run.variant else often
 
 
 def _what_it_knows(name: str, taught: Taught) -> str:
@@ -222,7 +237,3 @@ def _what_it_knows(name: str, taught: Taught) -> str:
         f"{name[:1].upper()}{name[1:]}: the {taught.model} knows {amount} {taught.known} after "
         f"{format_short(taught.training_time)} time units{stops}; its training costs {format_short(taught.cost)}."
     )
-
-
-def _number(value: float, digits: int = 4) -> str:
-    return f"{value:.{digits}g}" if math.isfinite(value) else _NONE

@@ -1,28 +1,74 @@
-"""The result in plain words. Says what was gained, over what, and at what cost; little is an answer too."""
+"""The result in plain words: what pays after its cost and how surely, what no schedule can exceed, what to do now."""
 
-from ._table import SCALED, Row, Table, format_short, format_speedup
+import math
+from typing import Literal
 
-__all__ = ["verdict"]
+from ._columns import Row, format_short, format_speedup
+from ._interval import Interval
+from ._table import FEWEST_ROWS, FEWEST_SPLITS, SCALED, Table
 
-_NOTHING = 1.005  # rounds to 1.00x or 1.01x
-_LITTLE = 1.1
-_CLEAR = 1.5
-_ONE_HORIZON = 1.25
-_SLOWER = 0.95
+__all__ = ["Claim", "claim", "verdict"]
+
+Claim = Literal["pays", "nothing", "unsure", "unsaid"]
+
+_SEEN = 1.01  # a gain below one percent is none
+_NOTICED = 1.1
+_LATE = 0.1  # of the horizon
 _LOWER_LOSS = 0.01
+_SLOWER = 0.95
 
 
-def verdict(table: Table, subject: str, *, ideal_ratio: tuple[str, float] | None = None) -> str:
+def claim(row: Row, table: Table) -> Claim:
+    """What the numbers of a schedule allow to be said.
+
+    "pays": it gains after its cost, beyond what chance makes of the splits. "nothing": it does not. "unsure": the
+    interval holds both. "unsaid": too little is held out for any of these.
+    """
+    net, held_out = row.gains.horizon_net, table.measure == "held-out loss"
+    if held_out and (table.scored_rows < FEWEST_ROWS or table.splits < FEWEST_SPLITS):
+        return "unsaid"
+    if net is None or net.bound == "<=":
+        return "nothing"
+    if not held_out:
+        return "pays" if net.value >= _SEEN else "nothing"
+    interval = row.gains.net
+    if net.value >= _SEEN and _lowers(row):
+        return "pays"
+    if interval is None or not interval.is_known:
+        return "unsure" if net.value >= _SEEN else "nothing"
+    if interval.low > 1 and net.value >= _SEEN:
+        return "pays"
+    return "unsure" if interval.high >= _SEEN else "nothing"
+
+
+def _lowers(row: Row) -> bool:
+    """Whether the same compute surely reaches a lower loss."""
+    change = row.gains.change
+    return change is not None and change.is_known and change.high < 1 - _LOWER_LOSS
+
+
+def verdict(
+    table: Table,
+    subject: str,
+    *,
+    bracket: str = "",
+    facts: tuple[str, ...] = (),
+    exports: bool = False,
+    ideal_ratio: tuple[str, float] | None = None,
+) -> str:
     """One paragraph on a comparison.
 
     Arguments:
         table: the numbers.
         subject: what was learnt, as in "on digits".
+        bracket: what no schedule can exceed, in words.
+        facts: further sentences, such as what training on other data gives.
+        exports: whether the weights of the picked schedule are written beside the results.
         ideal_ratio: for modes, the schedule that ends nearest to the ideal oracle, and its loss over the oracle's.
 
     Returns:
-        Plain text, every speed-up gross and net. A schedule that only bounds a speed-up from above is never credited
-        with a gain, and a ceiling not at all.
+        Plain text. First what pays after its cost, or that nothing does; then what none can exceed; then what to do.
+        A schedule that only bounds a speed-up from above is never credited with a gain, and a ceiling not at all.
     """
     curated = [row for row in table.rows if not row.is_uniform and not row.is_ceiling]
     done = [row for row in curated if row.ok]
@@ -34,133 +80,160 @@ def verdict(table: Table, subject: str, *, ideal_ratio: tuple[str, float] | None
     if table.window is None:
         text = f"Uniform sampling does not learn on {subject} over these times, so there is nothing to be faster than:"
         return " ".join([f"{text} simulate longer, or check the data.", *failed])
-    gross = _best(done, "anytime_gross")
-    sentences = [
-        _headline(gross, subject, table),
-        *_scale(gross),
-        *_after_cost(done, gross, table),
-        *table.gifts,
-        *_one_horizon(done, table),
-        *_early_only(done, table),
-        *_lower_loss(done, table),
-        *_slower(done),
-        *_ideal(ideal_ratio),
-        *failed,
-    ]
-    if not table.is_modal and len(done) > 1:
-        sentences.append(
-            f"The best of {len(done)} was picked on the data that it is measured on: expect somewhat less elsewhere."
-        )
-    return " ".join(sentences)
+    picked = table.picked
+    if picked is None:
+        head = f"No schedule pays for itself on {subject}: none reaches the {table.measure} of uniform sampling."
+        said: Claim = "nothing"
+    else:
+        said = claim(picked, table)
+        head = _headline(said, picked, subject, table)
+    sentences = [head, bracket, _advice(said, picked, exports, table)]
+    if picked is not None:
+        sentences += _loss(said, picked, table)
+        sentences += _late(said, picked, table) + _scale(said, picked) + _before_costs(said, picked, done)
+    sentences += [*table.gifts, *_slower(done), *_ideal(ideal_ratio), *facts, *failed, *_how(done, table)]
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _headline(gross: Row | None, subject: str, table: Table) -> str:
+def _headline(said: Claim, row: Row, subject: str, table: Table) -> str:
+    net = row.gains.horizon_net
+    where = f"the {table.measure} that uniform sampling has at {table.end}"
+    cost = "after its cost" if table.priced else "with nothing charged for it"
+    if said == "unsaid":
+        few = f"{table.scored_rows} held-out rows score it, and at least {FEWEST_ROWS} are needed"
+        if table.scored_rows >= FEWEST_ROWS:
+            few = f"{table.splits} split{'s' * (table.splits > 1)} of the data, and at least {FEWEST_SPLITS} are needed"
+        return f"Nothing can be said about curation on {subject}: {few}."
+    if net is None:
+        return f"No schedule pays for itself on {subject}."
+    reaches = f"{cost} it reaches {where} {_times(net.value)}{_within(row.gains.net)}"
+    if net.bound == "<=":
+        reaches = f"it never reaches {where}"
+    if said == "pays" and _lowers(row) and not (row.gains.net is not None and row.gains.net.low > 1):
+        return f"{row.name} pays on {subject}: {_change_in_words(row, table)}; {reaches}."
+    if said == "pays":
+        return f"{row.name} pays on {subject}: {reaches}."
+    if said == "unsure":
+        return f"No schedule is seen to pay for itself on {subject}: the best, {row.name}, may be slower; {reaches}."
+    return f"No schedule pays for itself on {subject}: the best, {row.name}, does not; {reaches}."
+
+
+def _times(value: float) -> str:
+    return f"{format_short(value)} times as soon"
+
+
+def _within(interval: Interval | None) -> str:
+    if interval is None or not interval.is_known:
+        return ""
+    return f" (90% interval {format_short(interval.low)} to {format_short(interval.high)})"
+
+
+def _advice(said: Claim, row: Row | None, exports: bool, table: Table) -> str:
+    """What to do now."""
+    if said == "pays" and row is not None:
+        if exports:
+            return f"To use it, draw rows by weights.parquet, as use_weights.py beside this report shows ({row.name})."
+        return "" if table.is_modal else "Its weights for a data loader come from learning.sampler_weights."
+    if table.is_modal:
+        return ""
+    if said == "unsaid":
+        short = table.scored_rows < FEWEST_ROWS
+        return "Hold out more rows, or find more." if short else "Compare over several splits to learn more."
+    if said == "unsure":
+        return "Keep sampling uniformly, or hold out more rows to see more."
+    return "Keep sampling uniformly."
+
+
+def _loss(said: Claim, row: Row, table: Table) -> list[str]:
+    """On data, weights also move what is converged to: the lowest loss may differ."""
+    change = row.gains.change
+    if table.is_modal or said == "unsaid" or change is None or not math.isfinite(change.value):
+        return []
+    sure = not change.is_known or change.high < 1
+    if change.value > 1 - _LOWER_LOSS or not sure:
+        return []
+    if said == "pays" and not (row.gains.net is not None and row.gains.net.low > 1):
+        return []  # the headline has it
+    text = _change_in_words(row, table)
+    return [f"{text[0].upper()}{text[1:]}."]
+
+
+def _change_in_words(row: Row, table: Table) -> str:
+    change = row.gains.change
+    assert change is not None
+    between = f" (90% interval {1 - change.high:.1%} to {1 - change.low:.1%})" if change.is_known else ""
+    return f"with the same compute its lowest {table.measure} is {1 - change.value:.1%} below uniform's{between}"
+
+
+def _late(said: Claim, row: Row, table: Table) -> list[str]:
     assert table.window is not None
-    over = f"over the whole window (t = {format_short(table.window.start)} to {format_short(table.window.end)})"
-    if gross is None:
-        return f"Curation does not help on {subject}: no schedule reaches all losses that uniform sampling does {over}."
-    value, text = _value(gross, "anytime_gross"), _both(gross)
-    best = f"the best schedule, {gross.name},"
-    if value < 1 / _NOTHING:
-        return f"Curation does not help on {subject}: {best} is slower than uniform sampling {over}: {text}."
-    if value < _NOTHING:
-        return f"Curation does not help on {subject}: {best} is no faster than uniform sampling {over}: {text}."
-    fast, net = (format_speedup(speedup) for speedup in (gross.gains.anytime_gross, gross.gains.anytime_net))
-    reaches = f"reaches the losses of uniform sampling {fast} as fast gross, {net} net, {over}"
-    if value < _LITTLE:
-        return f"Curation buys little on {subject}: {best} {reaches}."
-    size = "clearly" if value >= _CLEAR else "modestly"
-    return f"Curation helps {size} on {subject}: {gross.name} {reaches}, an anytime gain."
+    start = row.ahead_from
+    if said != "pays" or start is None or start < _LATE * table.window.end:
+        return []
+    at = f"t = {format_short(start)}" if table.steps is None else table.steps.describe(start)
+    return [f"The gain is a late one: only from {at} on is it ahead, and a shorter run would lose by it."]
 
 
-def _scale(gross: Row | None) -> list[str]:
+def _scale(said: Claim, row: Row) -> list[str]:
     """On kernels whose K(x, x) varies, weights also move the trace of the operator."""
-    if gross is None or _value(gross, "anytime_gross") < _LITTLE or not gross.drive > 1 + SCALED:
+    if said not in ("pays", "unsure") or not row.drive > 1 + SCALED:
         return []
     return [
-        f"Part of this is scale: it trains on examples with {gross.drive:.2g} times the mean squared feature norm, and "
+        f"Part of this is scale: it trains on examples with {row.drive:.2g} times the mean squared feature norm, and "
         "a learning rate larger by that factor would do the same without curation."
     ]
 
 
-def _after_cost(done: list[Row], gross: Row | None, table: Table) -> list[str]:
-    if not table.priced or gross is None:
+def _before_costs(said: Claim, picked: Row, done: list[Row]) -> list[str]:
+    """A gain that scoring takes away."""
+    if said in ("pays", "unsaid"):
         return []
-    net, own = _best(done, "anytime_net"), format_speedup(gross.gains.anytime_net)
-    if net is not None and _value(net, "anytime_net") >= _LITTLE:
-        if net is gross:
-            return [f"Net of the cost of curation it keeps {own}."]
-        return [f"Net of the cost of curation it falls to {own}, and the best is {net.name}: {_both(net)}."]
-    if _value(gross, "anytime_gross") < _LITTLE:
-        same = own == format_speedup(gross.gains.anytime_gross)
-        return [] if same else [f"Net of the cost of curation it is {own}."]
-    sentences = [f"Once curation is paid for, no gain is left over the window: {gross.name} falls to {own} net."]
-    late = _best(done, "horizon_net")
-    if late is not None and table.window is not None and _value(late, "horizon_net") >= _ONE_HORIZON:
-        sentences.append(
-            f"Late in training it pays: at the one horizon t = {format_short(table.window.end)}, {late.name} is "
-            f"faster ({_both(late, 'horizon')}), so score less often early on."
-        )
-    return sentences
-
-
-def _one_horizon(done: list[Row], table: Table) -> list[str]:
-    """A schedule that wins at the end of the window and not over it."""
-    best = _best(done, "horizon_gross")
-    if best is None or table.window is None:
+    known = [row for row in done if row.gains.horizon_gross is not None and row.gains.horizon_gross.bound != "<="]
+    gross = max(known, key=lambda row: _value(row), default=None)
+    if gross is None or _value(gross) < _NOTICED:
         return []
-    if _value(best, "horizon_gross") < _ONE_HORIZON or _value(best, "anytime_gross") >= _LITTLE:
+    interval = gross.gains.gross
+    if interval is not None and interval.is_known and interval.low <= 1:
         return []
-    return [
-        f"At the one horizon t = {format_short(table.window.end)}, {best.name} is faster ({_both(best, 'horizon')}), "
-        "but over the window it is not: a gain at one horizon, not an anytime gain."
-    ]
-
-
-def _early_only(done: list[Row], table: Table) -> list[str]:
-    """A schedule that is ahead on average although it never reaches the last losses."""
-    ahead = [row for row in done if _censored(row) and _upper(row) >= _LITTLE]
-    if not ahead:
-        return []
-    first = max(ahead, key=_upper)
-    return [
-        f"Ahead early only: {first.name}, which never reaches the lowest {table.measure} of the window, so that its "
-        f"{_both(first)} is no gain."
-    ]
-
-
-def _lower_loss(done: list[Row], table: Table) -> list[str]:
-    """On data, weights also move what is converged to: the lowest loss may differ."""
-    if table.is_modal:
-        return []
-    best = min(done, key=lambda row: row.best_loss)
-    uniform = table.rows[0].best_loss
-    part = 1 - best.best_loss / uniform
-    if part < _LOWER_LOSS:
-        return [f"No schedule lowers the best {table.measure} ({uniform:.4g}) by as much as {_LOWER_LOSS:.0%}."]
-    return [
-        f"The lowest {table.measure}, {best.best_loss:.4g} with {best.name}, is {part:.1%} below that of uniform "
-        f"sampling ({uniform:.4g})."
-    ]
+    net = format_speedup(gross.gains.horizon_net)
+    return [f"Before costs {gross.name} would be {_times(_value(gross))}; what it takes to score leaves {net}."]
 
 
 def _slower(done: list[Row]) -> list[str]:
-    slower = [row for row in done if row.gains.anytime_gross is not None and _upper(row) < _SLOWER]
+    """What should not be used, cost or no cost."""
+    slower = [
+        row
+        for row in done
+        if row.gains.horizon_gross is not None
+        and row.gains.horizon_gross.value < _SLOWER
+        and (row.gains.gross is None or not row.gains.gross.is_known or row.gains.gross.high < 1)
+    ]
     if not slower:
         return []
-    worst = min(slower, key=_upper)
-    text = _both(worst)
+    worst = min(slower, key=_value)
+    text = format_speedup(worst.gains.horizon_gross)
     if len(slower) == 1:
-        return [f"Slower than uniform sampling before costs: {worst.name} ({text})."]
-    many = f"{len(slower)} of {len(done)} are slower than uniform sampling before costs"
-    return [f"{many}, {worst.name} most of all ({text})."]
+        return [f"Slower than uniform sampling even before costs: {worst.name} ({text})."]
+    return [
+        f"{len(slower)} of {len(done)} are slower than uniform sampling even before costs, {worst.name} most of all "
+        f"({text})."
+    ]
+
+
+def _how(done: list[Row], table: Table) -> list[str]:
+    if table.is_modal or len(done) < 2:
+        return []
+    if table.picks_apart:
+        rows = f"{table.scored_rows} held-out rows" + (f" in each of {table.splits} splits" if table.splits > 1 else "")
+        return [f"The best of {len(done)} was picked on other held-out rows than the {rows} that score it."]
+    return [f"The best of {len(done)} was picked on the data that it is measured on: expect somewhat less elsewhere."]
 
 
 def _ideal(ideal_ratio: tuple[str, float] | None) -> list[str]:
     if ideal_ratio is None:
         return []
     name, ratio = ideal_ratio
-    if ratio < _NOTHING:
+    if ratio < 1.005:
         return [f"The ideal curve, below which no schedule on modes can go, is reached by {name}."]
     return [f"No schedule on modes can end below the ideal curve; the nearest, {name}, ends at {ratio:.3g} times it."]
 
@@ -171,30 +244,5 @@ def _failures(failed: list[Row]) -> list[str]:
     return ["Failed and left out: " + "; ".join(f"{row.name} ({row.status})" for row in failed) + "."]
 
 
-def _best(rows: list[Row], kind: str) -> Row | None:
-    """The row with the largest speed-up that is not merely bounded from above."""
-    sure = [row for row in rows if _value(row, kind) > 0]
-    return max(sure, key=lambda row: _value(row, kind)) if sure else None
-
-
-def _both(row: Row, kind: str = "anytime") -> str:
-    """A speed-up gross and net."""
-    gross, net = (format_speedup(getattr(row.gains, f"{kind}_{which}")) for which in ("gross", "net"))
-    return f"{gross} gross, {net} net"
-
-
-def _value(row: Row, kind: str) -> float:
-    """A speed-up that is known or bounded from below; 0 for others."""
-    value = getattr(row.gains, kind)
-    return 0.0 if value is None or value.bound == "<=" else value.value
-
-
-def _upper(row: Row) -> float:
-    """The anytime speed-up or its upper bound; 0 where there is none."""
-    value = row.gains.anytime_gross
-    return 0.0 if value is None else value.value
-
-
-def _censored(row: Row) -> bool:
-    value = row.gains.anytime_gross
-    return value is not None and value.bound == "<="
+def _value(row: Row) -> float:
+    return 0.0 if row.gains.horizon_gross is None else row.gains.horizon_gross.value

@@ -64,7 +64,7 @@ class Peer:
     """A further program on the CPU for the task of a case; its figure is the share of it that the library reaches.
 
     Arguments:
-        case: name of the case whose task it does: "modal".
+        case: name of the case whose task it does: "modal", or "closed", whose task comes with the powers.
         build: takes the task and returns a call without arguments that does it and returns its losses.
         target: key of the target that the share is judged by, if any.
         note: what it is built from, for the tables.

@@ -21,7 +21,8 @@ class Change:
         case: name of the case, or "limits".
         name: of the figure, the program and what of it, or the point.
         unit: of the number.
-        before, after: medians.
+        before: median of the earlier run.
+        after: median of the later run.
         beyond: whether the quartiles of the two runs do not overlap.
         more_is_better: the direction.
         sizes_differ: whether the case had other sizes in the two runs, so that the two do not measure the same.

@@ -197,6 +197,11 @@ def _run(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
                 target=target,
             )
         )
+        if solver == "Tsit5":
+            over = f"seconds over those of diffrax {solver}"
+            pair = seconds["ours"], seconds["peer"]
+            accuracy = {"errors": errors, "tolerance": _RUN_ACCURACY, "note": note}
+            result.figures.append(ratio(over, *pair, target="operator/tsit5", less_is_better=True, **accuracy))
 
 
 def _bytes(sizes: dict[str, int]) -> int:

@@ -52,10 +52,13 @@ class Program:
         first_call: seconds to trace, compile and run.
         run: seconds of a steady run.
         temporary_bytes: the compiler's own scratch memory; None if it does not say.
-        flops, transcendentals, bytes_accessed: of a whole run, by the compiler's cost analysis of one pass of the inner
-            loop, whose body it counts once, times the passes; None where that is not known.
+        flops: floating-point operations of a whole run, by the compiler's cost analysis of one pass of the inner loop,
+            whose body it counts once, times the passes; None where that is not known.
+        transcendentals: exponentials and the like of a whole run, counted likewise.
+        bytes_accessed: memory traffic of a whole run in bytes, counted likewise.
         dtype: of its arithmetic.
-        argument_bytes, output_bytes: what comes in and goes out; None if the compiler does not say.
+        argument_bytes: size of what comes in; None if the compiler does not say.
+        output_bytes: size of what goes out; None if the compiler does not say.
     """
 
     name: str

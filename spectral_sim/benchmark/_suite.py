@@ -14,6 +14,7 @@ import numpy as np
 
 from ._accelerator_cases import CASES as _ACCELERATOR
 from ._case import Case, Settings
+from ._closed_cases import CASES as _CLOSED
 from ._compile_cases import CASES as _COMPILE
 from ._dynamics_cases import CASES as _DYNAMICS
 from ._features_cases import CASES as _FEATURES
@@ -26,12 +27,16 @@ from ._plots import PLOTS
 from ._result import CaseResult, Figure, Results, load_results, save_results
 from ._scaling_cases import CASES as _SCALING
 from ._timing import interleaved, one_blas_thread, spread
+from ._whole_cases import CASES as _WHOLE
 
 __all__ = ["CASES", "chosen_cases", "measure_limits", "run_case", "run_suite"]
 
 CASES: dict[str, Case] = {
     case.name: case
-    for case in (*_MODAL, *_OPERATOR, *_DYNAMICS, *_FEATURES, *_GRADIENT, *_COMPILE, *_SCALING, *_ACCELERATOR)
+    for case in (
+        *(*_MODAL, *_CLOSED, *_OPERATOR, *_DYNAMICS, *_FEATURES, *_GRADIENT),
+        *(*_WHOLE, *_COMPILE, *_SCALING, *_ACCELERATOR),
+    )
 }
 """Every case by its name, in the order in which they are run."""
 

@@ -1,8 +1,9 @@
 """From a configuration to the job that it describes; everything that can be wrong is found here."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from .._checks import check_times, nearest
 from .._times import log_times
 from ..analysis import step_charge
-from ..assessment import Entry, default_times
+from ..assessment import QUICK, Entry, chosen_entries, default_entries, default_times
 from ..problems import (
     AbstractProblem,
     Dataset,
@@ -35,14 +36,17 @@ from ._config import (
     TimesConfig,
     TorusProblem,
 )
-from ._data import Features, LearningTask, known_noise, learning_task
+from ._data import LearningTask, known_noise, learning_task
 from ._data_options import named_as_keys
+from ._data_part import data_part, first_task
 from ._errors import UserError, explained
-from ._job import Part
+from ._features import Features
+from ._job_part import Part
 from ._second import second_model_of
+from ._splits import DataSplits
 from ._stages import build_dynamics, build_schedule, check_suits
 
-__all__ = ["build_part", "data_task", "spectral_problem"]
+__all__ = ["build_part", "data_task", "how_split", "spectral_problem", "standard_entries"]
 
 # what a configuration and `load_table` call by the same name
 _DATA_OPTIONS = sorted(
@@ -66,66 +70,139 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
     for n, name in enumerate(names):
         if name in names[:n]:
             raise UserError(f"{path}: schedules[{n}].name = {name!r} is taken by another schedule: give each its own.")
-    task = None
+    shown: dict[str, Any] = {"title": config.title or path.stem, "subject": path.name}
+    if isinstance(config.problem, DataProblem | DatasetProblem):
+        return _build_data_part(config, path, precision, shown)
     with explained(f"{path}: problem"):
-        if isinstance(config.problem, DataProblem | DatasetProblem):
-            task = data_task(config.problem, path.parent, precision, config.batch_size)
-            problem, description, settings = task.problem, task.description, task.settings
-        else:
-            problem, description = spectral_problem(config.problem, path.parent, precision)
-            settings = {
-                "problem": config.problem.model_dump(exclude_none=True),
-                "dtype": precision,
-                "seed": config.seed,
-            }
-    second = second_model_of(config.problem, task, precision)
-    schedules = [build_schedule(s, f"{path}: schedules[{n}]", second) for n, s in enumerate(config.schedules)]
+        problem, description = spectral_problem(config.problem, path.parent, precision)
     with explained(f"{path}: times"):
-        times = _times(config, problem)
-    charge = _charge(config, problem, task)
-    entries = []
-    for n, (own, schedule) in enumerate(zip(config.schedules, schedules, strict=True)):
-        where = f"{path}: schedules[{n}]"
-        grouped = _grouped(own, problem, task, where)
-        check_suits(schedule, problem if grouped is None else grouped, f"{where} ({own.name})")
-        dynamics = build_dynamics(own)
-        seeds = own.seeds or [config.seed]
-        for seed in seeds:
-            name = own.name if len(seeds) == 1 else f"{own.name}, seed {seed}"
-            entries.append(Entry(name, schedule, grouped, own.cost, seed, dynamics))
-    if task is not None:
-        entries += known_noise(task)
+        times = _times(config, problem, None)
+    price = config.cost
+    if price is None:
+        known = problem.num_examples is not None
+        price = float(step_charge(problem.num_examples, problem.trace, config.examples_per_step)) if known else 0.0
     return Part(
         name=path.stem,
         problem=problem,
+        entries=_entries(config, path, problem, None, precision),
+        times=times,
+        description=description,
+        cost=price,
+        seed=config.seed,
+        settings={
+            "problem": config.problem.model_dump(exclude_none=True),
+            "dtype": precision,
+            "seed": config.seed,
+            "schedules": [own.model_dump(exclude_none=True) for own in config.schedules],
+        },
+        **shown,
+    )
+
+
+def _build_data_part(config: Config, path: Path, precision: str, shown: dict[str, Any]) -> Part:
+    source = config.problem
+    assert isinstance(source, DataProblem | DatasetProblem)
+    made: dict[str, Any] = {
+        "precision": precision,
+        "batch_size": config.examples_per_step,
+        "learning_rate": None if config.dynamics.learning_rate == "auto" else config.dynamics.learning_rate,
+        "by_group": source.by_group,
+    }
+    with explained(f"{path}: problem"):
+        splits = data_splits(source, path.parent, config.splits, config.max_examples)
+        features = features_of(source)
+        task = first_task(splits, features, **made)
+    with explained(f"{path}: times"):
+        times = _times(config, task.problem, task)
+
+    def entries(task: LearningTask) -> list[Entry]:
+        own = _entries(config, path, task.problem, task, precision)
+        with explained(f"{path}: compare"):
+            return [*_standard(config, task, times, {entry.name for entry in own}), *own, *known_noise(task)]
+
+    settings = {**task.settings, "schedules": [own.model_dump(exclude_none=True) for own in config.schedules]}
+    own_price: dict[str, Any] = {} if config.cost is None else {"cost": config.cost}
+    return data_part(
+        path.stem,
+        splits,
+        features,
+        task=task,
         entries=entries,
         times=times,
-        title=config.title or path.stem,
-        subject=path.name,
-        description=description,
-        cost=charge,
         seed=config.seed,
-        settings={**settings, "schedules": [own.model_dump(exclude_none=True) for own in config.schedules]},
-        group_names=task.group_names if task is not None and task.problem.groups is not None else (),
+        settings=settings,
+        **made,
+        **shown,
+        **own_price,
     )
+
+
+def _standard(config: Config, task: LearningTask, times: np.ndarray, taken: set[str]) -> list[Entry]:
+    """The schedules that `assess` compares, as far as they are asked for."""
+    if config.compare is None:
+        return []
+    entries = standard_entries(task, times, None if config.compare == "all" else config.compare)
+    return [entry for entry in entries if entry.name not in taken]
+
+
+def standard_entries(task: LearningTask, times: np.ndarray, names: Any) -> list[Entry]:
+    """The schedules that `assess` compares by default.
+
+    Arguments:
+        task: the data.
+        times: refresh grid.
+        names: of the schedules; "quick" for five of them, None for all.
+    """
+    by_group = task.problem.groups is not None
+    found = default_entries(
+        task.problem,
+        times,
+        reference=task.reference_model(),
+        groups=None if by_group else task.groups,
+        epoch=task.epoch,
+    )
+    return chosen_entries(found, QUICK if names == "quick" else names)
 
 
 def data_task(source: DataProblem | DatasetProblem, folder: Path, precision: str, batch_size: int) -> LearningTask:
-    """The learning task of a data set that comes with the library or of a file."""
-    if isinstance(source, DataProblem):
-        data = _load(source, folder)
+    """The learning task of a data set that comes with the library or of a file, without further splits."""
+    data = _reader(source, folder)(source.seed)
+    options: dict[str, Any] = {"precision": precision, "batch_size": batch_size, "by_group": source.by_group}
+    return learning_task(data, features_of(source), seed=source.seed, **options)
+
+
+def features_of(source: DataProblem | DatasetProblem) -> Features:
+    """How the inputs of a data problem become features."""
+    return Features(source.kernel, source.method, source.features, source.bandwidth)
+
+
+def data_splits(source: DataProblem | DatasetProblem, folder: Path, count: int, most: int) -> DataSplits:
+    """The data of a configuration and its splits."""
+    load = _reader(source, folder)
+    if isinstance(source, DatasetProblem):
+        how = "again" if source.name == "image_patches" else "random"
     else:
-        options: dict[str, Any] = {} if source.num_train is None else {"num_train": source.num_train}
-        data = _DATASETS[source.name](seed=source.seed, **options)
-    features = Features(source.kernel, source.method, source.features, source.bandwidth)
-    return learning_task(
-        data, features, precision=precision, batch_size=batch_size, seed=source.seed, by_group=source.by_group
-    )
+        how = how_split(source.split, source.eval, source.eval_where, source.gram)
+    return DataSplits(load(source.seed), how, load, count, most, source.seed)
 
 
-def _load(source: DataProblem, folder: Path) -> Dataset:
+def how_split(split: str, eval: Any, eval_where: Any, gram: Any) -> Literal["random", "again", "fixed"]:
+    """How further splits of a table are made."""
+    if split == "time" or eval is not None or eval_where is not None:
+        return "fixed"
+    return "again" if split == "group" or gram is not None else "random"
+
+
+def _reader(source: DataProblem | DatasetProblem, folder: Path) -> Callable[[int], Dataset]:
+    if isinstance(source, DataProblem):
+        return lambda seed: _load(source, folder, seed)
+    options: dict[str, Any] = {} if source.num_train is None else {"num_train": source.num_train}
+    return lambda seed: _DATASETS[source.name](seed=seed, **options)
+
+
+def _load(source: DataProblem, folder: Path, seed: int) -> Dataset:
     file = folder / source.path
-    options = {name: getattr(source, name) for name in _DATA_OPTIONS}
+    options: dict[str, Any] = {name: getattr(source, name) for name in _DATA_OPTIONS} | {"seed": seed}
     for name in ("eval", "features_from", "gram"):
         if options[name] is not None:
             options[name] = folder / options[name]
@@ -137,6 +214,25 @@ def _load(source: DataProblem, folder: Path) -> Dataset:
         options["inputs"] = options["inputs"][0]
     with named_as_keys():
         return load_table(file, target, **options)
+
+
+def _entries(
+    config: Config, path: Path, problem: AbstractProblem, task: LearningTask | None, precision: str
+) -> list[Entry]:
+    """The schedules that the file describes, on a problem."""
+    second = second_model_of(config.problem, task, precision)
+    schedules = [build_schedule(s, f"{path}: schedules[{n}]", second) for n, s in enumerate(config.schedules)]
+    entries = []
+    for n, (own, schedule) in enumerate(zip(config.schedules, schedules, strict=True)):
+        where = f"{path}: schedules[{n}]"
+        grouped = _grouped(own, problem, task, where)
+        check_suits(schedule, problem if grouped is None else grouped, f"{where} ({own.name})")
+        dynamics = build_dynamics(own)
+        seeds = own.seeds or [config.seed]
+        for seed in seeds:
+            name = own.name if len(seeds) == 1 else f"{own.name}, seed {seed}"
+            entries.append(Entry(name, schedule, grouped, own.cost, seed, dynamics))
+    return entries
 
 
 def spectral_problem(source: Any, folder: Path, precision: str) -> tuple[AbstractProblem, str]:
@@ -208,25 +304,18 @@ def _spectrum_file(path: Path, precision: str) -> ModalProblem:
     )
 
 
-def _times(config: Config, problem: AbstractProblem) -> np.ndarray:
+def _times(config: Config, problem: AbstractProblem, task: LearningTask | None) -> np.ndarray:
     if config.times is None:
-        return default_times(problem)
+        steps = config.dynamics.steps
+        if task is None:
+            return default_times(problem)
+        rate = task.steps.learning_rate
+        return default_times(task.modal, horizon=task.default_last() if steps is None else steps * rate, first=rate)
     if isinstance(config.times, TimesConfig):
         return log_times(config.times.first, config.times.last, config.times.num)
     times = np.array(config.times)
     check_times(times)
     return times
-
-
-def _charge(config: Config, problem: AbstractProblem, task: LearningTask | None) -> float:
-    """Time units for scoring everything once: as given, by the size of the data, or nothing on modes."""
-    if config.cost is not None:
-        return config.cost
-    if task is not None:
-        return task.charge
-    if problem.num_examples is None:
-        return 0.0
-    return float(step_charge(problem.num_examples, problem.trace, config.batch_size))
 
 
 def _grouped(

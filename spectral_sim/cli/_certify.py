@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ..bounds import certificate
 from ._errors import UserError, explained
-from ._job import Part
+from ._job_part import Part
 from ._progress import steps
 
 _WORK = 1e13  # floating-point operations: some minutes on two cores

@@ -9,8 +9,10 @@ __all__ = [
     "TIMES_TAGS",
     "AnyProblem",
     "Config",
+    "DEFAULT_BATCH",
     "DataProblem",
     "DatasetProblem",
+    "DynamicsConfig",
     "LearnConfig",
     "LearnFile",
     "ModalFile",
@@ -22,6 +24,7 @@ __all__ = [
     "TorusProblem",
 ]
 
+DEFAULT_BATCH = 32
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 AboveOne = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 Names = Annotated[
@@ -167,6 +170,14 @@ class ScheduleConfig(_Model):
     self_generated: SelfGeneratedConfig | None = None
 
 
+class DynamicsConfig(_Model):
+    """Steps of SGD on data: how many, how large, on how many examples each."""
+
+    steps: Annotated[int, Field(ge=1)] | None = None
+    learning_rate: Positive | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+
+
 _OPTIONS_OF = {"table": ("cap", "columns", "min_spacing"), "policy": ("cap", "width", "depth")}
 
 
@@ -236,16 +247,39 @@ class Config(_Model):
     title: str | None = None
     precision: Literal["float64", "float32"] = "float64"
     seed: int = 0
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1)] | None = None
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    splits: Annotated[int, Field(ge=1)] = 5
+    max_examples: Annotated[int, Field(ge=8)] = 10_000
+    compare: Literal["all", "quick"] | Names | None = None
     problem: AnyProblem
     times: TimesOption | None = None
-    schedules: Annotated[list[ScheduleConfig], Field(min_length=1)]
+    dynamics: DynamicsConfig = DynamicsConfig()
+    schedules: list[ScheduleConfig] = []
     learn: LearnConfig | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Config":
+        on_data = isinstance(self.problem, DatasetProblem | DataProblem)
+        if not on_data:
+            for name in sorted({"splits", "max_examples", "compare", "dynamics"} & self.model_fields_set):
+                raise ValueError(f"{name} is for data: leave it out, or give a problem of kind dataset or data")
+        if self.batch_size is not None and self.dynamics.batch_size != "auto":
+            raise ValueError("batch_size stands in the file and in dynamics: give it once")
+        if self.dynamics.steps is not None and self.times is not None:
+            raise ValueError("dynamics.steps and times both say where the run ends: drop one")
+        if not self.schedules and self.compare is None and self.learn is None:
+            raise ValueError('schedules is missing: list what is to be compared, or on data give compare = "all"')
+        return self
+
+    @property
+    def examples_per_step(self) -> int:
+        """The batch size, by default 32."""
+        own = self.dynamics.batch_size
+        return self.batch_size or (DEFAULT_BATCH if own == "auto" else own)
 
 
 class LearnFile(Config):
     """The whole file, for a search: schedules to compare with may be left out."""
 
-    schedules: list[ScheduleConfig] = []
     learn: LearnConfig = Field(...)  # pyright: ignore[reportIncompatibleVariableOverride]

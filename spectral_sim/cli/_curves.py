@@ -10,7 +10,7 @@ import typer
 from ..fitting import CurveFit, fit_curves, read_logs
 from ..report import write_curve_report
 from ._errors import UserError, explained
-from ._output import OutputFolder
+from ._output import CURVE_SEARCH, OutputFolder
 from ._running import running
 
 __all__ = ["curves"]
@@ -40,14 +40,21 @@ def curves(
         float | None, typer.Option(help="Power of the rate in the noise; by cross-validation.", show_default=False)
     ] = None,
     intervals: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.9,
+    best: Annotated[bool, typer.Option(help="Learn the best learning rates under the fit.")] = True,
+    best_steps: Annotated[
+        int | None, typer.Option(min=2, help="Length of the run they are for; the longest curve.", show_default=False)
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("curves-output"),
     force: Annotated[bool, typer.Option("--force", help="Replace earlier results in the output folder.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted fit in the output folder.")
+    ] = False,
 ) -> None:
     """Fit a model of training to loss curves, and compare it with published laws."""
     with running("scipy", "plotly", what="fitting loss curves") as progress:
         if rates is not None and rate_column is not None:
             raise UserError("--rates and --rate-column are both given: drop one.")
-        folder = OutputFolder(output, force=force)
+        folder = OutputFolder(output, force=force, resume=resume)
         with explained("fit curves"):
             found = {}
             for log in logs:
@@ -60,19 +67,36 @@ def curves(
                 if twice:
                     raise UserError(f"fit curves: {log} has the curve {twice[0]!r} again: rename the run or the file.")
                 found |= read
-            fit = fit_curves(
-                found,
-                hold_out=hold_out or (),
-                noise_exponent="auto" if noise_exponent is None else noise_exponent,
-                intervals=intervals,
-                progress=lambda line: progress.print(line, highlight=False, markup=False),
-            )
-        folder.open()
+
+            def tell(line: str) -> None:
+                folder.open()  # the first line comes once the curves have been checked
+                progress.print(line, highlight=False, markup=False)
+
+            try:
+                fit = fit_curves(
+                    found,
+                    hold_out=hold_out or (),
+                    noise_exponent="auto" if noise_exponent is None else noise_exponent,
+                    intervals=intervals,
+                    checkpoint=output / CURVE_SEARCH,
+                    progress=tell,
+                )
+            except KeyboardInterrupt:
+                progress.print("the fit goes on where it was with --resume", highlight=False, markup=False)
+                raise
         fit.save(output / "fit.npz")
         _write_predictions(fit, output / "predictions.csv")
-        write_curve_report(fit, output / "report.html", "Loss curves")
         typer.echo(fit.report())
-        progress.print(f"wrote {output}: fit.npz, predictions.csv, report.html", highlight=False, markup=False)
+        written, learned = "fit.npz, predictions.csv, report.html", None
+        if best:
+            progress.print("learning the best learning rates", highlight=False, markup=False)
+            with explained("best rates"):
+                learned = fit.best_rates(best_steps)
+            learned.save(output / "best_rates.csv")
+            typer.echo(learned.report())
+            written += ", best_rates.csv"
+        write_curve_report(fit, output / "report.html", "Loss curves", learned)
+        progress.print(f"wrote {output}: {written}", highlight=False, markup=False)
 
 
 def _write_predictions(fit: CurveFit, path: Path) -> None:

@@ -1,53 +1,23 @@
 """Data sets as problems, and the parts of a job that are made of them."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
-import jax
 import numpy as np
 
-from .._checks import check_choice
 from .._types import cast_inexact
-from ..analysis import step_charge
-from ..assessment import Entry
-from ..problems import (
-    Dataset,
-    ModalProblem,
-    OperatorProblem,
-    arc_cosine,
-    feature_map,
-    from_kernel,
-    linear,
-    modal_view,
-    rbf,
-)
+from ..assessment import Entry, Steps, default_times
+from ..problems import Dataset, ModalProblem, OperatorProblem, modal_view
 from ..schedules import static_weights
+from ._features import Features, made_features, mapped
 
-__all__ = ["KERNELS", "METHODS", "Features", "LearningTask", "known_noise", "learning_task"]
+__all__ = ["LearningTask", "known_noise", "learning_task"]
 
-KERNELS = {"rbf": rbf, "linear": linear, "arc_cosine": arc_cosine}
-METHODS = ("exact", "nystrom", "random")
-DEFAULT_FEATURES = 128
-_CONSTANT = ("rbf",)  # kernels whose features can nearly sum to a constant; others cannot fit a mean by themselves
-
-
-@dataclass(frozen=True)
-class Features:
-    """How inputs become features.
-
-    Arguments:
-        kernel: "rbf", "linear" or "arc_cosine".
-        method: "exact", "nystrom" or "random"; if None, "exact" for a linear kernel and "nystrom" for others.
-        number: how many features for "nystrom" and "random"; 128, or as many as there are examples, if None.
-        bandwidth: of the rbf kernel; the median distance if None.
-    """
-
-    kernel: str = "rbf"
-    method: str | None = None
-    number: int | None = None
-    bandwidth: float | None = None
+_LONGER = 4  # than uniform sampling takes to its lowest held-out loss, for what it learns later
+_FORWARD = 1 / 3  # of the compute of a training step on the same examples
 
 
 @dataclass(frozen=True)
@@ -56,25 +26,54 @@ class LearningTask:
 
     Arguments:
         problem: the problem.
-        modal: its spectrum.
         charge: time units for scoring every example once.
+        steps: how steps of SGD become time.
         groups: group number of each training example, or None.
         group_names: names of the groups.
         description: of the data and the features.
         settings: for the results.
         second_features: training inputs mapped in another way, shape (examples, features).
-        mislabelled: which training examples have a label known to be wrong, or None.
+        data: what it was made of.
+        picking: mass of the held-out rows that a schedule is picked on, shape (held_out,), or None.
     """
 
     problem: OperatorProblem
-    modal: ModalProblem
     charge: float
+    steps: Steps
     groups: np.ndarray | None
     group_names: tuple[str, ...]
     description: str
     settings: dict[str, Any]
     second_features: Callable[[Features], np.ndarray]
-    mislabelled: np.ndarray | None = None
+    data: Dataset
+    picking: np.ndarray | None = None
+
+    @functools.cached_property
+    def modal(self) -> ModalProblem:
+        """The spectrum of the problem."""
+        return eqx.filter_jit(modal_view)(cast_inexact(self.problem, np.float64))[0]
+
+    def default_last(self) -> float:
+        """When uniform sampling has been at its lowest held-out loss for three times as long as it took to get there.
+
+        Without held-out data, when the training loss has visibly flattened.
+        """
+        data = self.problem
+        latest = float(default_times(self.modal)[-1])
+        if data.eval_features is None or data.eval_mass is None:
+            return latest
+        mass, features, targets = (np.asarray(x, np.float64) for x in (data.example_mass, data.features, data.targets))
+        values, vectors = np.linalg.eigh(features.T @ (mass[:, None] * features))
+        values = np.maximum(values, values[-1] * 1e-14)
+        drive = vectors.T @ (features.T @ (mass[:, None] * targets))
+        seen, wanted = np.asarray(data.eval_features, np.float64) @ vectors, np.asarray(data.eval_targets, np.float64)
+        held_out = np.asarray(data.eval_mass) if self.picking is None else np.asarray(data.eval_mass) + self.picking
+        times = np.geomspace(self.steps.learning_rate, latest, 60)
+        loss = [
+            np.sum(held_out[:, None] * (wanted - seen @ ((-np.expm1(-values * t) / values)[:, None] * drive)) ** 2)
+            for t in times
+        ]
+        return float(min(latest, _LONGER * times[int(np.argmin(loss))]))
 
     def reference_model(self) -> tuple[str, np.ndarray]:
         """A model of another kind, by name and features: arc-cosine ones, or RBF ones where the learner has those."""
@@ -91,7 +90,17 @@ class LearningTask:
 
 
 def learning_task(
-    data: Dataset, features: Features, *, precision: str, batch_size: int, seed: int, by_group: bool = False
+    data: Dataset,
+    features: Features,
+    *,
+    precision: str,
+    batch_size: int,
+    seed: int,
+    by_group: bool = False,
+    learning_rate: float | None = None,
+    examples: int | None = None,
+    picking: np.ndarray | None = None,
+    like: "LearningTask | None" = None,
 ) -> LearningTask:
     """Map the inputs of a data set to features.
 
@@ -99,47 +108,80 @@ def learning_task(
         data: the data.
         features: how to map them.
         precision: "float32" or "float64".
-        batch_size: examples per training step, for the price of scoring.
+        batch_size: examples per training step.
         seed: seed of landmarks and random features.
         by_group: whether weights are on groups.
+        learning_rate: of SGD; if None the largest at which every direction shrinks at every step on average, without
+            swinging past its end.
+        examples: how many examples there are to train on, where `data` holds some of them.
+        picking: which held-out examples serve for picking a schedule, shape (held_out,); they do not score it.
+        like: the task of another split: same steps and price, and as many rows, those that lack having no mass.
 
     Raises:
         ValueError: features that do not fit the data, or weights on groups that there are none of.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: give at least 1.")
+    if learning_rate is not None and not 0 < learning_rate < float("inf"):
+        raise ValueError(f"learning_rate is {learning_rate:g}: give a positive number, or leave it out.")
     if by_group and data.groups is None:
         raise ValueError("weights by group need groups: name the column that holds them.")
     # features and spectrum in float64 whatever the precision of the run: whitening divides by small eigenvalues
-    made = _made_features(data, features, seed)
+    made = made_features(data, features, seed)
+    groups = None if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
+    held_out: dict[str, Any] = {}
+    picked: np.ndarray | None = None
+    if made.held_out is not None and data.eval_targets is not None:
+        parts = [made.held_out, data.eval_targets, np.ones(len(made.held_out))]
+        if picking is not None:
+            parts[2] = (~picking).astype(float)
+            parts.append(picking.astype(float))
+        if like is not None:
+            assert like.problem.eval_features is not None
+            parts = [_as_long(part, len(like.problem.eval_features)) for part in parts]
+        held_out = dict(zip(("eval_features", "eval_targets"), (p.astype(precision) for p in parts[:2]), strict=True))
+        held_out["eval_mass"] = parts[2].astype(precision)
+        picked = parts[3] if picking is not None else None
+    train = [made.training, data.targets, np.ones(len(made.training))]
+    if like is not None:
+        train = [_as_long(part, like.problem.num_examples) for part in train]
+        groups = None if groups is None else _as_long(groups, like.problem.num_examples, pad=int(groups[0]))
+    problem = OperatorProblem(
+        train[0].astype(precision),
+        train[1].astype(precision),
+        mass=train[2].astype(precision),
+        groups=groups if by_group else None,
+        **held_out,
+    )
 
     def second_features(other: Features) -> np.ndarray:
-        return np.asarray(_mapped(made.inputs, other, seed)[0](made.inputs)).astype(precision)
+        found = np.asarray(mapped(made.inputs, other, seed)[0](made.inputs)).astype(precision)
+        return found if like is None else _as_long(found, like.problem.num_examples)
 
-    held_out: dict[str, Any] = {}
-    if made.held_out is not None and data.eval_targets is not None:
-        held_out = {
-            "eval_features": made.held_out.astype(precision),
-            "eval_targets": data.eval_targets.astype(precision),
-        }
-    groups = data.groups if by_group else None
-    problem = OperatorProblem(
-        made.training.astype(precision), data.targets.astype(precision), groups=groups, **held_out
-    )
-    modal, _ = eqx.filter_jit(modal_view)(cast_inexact(problem, np.float64))
-    kappa = float(modal.trace)
-    charge = step_charge(len(made.inputs), kappa, batch_size)
+    if like is not None:
+        return LearningTask(
+            problem, like.charge, like.steps, groups, data.group_names, "", like.settings, second_features, data, picked
+        )
+    kappa = float(problem.trace)
+    chosen = _largest_rate(made.training, batch_size) if learning_rate is None else learning_rate
+    total = len(made.training) if examples is None else examples
+    steps = Steps(chosen, batch_size, total)
+    charge = _FORWARD * steps.per_epoch * chosen
     count = problem.features.shape[1] - made.intercept
     num_held_out = 0 if data.eval_inputs is None else len(data.eval_inputs)
     intercept = " and an intercept" if made.intercept else ""
+    of_them = "" if total == len(made.training) else f" (drawn anew for each split, of {total:,})"
     description = (
-        f"{data.description} Trained on {len(made.inputs):,} examples, {num_held_out:,} held out; {made.kernel}, "
-        f"{count} features ({made.method}){intercept}, kappa = {kappa:.4g}. Scoring all training examples once is "
-        f"charged {charge:.3g} time units (batches of {batch_size})."
+        f"{data.description} Trained on {len(made.training):,} examples{of_them}, {num_held_out:,} held out; "
+        f"{made.kernel}, {count} features ({made.method}){intercept}. SGD in batches of {batch_size} at learning rate "
+        f"{chosen:.3g}{' (the largest stable one)' if learning_rate is None else ''}, as gradient flow that advances "
+        f"by the learning rate each step. Scoring all {total:,} examples once takes the compute of "
+        f"{steps.per_epoch * _FORWARD:,.3g} steps."
     )
     settings = {
         "data": data.name,
-        "training_examples": len(made.inputs),
+        "training_examples": len(made.training),
+        "examples_there_are": total,
         "held_out_examples": num_held_out,
         "outputs": list(data.target_names),
         "kernel": made.kernel.removesuffix(" kernel"),
@@ -148,6 +190,7 @@ def learning_task(
         "features": count,
         "kappa": kappa,
         "batch_size": batch_size,
+        "learning_rate": chosen,
         "time_per_scoring": charge,
         "dtype": precision,
         "seed": seed,
@@ -156,82 +199,34 @@ def learning_task(
     if data.warnings:
         description += f" To be looked at: {'; '.join(data.warnings)}."
     return LearningTask(
-        problem,
-        modal,
-        charge,
-        data.groups,
-        data.group_names,
-        description,
-        settings,
-        second_features,
-        data.mislabelled,
+        problem, charge, steps, groups, data.group_names, description, settings, second_features, data, picked
     )
 
 
 def known_noise(task: LearningTask) -> list[Entry]:
     """Pruning that knows which labels are wrong, to compare with; nobody could run it. None where nothing is known."""
-    if task.mislabelled is None:
+    wrong = task.data.mislabelled
+    if wrong is None:
         return []
     if task.problem.groups is not None:
         raise ValueError("labels known to be wrong are pruned by example: leave out weights by group, or that column.")
-    kept = static_weights((~task.mislabelled).astype(np.float64))
+    kept = static_weights(_as_long((~wrong).astype(np.float64), task.problem.num_examples))
     return [Entry("known wrong labels pruned", kept, is_ceiling=True)]
 
 
-@dataclass(frozen=True)
-class _MadeFeatures:
-    """Features in double precision: of both parts, what they were made of and how."""
+def _largest_rate(features: np.ndarray, batch_size: int) -> float:
+    """1 / (R^2 / B + (1 - 1/B) lam_max), half of where the mean square of SGD may grow.
 
-    inputs: np.ndarray
-    training: np.ndarray
-    held_out: np.ndarray | None
-    kernel: str
-    method: str
-    intercept: bool
-
-
-def _made_features(data: Dataset, features: Features, seed: int) -> _MadeFeatures:
-    inputs = data.inputs.astype(np.float64)
-    held_out = None if data.eval_inputs is None else data.eval_inputs.astype(np.float64)
-    if data.inputs_are == "inputs":
-        mapped, method = _mapped(inputs, features, seed)
-        made = np.asarray(mapped(inputs)), None if held_out is None else np.asarray(mapped(held_out))
-        return _MadeFeatures(inputs, *made, f"{features.kernel} kernel", method, features.kernel not in _CONSTANT)
-    if data.inputs_are == "gram":
-        problem = from_kernel(
-            inputs, data.targets, eval_kernel=held_out, eval_targets=None if held_out is None else data.eval_targets
-        )
-        inputs = np.asarray(problem.features)
-        held_out = None if problem.eval_features is None else np.asarray(problem.eval_features)
-    constant = _constant(inputs, inputs.shape[1])
-    made = _with_constant(inputs, constant), None if held_out is None else _with_constant(held_out, constant)
-    return _MadeFeatures(inputs, *made, "own kernel" if data.inputs_are == "gram" else "own features", "exact", True)
+    One step on a batch of B draws changes E[a a^T] by -2 eta M and by at most eta^2 (R^2 / B + (1 - 1/B) lam_max) M,
+    with R the longest feature and lam_max the largest eigenvalue of M = Phi^T P Phi.
+    """
+    largest = float(np.linalg.eigvalsh(features.T @ features / len(features))[-1])
+    longest = float(np.max(np.sum(features**2, axis=1)))
+    return 1 / (longest / batch_size + (1 - 1 / batch_size) * largest)
 
 
-def _constant(features: np.ndarray, dimensions: int) -> float:
-    """The value of the intercept's feature: as large as a typical input, so that it is learnt about as fast."""
-    return float(np.sqrt(np.mean(np.sum(features**2, axis=1)) / dimensions))
-
-
-def _with_constant(features: Any, constant: float) -> np.ndarray:
-    return np.hstack([np.asarray(features), np.full((len(features), 1), constant)])
-
-
-def _mapped(inputs: np.ndarray, features: Features, seed: int) -> tuple[Any, str]:
-    """The feature map, with an intercept where the kernel has none of its own, and the method that it uses."""
-    check_choice("kernel", features.kernel, KERNELS)
-    method = features.method or ("exact" if features.kernel == "linear" else "nystrom")
-    check_choice("method", method, METHODS)
-    if features.bandwidth is not None and features.kernel != "rbf":
-        raise ValueError(f"bandwidth={features.bandwidth:g} is for kernel='rbf' only; leave it out.")
-    number = None
-    if method != "exact":
-        number = min(DEFAULT_FEATURES, len(inputs)) if features.number is None else features.number
-    elif features.number is not None:
-        raise ValueError(f"features={features.number} is for 'nystrom' and 'random'; method='exact' finds its number.")
-    kernel = rbf(features.bandwidth) if features.kernel == "rbf" else KERNELS[features.kernel]()
-    mapped = feature_map(kernel, inputs, method=method, num_features=number, key=jax.random.key(seed))
-    if features.kernel in _CONSTANT:
-        return mapped, method
-    constant = _constant(np.asarray(mapped(inputs)), inputs.shape[1])
-    return lambda points: _with_constant(mapped(points), constant), method
+def _as_long(values: np.ndarray, length: int, pad: int = 0) -> np.ndarray:
+    """The first rows, or all of them and zeros behind, so that the length is as asked for."""
+    if len(values) >= length:
+        return values[:length]
+    return np.concatenate([values, np.full((length - len(values), *values.shape[1:]), pad, values.dtype)])

@@ -1,41 +1,20 @@
 """What every command does once its input is known to be good: simulate, write as it goes, show."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from ..assessment import Assessment, Entry, Search, run_assessment
-from ..bounds import Certificate
-from ..problems import AbstractProblem
+from ..assessment import Assessment, run_assessment
 from ..report import write_dataset, write_plots, write_report, write_results
+from ._job_part import Part
 from ._output import OutputFolder
 from ._progress import steps
-from ._show import show
+from ._show import first_row, show
+from ._split_store import SplitStore
 
 __all__ = ["Part", "run_job"]
-
-
-@dataclass
-class Part:
-    """One comparison to be made; what `run_assessment` takes."""
-
-    name: str
-    problem: AbstractProblem
-    entries: Sequence[Entry]
-    times: np.ndarray
-    title: str
-    description: str
-    subject: str | None = None
-    cost: float = 0.0
-    seed: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
-    group_names: tuple[str, ...] = ()
-    search: Search | None = None
-    certificate: Certificate | None = None
 
 
 def run_job(
@@ -47,8 +26,9 @@ def run_job(
 ) -> None:
     """Make every comparison in turn, each from a function that builds it.
 
-    Results are written after every schedule, plots and the report after every part, so that nothing computed is lost
-    when a later step fails or is interrupted.
+    Results are written after every split, plots and the report after every part, so that nothing computed is lost when
+    a later step fails or is interrupted. What was recorded on finished splits is kept beside them until the end, and
+    taken up again where the folder is resumed.
 
     Arguments:
         parts: name and builder of each part.
@@ -67,12 +47,15 @@ def run_job(
         latest: list[Assessment] = []
 
         def keep(assessment: Assessment, folder: Path = folder, latest: list[Assessment] = latest) -> None:
+            if not latest:
+                progress.print(first_row(assessment), highlight=False, markup=False)
             latest[:] = [assessment]
             write_dataset(assessment, folder)
 
         try:
             with steps(progress, name) as step:
                 part = build()
+                store = SplitStore(folder, part)
                 run_assessment(
                     part.name,
                     part.problem,
@@ -87,6 +70,13 @@ def run_job(
                     group_names=part.group_names,
                     search=part.search,
                     certificate=part.certificate,
+                    picking=part.picking,
+                    more_splits=part.more_splits,
+                    overlap=part.overlap,
+                    steps=part.steps,
+                    store=store,
+                    facts=part.facts,
+                    exports=part.export is not None,
                     started=step.start,
                     finished=keep,
                 )
@@ -94,23 +84,28 @@ def run_job(
             if latest:
                 write_results(latest[0], folder)
                 _warn(progress, write_report, [*finished, latest[0]], output.path / "report.html", title)
-                runs = f"{len(latest[0].runs)} of {latest[0].planned} schedules of {name}"
-                progress.print(f"{runs} are in {folder}", highlight=False, markup=False)
+                runs = f"{latest[0].splits} of {latest[0].planned_splits} splits, {len(latest[0].runs)} of "
+                runs += f"{latest[0].planned} schedules of {name} are in {folder}"
+                progress.print(f"{runs}; the same command with --resume goes on", highlight=False, markup=False)
             raise
-        finished += latest
         write_results(latest[0], folder)
+        if part.export is not None:
+            with steps(progress, f"weights of {name}"):
+                latest[:] = [_warn(progress, part.export, latest[0], folder) or latest[0]]
+        finished += latest
         show(latest[0], console)
         with steps(progress, f"plots of {name}"):
             for warning in write_plots(latest[0], folder):
                 progress.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
             _warn(progress, write_report, finished, output.path / "report.html", title)
+        store.clear()
     progress.print(f"written to {output.path}: open {output.path / 'report.html'}", highlight=False, markup=False)
 
 
-def _warn(progress: Console, write: Callable[..., None], *arguments: Any) -> None:
+def _warn(progress: Console, write: Callable[..., Any], *arguments: Any) -> Any:
     """Write something that must not take the results down with it."""
     try:
-        write(*arguments)
+        return write(*arguments)
     except Exception as error:  # the results are on disk; say what is missing and go on
         text = f"warning: {arguments[1]} could not be written: {type(error).__name__}: {error}"
         progress.print(text, style="yellow", highlight=False, markup=False)

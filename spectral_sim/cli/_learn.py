@@ -29,13 +29,15 @@ from ..learning import (
     soft_time_to_target,
     terminal_log_loss,
 )
+from ..problems import AbstractProblem, OperatorProblem
 from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, uniform, water_filling
 from ._config import LearnConfig, ScheduleConfig
 from ._errors import UserError, explained
-from ._job import Part
+from ._job_part import Part
 from ._output import OutputFolder
 from ._progress import Steps, steps
 from ._stages import build_schedule, check_suits
+from ._validation import on_picking_rows
 
 __all__ = ["CHECKPOINT", "learn_part"]
 
@@ -89,6 +91,7 @@ def learn_part(
         "report_every": max(1, settings.steps // _REPORTS),
     }
     data = problem.as_operator()
+    trusted = _trusted(part, settings)
     with _searching(part.name, where, progress) as step:
         if data is not None and data.has_evaluation:
             found: Learned | CeilingAndDeployable = ceiling_and_deployable(
@@ -98,6 +101,7 @@ def learn_part(
                 searched_on=settings.searched_on,
                 validation_fraction=settings.validation_fraction,
                 seed=part.seed,
+                validation=trusted,
                 ceiling_optimizer=options["optimizer"] if _is_table(schedule) else None,
                 by_hand=None if settings.compare else {"uniform": uniform()},
                 report=lambda progress: _tell(step, progress),
@@ -114,8 +118,8 @@ def learn_part(
     if isinstance(found, CeilingAndDeployable):
         names = "learned (deployable)", _CEILING
         entries = [
-            Entry(names[0], found.deployable.schedule),
-            Entry(names[1], found.ceiling.schedule, is_ceiling=True),
+            Entry(names[0], found.deployable.schedule, first_only=_is_of_examples(found.deployable.schedule, problem)),
+            Entry(names[1], found.ceiling.schedule, is_ceiling=True, first_only=True),
         ]
         search: Search = search_of_data(found, names, objective, words, compared)
     elif problem.as_modal() is not None:
@@ -123,7 +127,7 @@ def learn_part(
         entries = [Entry(name, found.schedule), ideal]
         search = search_of_modes(found, name, ideal.name, objective, words, compared)
     else:
-        entries = [Entry("learned", found.schedule)]
+        entries = [Entry("learned", found.schedule, first_only=True)]
         search = search_of_data(found, ("learned",), objective, words, compared)
     kept = [entry for entry in part.entries if entry.name not in {entry.name for entry in entries}]
     all_settings = {**part.settings, "learn": settings.model_dump(exclude_none=True)}
@@ -160,6 +164,7 @@ def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> Abstrac
     problem = part.problem
     data = problem.as_operator()
     held_out = data is not None and data.has_evaluation
+    trusted = _trusted(part, settings) is not None
     if not held_out and {"searched_on", "validation_fraction"} & settings.model_fields_set:
         raise ValueError("searched_on and validation_fraction are for data with a held-out set: leave them out.")
     if settings.start is not None:
@@ -173,9 +178,22 @@ def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> Abstrac
     columns = settings.columns
     if columns is None and data is not None and data.groups is None:
         # a column for each example could not be carried over to examples that the search does not see
-        overfits = held_out and settings.searched_on == "validation"
+        overfits = trusted or (held_out and settings.searched_on == "validation")
         columns = min(_QUANTILES, len(problem.mass) // 4) if overfits else None
     return TableSchedule.create(problem, part.times, num_basis=columns, cap=cap, min_spacing=settings.min_spacing)
+
+
+def _trusted(part: Part, settings: LearnConfig) -> OperatorProblem | None:
+    """The problem as a search sees it that goes by the rows for picking; they never score what is found."""
+    data = part.problem.as_operator()
+    if data is None or part.picking is None or "searched_on" in settings.model_fields_set:
+        return None
+    return on_picking_rows(data, part.picking)
+
+
+def _is_of_examples(schedule: AbstractStage, problem: AbstractProblem) -> bool:
+    """Whether a schedule has a column for each example, so that it cannot be carried over to others."""
+    return any(stage.num_columns == len(problem.mass) for stage in stages_of(schedule))
 
 
 def _is_table(schedule: AbstractStage) -> bool:

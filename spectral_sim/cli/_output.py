@@ -4,16 +4,17 @@ from pathlib import Path
 
 from ._errors import UserError, explained
 
-__all__ = ["OutputFolder"]
+__all__ = ["CURVE_SEARCH", "OutputFolder"]
 
 # Everything that a command ever writes. With --force these are replaced, and nothing else in the folder is touched.
 _OWN = (
     *("results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html"),
     *("learned.json", "learned.npz", "learned-ceiling.json", "learned-ceiling.npz", "learned.png", "search.png"),
-    *("sampler.npz", "sampler.parquet"),
-    *("optimum.csv", "optimum.yaml", "fit.npz", "predictions.csv"),
+    *("sampler.npz", "sampler.parquet", "table.csv", "weights.parquet", "use_weights.py"),
+    *("optimum.csv", "optimum.yaml", "fit.npz", "predictions.csv", "best_rates.csv"),
 )
-_SEARCHES = ("search.npz", "search-ceiling.npz", "search-deployable.npz")
+CURVE_SEARCH = "search-curves.npz"
+_BEGUN = ("search.npz", "search-ceiling.npz", "search-deployable.npz", CURVE_SEARCH, "splits.npz")
 
 
 class OutputFolder:
@@ -23,20 +24,23 @@ class OutputFolder:
         path: the folder.
         parts: names of the parts; none for a single one, which is written to the folder itself.
         force: replace earlier results.
-        resume: go on with the searches that were begun; what is there is replaced once there is something better.
+        resume: go on with searches and comparisons that were begun; what is there is replaced by what is better.
 
     Raises:
-        UserError: it is a file, or holds something and `force` is not set, or no search where one is to be resumed.
+        UserError: it is a file, or holds something and `force` is not set, or nothing that can be resumed.
     """
 
     def __init__(self, path: Path, parts: tuple[str, ...] = (), force: bool = False, resume: bool = False):
         self.path = path
         self._parts = parts
-        self._stale = [] if resume else [*_OWN, *_SEARCHES]
+        self._stale = [] if resume else [*_OWN, *_BEGUN]
         if force and resume:
             raise UserError("--force begins anew and --resume goes on: give one of them.")
-        if resume and not any((path / name).exists() for name in _SEARCHES):
-            raise UserError(f"--output {path} holds no search to go on with: leave out --resume, or name its folder.")
+        folders = [path, *(path / part for part in parts)]
+        if resume and not any((folder / name).exists() for folder in folders for name in _BEGUN):
+            raise UserError(
+                f"--output {path} holds no search and no splits to go on with: leave out --resume, or name its folder."
+            )
         force = force or resume
         if path.exists() and not path.is_dir():
             raise UserError(f"--output {path} is a file: name a folder.")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from .._checks import nearest
-from ._config import PROBLEMS, TIMES_TAGS, Config, LearnConfig, ScheduleConfig, TimesConfig
+from ._config import PROBLEMS, TIMES_TAGS, Config, DynamicsConfig, LearnConfig, ScheduleConfig, TimesConfig
 from ._errors import UserError
 
 __all__ = ["read_config"]
@@ -81,7 +81,12 @@ def _model(place: tuple[Any, ...], values: dict[str, Any], whole: type[BaseModel
     """What may stand at a place."""
     if not place:
         return whole
-    parts = {"problem": PROBLEMS.get(_kind(values), whole), "times": TimesConfig, "learn": LearnConfig}
+    parts = {
+        "problem": PROBLEMS.get(_kind(values), whole),
+        "times": TimesConfig,
+        "learn": LearnConfig,
+        "dynamics": DynamicsConfig,
+    }
     return parts.get(place[0], ScheduleConfig)
 
 

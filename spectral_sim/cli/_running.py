@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -13,7 +14,9 @@ from .._extras import require
 from ..sweeps import StoreError, SweepInterrupted
 from ._errors import UserError, explained
 
-__all__ = ["device_per_core", "running"]
+__all__ = ["device_per_core", "keep_compiled", "reporting", "running"]
+
+_PIPED_WIDTH = 160
 
 
 @contextmanager
@@ -48,3 +51,52 @@ def device_per_core() -> None:
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)
+
+
+@contextmanager
+def reporting() -> Iterator[tuple[Console, Console]]:
+    """Consoles for results and for progress, for a command that writes a report."""
+    # a pipe or a file has no width of its own
+    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    with running("scipy", "xarray", "matplotlib", "plotly", what="the report") as progress:
+        yield console, progress
+
+
+def keep_compiled() -> None:
+    """Keep compiled programs in the user's cache folder, so that the next command need not wait for the compiler.
+
+    A folder that the user has named (JAX_COMPILATION_CACHE_DIR) is used instead, and none if that is empty.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    folder = os.path.join(base, "spectral_sim", "compiled")
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:  # nothing depends on it
+        return
+    _leave_out_of_stderr(b"cpu_aot_loader")
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _leave_out_of_stderr(words: bytes) -> None:
+    """Drop lines that compiled code writes to standard error past Python, if they hold certain words.
+
+    The compiler warns at every program from the cache that tuning hints are no features of the processor; the level of
+    its log is set when JAX is imported, before a command can say anything.
+    """
+    shown = os.dup(2)
+    sys.stderr = os.fdopen(shown, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    reading, writing = os.pipe()
+    os.dup2(writing, 2)
+    os.close(writing)
+
+    def pass_on() -> None:
+        with os.fdopen(reading, "rb") as lines:
+            for line in lines:
+                if words not in line:
+                    os.write(shown, line)
+
+    threading.Thread(target=pass_on, daemon=True).start()

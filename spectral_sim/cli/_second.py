@@ -7,8 +7,9 @@ import numpy as np
 
 from ..problems import torus
 from ._config import TorusProblem
-from ._data import Features, LearningTask
+from ._data import LearningTask
 from ._errors import UserError, check_type, explained
+from ._features import Features
 
 __all__ = ["SecondModel", "second_model_of", "second_on_modes"]
 

@@ -4,15 +4,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from ..assessment import Assessment, Table, table
+from ..assessment import Assessment, Table, format_speedup, table
 from ..report import verdict_of
 
-__all__ = ["show"]
+__all__ = ["first_row", "show"]
 
 _TEXT_WIDTH = 110
 _GAP = 3  # between columns
-# What a narrow terminal can do without, in this order; before it go columns that say the same of every schedule.
-_LEAVE_OUT = ("quadrature", "scale", "largest", "t = ", "best", "loss exponent")
 
 
 def show(assessment: Assessment, console: Console) -> None:
@@ -39,14 +37,23 @@ def show(assessment: Assessment, console: Console) -> None:
     console.print()
 
 
+def first_row(assessment: Assessment) -> str:
+    """One line on what the first runs have shown, long before all is known."""
+    numbers = table(assessment)
+    known = [row for row in numbers.rows if row.gains.horizon_net is not None and not row.is_uniform]
+    if not known:
+        return f"  first: uniform sampling ends at {numbers.measure} {numbers.rows[0].final_loss:.4g}"
+    best = known[0]
+    of = f", one split of {assessment.planned_splits}" if assessment.planned_splits > 1 else ""
+    return f"  first: {best.name} gains {format_speedup(best.gains.horizon_net)} net{of}; nothing is sure yet"
+
+
 def _columns(numbers: Table, width: int) -> list[int]:
     """The columns that fit; that of the names always, and that of the status where a schedule failed."""
-    header = [_one_line(title) for title in numbers.header]
     columns = list(zip(*numbers.cells, strict=True))
-    same = [n for n in range(1, len(header)) if len(set(columns[n])) == 1]
-    spare = [n for start in _LEAVE_OUT for n in reversed(range(1, len(header))) if header[n].startswith(start)]
-    kept = list(range(len(header)))
-    for n in dict.fromkeys([*same, *spare]):
+    kept = list(range(len(columns)))
+    spare = sorted((n for n in kept if numbers.columns[n].spare), key=lambda n: -numbers.columns[n].spare)
+    for n in spare:
         if sum(_width(numbers.header[k], columns[k]) + _GAP for k in kept) <= width:
             break
         kept.remove(n)

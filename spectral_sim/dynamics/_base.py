@@ -94,6 +94,31 @@ class AbstractDynamics(eqx.Module):
         """
         return self, jnp.diff(jnp.asarray(steps)).astype(jnp.result_type(float))
 
+    def under(self, problem: Any, weights: Float[Array, "weights"], durations: Array) -> "AbstractDynamics":
+        """The dynamics of a run whose weights never change: a place to work out once what they decide.
+
+        Arguments:
+            problem: what is learnt.
+            weights: those of every interval.
+            durations: of the intervals, as `advance` is given them, shape (intervals,).
+
+        Returns:
+            A dynamics with the same states, faults and results.
+        """
+        return self
+
+    def largest_rate(self, problem: Any, weights: Float[Array, "weights"] | None = None) -> Array | None:
+        """The learning rate above which a run is not stable, for dynamics that have one.
+
+        Arguments:
+            problem: what is learned.
+            weights: weights of mean one that are in force; the rate is stable under any if None.
+
+        Returns:
+            A scalar, or one rate for each refresh where it depends on a table; None where it is not known.
+        """
+        return None
+
     def reference(self, problem: Any) -> "AbstractDynamics":
         """The dynamics of the same learner on real data alone: under uniform weights the yardstick of speed-ups."""
         return self

@@ -1,6 +1,7 @@
 """How mini-batches are drawn from a finite pool: the law of the draws, and what a drawn gradient is multiplied by."""
 
 import math
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -10,7 +11,7 @@ from .._checks import check_choice
 from .._types import Array, Float, Int
 from ..problems import OperatorProblem
 
-__all__ = ["DrawTable", "check_draw", "draw_law", "draw_table"]
+__all__ = ["DrawTable", "check_draw", "draw_law", "draw_table", "key_of_step"]
 
 _LAWS = {
     "sampled": lambda mass, weights: (mass * weights, jnp.ones_like(weights)),
@@ -57,6 +58,14 @@ def draw_table(law: Float[Array, "examples"]) -> DrawTable:
     width = max(1, math.isqrt(law.shape[0]))
     blocks = jnp.pad(law, (0, -law.shape[0] % width)).reshape(-1, width)
     return DrawTable(_edges(jnp.sum(blocks, axis=1)), _edges(blocks))
+
+
+def key_of_step(key: Array) -> Callable[[Array], Array]:
+    """step -> a key of its own, from that of an interval."""
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    bits = jax.random.key_data(key) if typed else key  # a branch of a loop cannot keep a key for its derivative
+    restored = lambda: jax.random.wrap_key_data(bits, impl=jax.random.key_impl(key)) if typed else bits
+    return lambda step: jax.random.fold_in(restored(), step)
 
 
 def _edges(law: Array) -> Array:

@@ -12,7 +12,7 @@ from .._types import Array, Float, Int
 from ..numerics import log_or_minus_inf, repeat
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
-from ._pool_draws import check_draw, draw_law, draw_table
+from ._pool_draws import check_draw, draw_law, draw_table, key_of_step
 from ._sgd_settings import (
     SETTING_FAULTS,
     SETTING_RANGES,
@@ -96,13 +96,11 @@ class PoolTraining(AbstractDynamics):
         noisy = variance > 0
         spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, variance, 1)), 0)  # finite slope at zero
         shape = (int(self.batch_size), problem.targets.shape[1])
-        typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-        bits = jax.random.key_data(key) if typed else key  # a branch of a loop cannot keep a key for its derivative
+        step_key = key_of_step(key)
 
         def one_step(carry):
             parameters, index = carry
-            own = jax.random.wrap_key_data(bits, impl=jax.random.key_impl(key)) if typed else bits
-            draw_key, noise_key = jax.random.split(jax.random.fold_in(own, index))
+            draw_key, noise_key = jax.random.split(step_key(index))
             drawn = table.draw(draw_key, shape[0])
             features = problem.features[drawn]
             residual = problem.targets[drawn] - features @ parameters

@@ -1,5 +1,6 @@
 """Gradient flow on a mixture of real data and the learner's own earlier predictions."""
 
+import dataclasses
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -12,7 +13,7 @@ from .._types import Array, Float, PyTree, as_inexact, by_refresh
 from ..problems import AbstractProblem
 from ._base import AbstractDynamics
 from ._modal_flow import ModalFlow
-from ._operator_flow import OperatorFlow, OperatorState
+from ._operator_flow import LOST, OperatorFlow, OperatorState
 
 
 class SelfGeneratedState(eqx.Module):
@@ -77,6 +78,7 @@ class SelfGenerated(AbstractDynamics):
         "bad fraction: fraction is {limit}; give a fraction of own labels in [0, 1)",
         "bad period: period is {limit}; give a time of 0 or above, or inf",
         "bad ratio: ratio is {limit}; time only grows, give a factor of 1 or above",
+        LOST,
     )
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     period: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.0)
@@ -120,7 +122,7 @@ class SelfGenerated(AbstractDynamics):
         else:
             # training on targets (1 - g) y + g f_s is training on y with the residual r - g r_s for a drive
             stale = jnp.where(self._fresh, 0, self.fraction)
-            drive = OperatorState(learner.parameters, learner.residual - stale * snapshot)
+            drive = dataclasses.replace(learner, residual=learner.residual - stale * snapshot)
             moved = flow.advance(problem, drive, weights, slowed, key)
         step = duration - state.lost  # Kahan's sum: times of many intervals are as precise as one
         later = now + step
@@ -135,6 +137,13 @@ class SelfGenerated(AbstractDynamics):
             (~(self.period >= 0), self.period),
             (~(self.ratio >= 1), self.ratio),
         )
+
+    def verify(self, problem, before, after, weights):
+        flow = self._flow(problem)
+        if isinstance(flow, ModalFlow):
+            return ((jnp.asarray(False), None),)
+        _, lost = flow.verify(problem, before.learner, after.learner, weights)  # old labels may well raise the loss
+        return (lost,)
 
     def reference(self, problem):
         return self._flow(problem)

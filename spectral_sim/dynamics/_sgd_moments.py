@@ -15,6 +15,8 @@ from ..numerics import (
     log_or_minus_inf,
     rank_one_power,
     repeat_while,
+    rounding_of_mean,
+    where_one,
     without_derivative,
 )
 from ..problems import ModalProblem
@@ -33,7 +35,6 @@ from ._sgd_settings import (
     setting_faults,
 )
 
-_NEWTON_STEPS = 8
 # Many steps at once are precise relative to what there was before, so an interval is cut where the loss falls far.
 _FALL, _DEEPEST, _GROWTH = 4.0, 30.0, 8.0  # e-folds at once; the most that can be seen; of a part over the last
 _MOST = 1024  # parts of an interval, each of 8 steps or a fall by 4; any loss is gone before
@@ -147,7 +148,11 @@ class SGDMoments(AbstractDynamics):
             return rank_one_power(energy, decrement, left, right, noise, log_diagonal, number.astype(energy.dtype))
 
         def source(energy):
-            """What the noise that a step adds is proportional to; errors of many steps at once are, to what it was."""
+            """The strength of the noise that the next step adds: batch noise, and noise of the labels.
+
+            The error of many steps at once is proportional to its value before the first of them, which therefore
+            sets how many steps may be taken together.
+            """
             return without_derivative(jnp.sum(right * energy) + noise)
 
         def some_steps(carry):
@@ -186,6 +191,17 @@ class SGDMoments(AbstractDynamics):
         settings = setting_faults(rate, inverse_batch, self._noise(rate, inverse_batch))
         return *settings, (~(rate < largest), largest)
 
+    def largest_rate(self, problem, weights=None):
+        if callable(self.batch_size):
+            raise ValueError(
+                "batch_size is a function of the step: give a number or a PerRefresh table to bound rates."
+            )
+        sizes = self.batch_size.by_refresh() if isinstance(self.batch_size, PerRefresh) else self.batch_size
+        if weights is None:
+            return 2 / ((1 + 2 / sizes) * problem.trace)
+        rate = lambda size: largest_stable_rate(problem, weights, size)
+        return jax.vmap(rate)(sizes) if sizes.ndim else rate(sizes)
+
     def _noise(self, rate: Array, inverse_batch: Array) -> Array:
         """The noise of the labels in a step of this rate."""
         check_scalar("noise_exponent", self.noise_exponent)
@@ -215,8 +231,9 @@ def largest_stable_rate(
 
     One step is a non-negative matrix, diagonal plus rank one, so its spectral radius is below one if and only if every
     diagonal entry is and F = sum_k a_k / (2 x - b_k) is below one, with x = 1 / eta, a_k = m_k lam~_k / B and
-    b_k = (1 + 1/B) lam~_k. 1 / F is concave and increasing in x, so Newton's method climbs to the root of F = 1 from
-    the root of the largest single term without passing it. It runs in 2 x - max b, which large batches make small.
+    b_k = (1 + 1/B) lam~_k. 1 / F is increasing in y = 2 x - max b, which large batches make small, and one between the
+    root of the largest single term and sum_k a_k, where a bracketed search ends. The step of Newton's method after it
+    carries the derivative.
     """
     sampled = problem.eigenvalues * weights
     finite = jnp.isfinite(batch_size)
@@ -226,14 +243,23 @@ def largest_stable_rate(
     largest = jnp.max(b)
     gap = largest - b
 
-    def newton(_, y):
-        term = 1 / (y + gap)
-        total, slope = jnp.sum(a * term), jnp.sum(a * term**2)
-        return y + total * (total - 1) / slope
-
+    still, apart = jax.lax.stop_gradient((a, gap))
+    least, limits = jnp.max(still - apart), jnp.finfo(a.dtype)
+    sound = finite & (least > limits.tiny) & jnp.all(jnp.isfinite(still))
+    bottom = jnp.where(sound, least, 1)
+    root = where_one(
+        lambda y: 1 / jnp.sum(still / (y + apart)),
+        start=bottom,
+        bottom=bottom * (1 - 8 * limits.eps),
+        top=jnp.where(sound, jnp.sum(still), 1) * (1 + 8 * limits.eps),
+        tolerance=rounding_of_mean(still.shape[0], a.dtype),
+        wanted=sound,
+    )
+    term = 1 / (root + gap)
+    reached = jnp.sum(a * term)
+    root = root + reached * (reached - 1) / jnp.sum(a * term**2)
     # full gradients add no noise, and leave the largest diagonal entry alone
-    root = jax.lax.fori_loop(0, _NEWTON_STEPS, newton, jnp.max(a - gap))
-    return 2 / (largest + jnp.where(finite, root, 0))
+    return 2 / (largest + jnp.where(sound, root, 0))
 
 
 def _decrement(rate: Array, inverse_batch: Array, sampled: Array) -> Array:

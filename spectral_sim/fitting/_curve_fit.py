@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from .._shown import Shown, View
 from ..dynamics import SGDMoments
 from ..problems import ModalProblem
 from ..schedules import AbstractStage
 from ._curve import Curve, rates_of_steps
+from ._curve_best import BestRates, best_rates
 from ._curve_grid import CurveBatch, refine
 from ._curve_model import CurveLaw
 from ._curve_prediction import CurvePrediction, Reach, padded, predict_batch
 from ._curve_scores import CurveScore, mean_score
+from ._views import curve_view
 
 __all__ = ["LAW", "CurveFit", "load_curves"]
 
@@ -21,8 +24,8 @@ LAW = "spectral law"
 _POINTS = 128  # of a prediction whose steps are not given
 
 
-@dataclass(frozen=True, eq=False)
-class CurveFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class CurveFit(Shown):
     """What `fit_curves` found.
 
     Arguments:
@@ -138,6 +141,40 @@ class CurveFit:
         size = curve.batch_size if several else None
         return self.predict(curve.learning_rate, steps=curve.steps, batch_size=size)
 
+    def best_rates(
+        self,
+        steps: int | None = None,
+        *,
+        highest: float | None = None,
+        lowest: float | None = None,
+        warm_up: int | None = None,
+        batch_size: float | None = None,
+        **options: Any,
+    ) -> BestRates:
+        """Learn the learning rates with the smallest predicted loss at the end of a run.
+
+        The search is `learning.learn_control` on `problem`, which also learns batch sizes and weights.
+
+        Arguments:
+            steps: length of the run; that of the longest fitted curve if None.
+            highest: largest rate; the largest that was fitted if None.
+            lowest: least rate after the warm-up; the least that was fitted if None.
+            warm_up: steps over which the largest rate that is allowed rises from 0 in a straight line; as many as in
+                the fitted curve with the shortest warm-up if None, and no more than a quarter of the run.
+            batch_size: examples in a step, as for `predict`.
+            **options: passed on to `learn_control`, such as `families` and `search_steps`.
+
+        Returns:
+            A `BestRates`.
+
+        Raises:
+            ValueError: rates that hold nothing or are not stable, a warm-up as long as the run, or a batch size that
+                the curves cannot tell of.
+        """
+        return best_rates(
+            self, steps, highest=highest, lowest=lowest, warm_up=warm_up, batch_size=batch_size, **options
+        )
+
     def report(self) -> str:
         """What was fitted, how well it predicts, and what it cannot tell, in lines of text."""
         lines = [f"fitted {', '.join(self.fitted)}"]
@@ -164,6 +201,9 @@ class CurveFit:
         from ._curve_saved import write_curves
 
         write_curves(self, path)
+
+    def _view(self) -> View:
+        return curve_view(self)
 
 
 def load_curves(path: str | os.PathLike[str]) -> CurveFit:

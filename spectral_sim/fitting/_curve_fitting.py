@@ -1,11 +1,13 @@
 """The fit of loss curves: starts, search, the exponent of the noise, errors, and published laws beside it."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from .._version import __version__
 from ._curve import Curve, check_curves, check_hold_out
 from ._curve_baselines import BASELINES, fit_baseline, predict_baseline
 from ._curve_errors import flat_directions, spread
@@ -15,6 +17,7 @@ from ._curve_model import NAMES, CurveLaw
 from ._curve_prediction import Reach, padded, predict_batch
 from ._curve_scores import CurveScore, score_curve
 from ._curve_search import CurveSearch, Found, screen
+from ._curve_tape import Tape
 from ._curve_validation import Validation, choose_exponent, validate
 
 __all__ = ["fit_curves"]
@@ -32,6 +35,7 @@ def fit_curves(
     max_mode: float = 1e8,
     nodes: int = 64,
     seed: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> CurveFit:
     """Fit SGD on a power-law spectrum to loss curves of known learning rates.
@@ -51,13 +55,15 @@ def fit_curves(
         max_mode: number of modes.
         nodes: quadrature nodes that stand for them.
         seed: of the starts.
+        checkpoint: path of a .npz file that keeps what each search of the fit has found. A fit that finds one of its
+            own goes on from it, to the same result.
         progress: called with a line of text at each stage of the fit.
 
     Returns:
         A `CurveFit`.
 
     Raises:
-        ValueError: curves that cannot be fitted, clashing or unknown names.
+        ValueError: curves that cannot be fitted, clashing or unknown names, a checkpoint of another fit.
         ImportError: SciPy is not installed.
     """
     curves = check_curves(curves)
@@ -81,9 +87,11 @@ def fit_curves(
     law = CurveLaw(reach.peak, lowest, float(max_mode), int(nodes))
 
     coarse = [thinned(curve, _COARSE) for curve in fitted.values()]
-    search = CurveSearch(law, curve_batch(coarse, reach.peak, reference))
     tell(f"screening {_SCREENED} starts")
-    best = _search(search, screen(law, search.batch, seed, _SCREENED), tell)
+    double = bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
+    tape = Tape(checkpoint, (fitted, noise_exponent, float(max_mode), int(nodes), seed, double, __version__))
+    search = CurveSearch(law, curve_batch(coarse, reach.peak, reference), tape)
+    best = _search(search, tape.take(lambda: screen(law, search.batch, seed, _SCREENED)), tell)
     validation, exponents = None, {}
     if noise_exponent != "auto":
         exponent = float(noise_exponent)
@@ -99,7 +107,7 @@ def fit_curves(
     start = best.point if validation is None else validation.start
     # a coarse search is quick, so it goes on until it can do no better
     start = search.run(start, exponent=exponent, most=_MOST).point
-    fine = CurveSearch(law, curve_batch([thinned(c, _FINE) for c in fitted.values()], reach.peak, reference))
+    fine = CurveSearch(law, curve_batch([thinned(c, _FINE) for c in fitted.values()], reach.peak, reference), tape)
     found = fine.run(start, exponent=exponent, most=_MOST)
     errors, slopes = fine.evaluate(found.point)
     # an exponent that was chosen is uncertain too; one that was given is not
@@ -109,14 +117,15 @@ def fit_curves(
     covariance, residual = errors_of.covariance * wider, errors_of.residual * np.sqrt(wider)
 
     tell("fitting the published laws")
+    few = dict(zip(fitted, coarse, strict=True))
     scores = {LAW: _scores(law, found.point, covariance, residual, intervals, curves, reach, reference)}
     validated = {} if validation is None else {LAW: validation.mean_error}
     for name, baseline in BASELINES.items():
-        parameters = fit_baseline(baseline, list(fitted.values()), reach.peak, lowest)
+        parameters = tape.take(lambda law=baseline: fit_baseline(law, list(fitted.values()), reach.peak, lowest))
         predicted = predict_baseline(baseline, parameters, curves, reach.peak, lowest)
         scores[name] = {key: score_curve(predicted[key], curve.loss) for key, curve in curves.items()}
         if len(fitted) > 1:
-            validated[name] = _validated(baseline, dict(zip(fitted, coarse, strict=True)), reach.peak)
+            validated[name] = float(tape.take(lambda law=baseline: _validated(law, few, reach.peak)))
     return CurveFit(
         curves=curves,
         hold_out=held,

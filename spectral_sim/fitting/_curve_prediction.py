@@ -7,10 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from .._shown import Shown, View
 from ..schedules import AbstractStage
 from ._curve import Curve
 from ._curve_grid import CurveBatch
 from ._curve_model import CurveLaw, ensemble_losses
+from ._views import prediction_view
 
 __all__ = ["CurvePrediction", "Reach", "predict_batch"]
 
@@ -18,8 +20,8 @@ _BEYOND = 1.02  # times the range that was seen
 _LEAST_TIMES = 128  # intervals of a padded grid; predictions of similar length share a program
 
 
-@dataclass(frozen=True, eq=False)
-class CurvePrediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class CurvePrediction(Shown):
     """A predicted loss curve.
 
     Arguments:
@@ -35,6 +37,9 @@ class CurvePrediction:
     low: np.ndarray
     high: np.ndarray
     warnings: tuple[str, ...]
+
+    def _view(self) -> View:
+        return prediction_view(self)
 
 
 @dataclass(frozen=True)

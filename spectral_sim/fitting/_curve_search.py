@@ -8,6 +8,7 @@ import numpy as np
 from .._extras import require
 from ._curve_grid import CurveBatch
 from ._curve_model import NAMES, CurveLaw, law_parts, log_losses_and_slopes
+from ._curve_tape import Tape
 
 __all__ = ["HUBER", "INSTALL_CURVES", "CurveSearch", "Found", "huber", "screen"]
 
@@ -45,10 +46,16 @@ def huber(error: np.ndarray) -> np.ndarray:
 
 
 class CurveSearch:
-    """Least squares on a batch of curves; curves are left out by weights, so that one program serves all."""
+    """Least squares on a batch of curves; curves are left out by weights, so that one program serves all.
 
-    def __init__(self, law: CurveLaw, batch: CurveBatch):
-        self.law, self.batch = law, batch
+    Arguments:
+        law: what is fitted.
+        batch: to which curves.
+        tape: keeps what each search has found.
+    """
+
+    def __init__(self, law: CurveLaw, batch: CurveBatch, tape: Tape):
+        self.law, self.batch, self.tape = law, batch, tape
         self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def evaluate(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +81,11 @@ class CurveSearch:
             exponent: value at which the noise exponent is held; it is free if None.
             most: most evaluations.
         """
+        found = self.tape.take(lambda: self._search(start, keep, exponent, most))
+        return Found(found[:-3], float(found[-3]), bool(found[-2]), int(found[-1]))
+
+    def _search(self, start: np.ndarray, keep: np.ndarray | None, exponent: float | None, most: int) -> np.ndarray:
+        """The fields of a `Found` in a row."""
         optimize = require("scipy.optimize", "fitting curves", INSTALL_CURVES)
         free = np.arange(len(NAMES)) if exponent is None else np.delete(np.arange(len(NAMES)), _EXPONENT)
         full = np.clip(start, _LOW, _HIGH)
@@ -107,7 +119,7 @@ class CurveSearch:
             xtol=1e-6,
             gtol=1e-12,
         )
-        return Found(whole(result.x), float(result.cost / HUBER**2), result.status > 0, int(result.nfev))
+        return np.append(whole(result.x), [result.cost / HUBER**2, result.status > 0, result.nfev])
 
 
 def screen(law: CurveLaw, batch: CurveBatch, seed: int, count: int) -> np.ndarray:

@@ -87,7 +87,9 @@ def lightgbm_trees(
     logs = np.log(losses)
     mean = logs.mean(axis=0)
     options = {"num_leaves": leaves, "min_data_in_leaf": least, "feature_fraction": 1.0, "learning_rate": 0.08}
-    columns = [train_trees(ratios, column, 0, trees, **options).predict(new) for column in (logs - mean).T]
+    columns = [
+        train_trees(ratios, column, 0, trees, **options).predict(new, num_threads=1) for column in (logs - mean).T
+    ]
     return np.exp(mean + np.stack(columns, axis=1))
 
 

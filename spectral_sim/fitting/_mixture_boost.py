@@ -29,7 +29,7 @@ class Boost:
     def predict(self, ratios: np.ndarray, law_losses: np.ndarray) -> np.ndarray:
         """Residuals, shape (runs, losses), of mixtures and the losses that the law predicts for them."""
         inputs = np.hstack([ratios, law_losses])
-        return np.stack([np.asarray(booster.predict(inputs)) for booster in self._boosters], axis=1)
+        return np.stack([np.asarray(booster.predict(inputs, num_threads=1)) for booster in self._boosters], axis=1)
 
 
 def has_lightgbm() -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 
 from .._extras import require
 from .._types import Float
-from ._mixture_fit import MixtureFit, fit_mixture
+from ._mixture_fit import MixtureFit
+from ._mixture_fitting import fit_mixture
 from ._mixture_law import INSTALL_MIXTURE
 from ._mixture_operator import Operators, fit_operators
 from ._mixture_phase_laws import (
@@ -20,8 +21,9 @@ from ._mixture_phase_laws import (
     fit_totals,
     totals_of,
 )
+from ._mixture_phase_table import checked_phases, phase_table
 from ._mixture_scores import MixtureScore, folds, ranks, score_mixture
-from ._mixture_table import NamedTable, by_domain, check_shares, values_of
+from ._mixture_table import NamedTable, by_domain
 
 __all__ = ["OrderEffect", "PhaseFit", "fit_phases"]
 
@@ -92,7 +94,7 @@ class PhaseFit:
             fractions: part of the run that each phase takes, shape (phases,) or (runs, phases); as in the table if
                 None.
         """
-        shares, parts = _checked(ratios, self.fractions if fractions is None else fractions, self.static.domains)
+        shares, parts = checked_phases(ratios, self.fractions if fractions is None else fractions, self.static.domains)
         return self.law.predict(shares, parts)
 
     def order_effect(self, ratios: Any, fractions: Any = None, *, weights: Any = None) -> OrderEffect:
@@ -105,7 +107,7 @@ class PhaseFit:
         """
         importance = self.static.loss_weights(weights)
         parts = self.fractions if fractions is None else fractions
-        shares, parts = _checked(np.asarray(ratios)[None], parts, self.static.domains)
+        shares, parts = checked_phases(np.asarray(ratios)[None], parts, self.static.domains)
         if not self.knows_order:
             return OrderEffect(0.0, 0.0, 0.0, True)
         return self._effect(lambda law: float(_order(law, shares, parts)[0] @ importance))
@@ -173,7 +175,7 @@ def fit_phases(
     Raises:
         ValueError: a static table, shares or fractions that do not sum to one, or a table that `fit_mixture` refuses.
     """
-    table, parts, names, runs = _table(ratios, fractions, domains)
+    table, parts, names, runs = phase_table(ratios, fractions, domains)
     pool = None
     if pools is not None:
         pool = by_domain("pools", pools, names)
@@ -266,55 +268,6 @@ def _signed_ranks(better: np.ndarray) -> float:
     """How far above zero differences lie, in standard errors of the signed-rank statistic; robust to outliers."""
     rank = ranks(np.abs(better))
     return float(np.sum(rank * np.sign(better)) / np.sqrt(np.sum(rank**2)))
-
-
-def _table(
-    ratios: Any, fractions: Any, domains: Sequence[str] | None
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[str, ...] | None]:
-    """Shares (runs, phases, domains), fractions (runs, phases), names of the domains and of the runs."""
-    names, runs = domains, None
-    if isinstance(ratios, list | tuple) and all(hasattr(frame, "columns") for frame in ratios):
-        parts = [values_of(frame, f"ratios[{n}]", "domain") for n, frame in enumerate(ratios)]
-        if any(part[1] != parts[0][1] or part[2] != parts[0][2] for part in parts):
-            raise ValueError("ratios: the data frames of the phases differ in their columns or runs: give them alike.")
-        _, names, runs = parts[0]
-        ratios = np.stack([values for values, _, _ in parts], axis=1)
-    if hasattr(ratios, "columns") or np.ndim(ratios) != 3:
-        raise ValueError(
-            f"ratios has shape {np.shape(ratios)}, a static table: phases need shares (runs, phases, domains), "
-            "or one data frame for each phase; use fit_mixture for mixtures that do not change."
-        )
-    values = np.asarray(ratios, np.float64)
-    if names is None:
-        names = tuple(f"domain {g}" for g in range(values.shape[2]))
-    if values.shape[1] < 2:
-        raise ValueError("ratios has one phase: use fit_mixture for mixtures that do not change.")
-    shares, parts = _checked(values, fractions, tuple(names))
-    return shares, parts, tuple(names), runs
-
-
-def _checked(ratios: Any, fractions: Any, domains: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Shares with sum one in each phase, and fractions with sum one in each run."""
-    values = np.asarray(ratios, np.float64)
-    if values.ndim != 3 or values.shape[2] != len(domains):
-        raise ValueError(
-            f"ratios has shape {values.shape}: give shares of {len(domains)} domains, (runs, phases, domains)."
-        )
-    runs, phases, _ = values.shape
-    names = [str(n) for n in range(runs)]
-    shares = np.stack([check_shares(values[:, k], names, domains, f"ratios of phase {k}")[0] for k in range(phases)], 1)
-    parts = np.asarray(fractions, np.float64)
-    parts = np.broadcast_to(parts, (runs, phases)) if parts.ndim == 1 and parts.shape[0] == phases else parts
-    if parts.shape != (runs, phases):
-        raise ValueError(
-            f"fractions has shape {parts.shape}: give the part of the run that each of the {phases} phases takes, "
-            f"shape ({phases},) or ({runs}, {phases})."
-        )
-    wrong = (parts < 0).any(axis=1) | (np.abs(parts.sum(axis=1) - 1) > 1e-6) | ~np.isfinite(parts).all(axis=1)
-    if wrong.any():
-        n = int(np.argmax(wrong))
-        raise ValueError(f"fractions of run {n} are {parts[n]}: give non-negative numbers with sum one.")
-    return shares, parts
 
 
 def _order(law: PhaseLaw, shares: np.ndarray, parts: np.ndarray) -> np.ndarray:

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._files import SavedFileError, read_arrays, scalar, write_arrays
 from .._identity import identity
 from .._schema import Malformed, Schema, array, choice, explained, integer, record, text
 from .._types import Array, Bool, Float, Int, PyTree
-from ._files import SavedFileError, read_arrays, scalar, write_arrays
 
 __all__ = ["Checkpoint", "SearchState", "Snapshot"]
 

@@ -95,6 +95,7 @@ def ceiling_and_deployable(
     checkpoint: str | os.PathLike[str] | None = None,
     by_hand: Mapping[str, AbstractStage] | None = None,
     report: Callable[[SearchProgress], None] | None = None,
+    validation: OperatorProblem | None = None,
     **options: Any,
 ) -> CeilingAndDeployable:
     """Learn a schedule twice: once seeing the evaluation loss, once without.
@@ -116,6 +117,9 @@ def ceiling_and_deployable(
         checkpoint: path of the state of the searches; "-ceiling" and "-deployable" are added to its stem.
         by_hand: schedules that need no search, by name, of which the best on what the deployable search saw is
             compared; `hand_written` for the problem, under the same cap, if None.
+        validation: what the deployable search sees, where rows that are trusted were set aside beforehand: the same
+            training examples, with those rows as the evaluation set. It takes the place of a part of the training
+            examples.
         report: as for `search`; the name of the progress is "ceiling" or "deployable".
         **options: passed on to `learn`.
 
@@ -132,11 +136,14 @@ def ceiling_and_deployable(
     check_choice("searched_on", searched_on, SEARCHED_ON)
     check_times(times)
     grid = np.asarray(times, np.float64)
-    inner = search_problem(problem, searched_on, validation_fraction, seed)
+    if validation is not None:
+        searched_on = "validation"
+    made = validation is None
+    inner = search_problem(problem, searched_on, validation_fraction, seed) if validation is None else validation
     for own in (inner, problem):  # both, before the first of two long searches
         objective.check(grid, float(own.floor))
     columns_of = [stage.num_columns for stage in stages_of(schedule)]
-    for columns in columns_of if searched_on == "validation" and problem.groups is None else ():
+    for columns in columns_of if made and searched_on == "validation" and problem.groups is None else ():
         if columns in (len(problem.mass), len(inner.mass)):
             raise ValueError(
                 f"the table has {columns} columns, one for each example, but some examples are set aside for "

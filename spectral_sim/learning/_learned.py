@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import equinox as eqx
 import numpy as np
 
+from .._files import SavedFileError
 from .._schema import array, either, integer, items, nothing, record, text
+from .._shown import Line, Shown, View, digits
 from .._types import ArrayLike, Float
 from ..bounds import Certificate
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
-from ..schedules import AbstractStage
-from ._files import SavedFileError
+from ..schedules import AbstractStage, stage_name, stages_of
 from ._gap import Gap
 from ._sampler import SamplerWeights
 from ._saved import SavedSchedule, real
@@ -38,7 +39,7 @@ _FACTS = {
 _SAMPLER = {"times": (None,), "weights": (None, None), "mass": (None,)}
 
 
-class Learned(eqx.Module):
+class Learned(Shown, eqx.Module):
     """The outcome of a search.
 
     Arguments:
@@ -97,6 +98,33 @@ class Learned(eqx.Module):
         for n, sampler in enumerate(self.samplers):
             arrays |= {f"sampler{n}.{name}": getattr(sampler, name) for name in _SAMPLER}
         SavedSchedule(path, "learned", _FACTS).write(facts, self.schedule, arrays, self.dynamics)
+
+    def _view(self) -> View:
+        first, sampler = self.gap[0], self.samplers[0]
+        best = np.fmin.accumulate(np.fmin.reduce(self.history, axis=1))
+        bound = "no bound is known" if first.gap is None else f"{digits(first.gap)} above the bound ({first.kind})"
+        facts = {
+            "schedule": " -> ".join(stage_name(stage) for stage in stages_of(self.schedule)),
+            "objective": f"{digits(self.value)}, uniform {digits(first.uniform)}; {bound}",
+            "search": f"{self.steps} steps, {self.history.shape[1]} starts, best start {self.best_start}",
+            "effective sample size": f"at least {digits(min(size.min() for size in self.effective_sample_size))}",
+        }
+        arrays = {
+            "history": (("steps", "starts"), self.history, "objective of every start before each step"),
+            "failed_at": (("starts",), self.failed_at, "step at which a start failed, -1 for the others"),
+            "weights": (("times", "weights_of"), sampler.weights, "density ratios from each refresh on"),
+            "mass": (("weights_of",), sampler.mass, "base mass"),
+        }
+
+        def lines() -> list[Line]:
+            steps = np.arange(len(best))
+            drawn = [Line("best so far", steps, best)]
+            for name, level in (("uniform", first.uniform), (first.kind, first.optimum)):
+                if name is not None and level is not None:
+                    drawn.append(Line(name, steps[[0, -1]], np.full(2, level)))
+            return drawn
+
+        return View(facts, arrays, {"times": sampler.times}, lines, ("step", "objective"), (False, False))
 
 
 def load_learned(path: str | os.PathLike[str]) -> Learned:

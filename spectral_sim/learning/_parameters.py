@@ -1,7 +1,9 @@
 """What a search may change: leaves of a schedule and of a dynamics, by path, each within its limits."""
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -12,28 +14,38 @@ import numpy as np
 from .._checks import concrete, nearest
 from .._types import Array, PerRefresh, PyTree
 from ..dynamics import AbstractDynamics
+from ..problems import AbstractProblem
 from ..schedules import AbstractStage, stage_name, stages_of
 
-__all__ = ["Limits", "Parameters"]
+__all__ = ["STABLE", "Limits", "Parameters"]
 
-Limits = Mapping[str, tuple[float | None, float | None]]
+Limits = Mapping[str, tuple[Any, Any]]  # by path (low, high): numbers, arrays like the leaf, None, or STABLE for high
+STABLE = "stable"
+_RATE = "dynamics.learning_rate"
 
 
 class Parameters(eqx.Module):
     """A schedule and a dynamics whose trainable leaves are made from free numbers.
 
     A leaf with a lower limit only is low + exp(free), one between two limits low + (high - low) sigmoid(free), and one
-    with an upper limit only high - exp(free), so that no step of an optimiser leaves the limits.
+    with an upper limit only high - exp(free), so that no step of an optimiser leaves the limits. A leaf of a stage for
+    which no limits are given is its free number, held to the range that the stage declares.
 
     Arguments:
         template: the schedule and the dynamics (or None) where the search begins.
-        limits: low and high for each leaf that is trained, infinite where there is none; None for every other leaf.
+        limits: low, high and whether they are part of the range, for each leaf that is trained, infinite where there is
+            none; None for every other leaf. Low and high are numbers, or tuples with one for each entry of the leaf.
         samples: the number of examples that all steps together draw, or None; batch sizes are rescaled to meet it.
+        stable: problems on which the learning rate is to be stable at the batch sizes in force, whatever those become;
+            none where its limits are numbers.
+        held: whether the weights are uniform throughout, so that the rate may be as large as is stable under those.
     """
 
     template: tuple[AbstractStage, AbstractDynamics | None]
     limits: PyTree = eqx.field(static=True)
     samples: float | None = eqx.field(static=True, default=None)
+    stable: tuple[AbstractProblem, ...] = ()
+    held: bool = eqx.field(static=True, default=False)
 
     @classmethod
     def create(
@@ -44,6 +56,7 @@ class Parameters(eqx.Module):
         limits: Limits | None,
         samples: float | None,
         grid: np.ndarray,
+        problems: tuple[AbstractProblem, ...] = (),
     ) -> "Parameters":
         """Choose leaves by path.
 
@@ -64,16 +77,30 @@ class Parameters(eqx.Module):
             raise ValueError(
                 "the schedule has no inexact array leaf: there is nothing to learn; try TableSchedule.create()."
             )
-        defaults = _declared_limits(dynamics)
-        found: list[tuple[float, float] | None] = []
+        defaults, ranges = _declared_limits(dynamics), _held_ranges(schedule)
+        held = not any(_is_under(name, "schedule") for name, yes in zip(names, chosen, strict=True) if yes)
+        held = held and not schedule.curates
+        stable = ()
+        found: list[tuple[Any, Any, bool] | None] = []
         for name, leaf, is_chosen in zip(names, leaves, chosen, strict=True):
             own = [pair for path, pair in {**defaults, **limits}.items() if _is_under(name, path)]
             if own and not is_chosen and any(_is_under(name, path) for path in limits):
                 raise ValueError(f"limits: {name!r} is not trained: add it to trainable, or leave its limits out.")
-            found.append(_checked(name, leaf, own[-1] if own else (None, None)) if is_chosen else None)
+            declared = [pair for path, pair in ranges.items() if _is_under(name, path)]
+            low, high = own[-1] if own else (None, None)
+            if is_chosen and isinstance(high, str):
+                _check_stable(name, high, dynamics)
+                stable = problems
+                high = concrete(_largest_rate(dynamics, problems, held))
+            if not is_chosen:
+                found.append(None)
+            elif declared and not own:
+                found.append((*_ends(declared[-1]), True))
+            else:
+                found.append((*_checked(name, leaf, (low, high)), False))
         if samples is not None:
             _check_samples(samples, dynamics, grid[-1], [n for n, limits in zip(names, found, strict=True) if limits])
-        return cls(template, tuple(found), samples)
+        return cls(template, tuple(found), samples, stable, held)
 
     def free(self) -> list[Array]:
         """The free numbers of the template, one array for each trained leaf."""
@@ -95,20 +122,35 @@ class Parameters(eqx.Module):
         if self.samples is not None and dynamics is not None:
             batches = _within_budget(dynamics, self.samples, np.diff(grid))
             dynamics = eqx.tree_at(lambda d: d.batch_size, dynamics, batches)
+        if self.stable:
+            dynamics = self._at_stable_rates(dynamics)
         return schedule, dynamics
+
+    def _at_stable_rates(self, dynamics: Any) -> Any:
+        """The dynamics with each rate at the same share of the stable range as it has at the batches of the start."""
+        names, _ = _named_leaves(self.template)
+        low, high, _ = next(own for name, own in zip(names, self.limits, strict=True) if own and _is_under(name, _RATE))
+        leaf = (lambda d: d.learning_rate.values) if isinstance(dynamics.learning_rate, PerRefresh) else _own_rate
+        rate = leaf(dynamics)
+        low, high = np.asarray(low, rate.dtype), np.asarray(high, rate.dtype)
+        top = _largest_rate(dynamics, self.stable, self.held).astype(rate.dtype)
+        return eqx.tree_at(leaf, dynamics, low + (top - low) * (rate - low) / (high - low))
 
 
 def _named_leaves(template: tuple[AbstractStage, AbstractDynamics | None]) -> tuple[list[str], list[Array]]:
     """Every inexact array of the template, in the order of its leaves, and a path for each."""
     schedule, dynamics = template
     names, leaves = [], []
-    stages = stages_of(schedule)
-    parts = [(f"schedule.{stage_name(stage)}" if len(stages) > 1 else "schedule", stage) for stage in stages]
-    for prefix, part in [*parts, ("dynamics", dynamics)]:
+    for prefix, part in [*_stages_by_path(schedule), ("dynamics", dynamics)]:
         for path, leaf in jax.tree_util.tree_flatten_with_path(eqx.filter(part, eqx.is_inexact_array))[0]:
             names.append(prefix + "".join(f".{_key(key)}" for key in path))
             leaves.append(leaf)
     return names, leaves
+
+
+def _stages_by_path(schedule: AbstractStage) -> list[tuple[str, AbstractStage]]:
+    stages = stages_of(schedule)
+    return [(f"schedule.{stage_name(stage)}" if len(stages) > 1 else "schedule", stage) for stage in stages]
 
 
 def _key(key: Any) -> str:
@@ -125,38 +167,104 @@ def _declared_limits(dynamics: AbstractDynamics | None) -> dict[str, tuple[float
     return {} if dynamics is None else {f"dynamics.{name}": pair for name, pair in dynamics.ranges.items()}
 
 
-def _checked(name: str, leaf: Any, pair: tuple[float | None, float | None]) -> tuple[float, float]:
-    low, high = (-math.inf if pair[0] is None else float(pair[0]), math.inf if pair[1] is None else float(pair[1]))
+def _held_ranges(schedule: AbstractStage) -> dict[str, tuple[float | None, float | None]]:
+    """Ranges that stages state for their own fields: outside them a stage cannot be built, or loaded again."""
+    parts = _stages_by_path(schedule)
+    return {f"{prefix}.{name}": pair for prefix, stage in parts for name, pair in stage.ranges.items()}
+
+
+def _ends(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Low and high, infinite where there is none."""
+    return -math.inf if pair[0] is None else pair[0], math.inf if pair[1] is None else pair[1]
+
+
+def _checked(name: str, leaf: Any, pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The limits of a leaf as floats, or as tuples of them, once it is known to begin inside."""
     values = concrete(leaf)
-    if not low < high:
-        raise ValueError(f"limits: {name!r} has ({low:g}, {high:g}), which hold nothing: give low < high.")
+    low, high = (np.asarray(bound, np.float64) for bound in _ends(pair))
+    for bound in (low, high):
+        if bound.ndim and bound.shape != values.shape:
+            raise ValueError(f"limits: {name!r} has limits of shape {bound.shape}, not {values.shape}: one an entry.")
+        if np.isinf(bound).any() and not np.isinf(bound).all():
+            raise ValueError(f"limits: {name!r} has limits of which some are infinite: give finite ones, or None.")
+    lows, highs = np.broadcast_to(low, values.shape), np.broadcast_to(high, values.shape)
+    if not (low < high).all():
+        at = tuple(np.argwhere(~np.broadcast_to(low < high, values.shape))[0])
+        held = f"({lows[at]:g}, {highs[at]:g})"
+        raise ValueError(f"limits: {name!r} has {held}, which hold nothing: give low < high.")
     outside = ~((values > low) & (values < high))
     if outside.any():
+        held = f"({lows[outside][0]:g}, {highs[outside][0]:g})"
         raise ValueError(
-            f"{name!r} begins at {values[outside][0]:.6g}, not strictly inside its limits ({low:g}, {high:g}): begin "
-            "inside, or pass other limits={...}."
+            f"{name!r} begins at {values[outside][0]:.6g}, not strictly inside its limits {held}: begin inside, or "
+            "pass other limits={...}."
         )
-    return low, high
+    return _hashable(low), _hashable(high)
 
 
-def _to_free(value: Array, low: float, high: float) -> Array:
-    if math.isinf(low) and math.isinf(high):
+def _hashable(bound: np.ndarray) -> Any:
+    values = bound.tolist()
+    return tuple(values) if isinstance(values, list) else values
+
+
+def _to_free(value: Array, low: Any, high: Any, held: bool) -> Array:
+    low, high = np.asarray(low, value.dtype), np.asarray(high, value.dtype)
+    if held or (np.isinf(low).all() and np.isinf(high).all()):
         return value
-    if math.isinf(high):
+    if np.isinf(high).all():
         return jnp.log(value - low)
-    if math.isinf(low):
+    if np.isinf(low).all():
         return jnp.log(high - value)
     return jnp.log((value - low) / (high - value))
 
 
-def _from_free(free: Array, low: float, high: float) -> Array:
-    if math.isinf(low) and math.isinf(high):
+def _from_free(free: Array, low: Any, high: Any, held: bool) -> Array:
+    if held:
+        return _held(free, low, high)
+    low, high = np.asarray(low, free.dtype), np.asarray(high, free.dtype)
+    if np.isinf(low).all() and np.isinf(high).all():
         return free
-    if math.isinf(high):
+    if np.isinf(high).all():
         return low + jnp.exp(free)
-    if math.isinf(low):
+    if np.isinf(low).all():
         return high - jnp.exp(free)
     return low + (high - low) * jax.nn.sigmoid(free)
+
+
+def _check_stable(name: str, high: str, dynamics: Any) -> None:
+    if high != STABLE or name not in (_RATE, f"{_RATE}.values"):
+        raise ValueError(f"limits: {name!r} has {high!r}: give numbers or None; only a learning rate may be 'stable'.")
+    batch, rate = dynamics.batch_size, dynamics.learning_rate
+    tables = all(isinstance(setting, PerRefresh) and setting.rows is None for setting in (batch, rate))
+    changes = callable(batch) or concrete(batch).ndim > 0
+    if changes and not (tables and len(batch.values) == len(rate.values)):
+        raise ValueError(
+            "limits: a learning rate that is to be 'stable' at batch sizes that change needs both as PerRefresh tables "
+            "of one length."
+        )
+
+
+def _own_rate(dynamics: Any) -> Any:
+    return dynamics.learning_rate
+
+
+def _largest_rate(dynamics: Any, problems: tuple[AbstractProblem, ...], held: bool) -> Array:
+    """The largest rate that is stable on every problem at the batch sizes of the dynamics."""
+    each = [dynamics.largest_rate(problem, jnp.ones_like(problem.mass) if held else None) for problem in problems]
+    if any(rate is None for rate in each):
+        raise ValueError(f"limits: {type(dynamics).__name__} does not tell its largest stable rate: give a number.")
+    return functools.reduce(jnp.minimum, each)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _held(free: Array, low: float, high: float) -> Array:
+    """The number, or the end of the range that it is beyond, with the slope there: so a search may come back."""
+    return jnp.clip(free, low, high)
+
+
+@_held.defjvp
+def _held_jvp(low, high, primals, tangents):
+    return _held(primals[0], low, high), tangents[0]
 
 
 def _check_samples(samples: float, dynamics: Any, steps: float, trained: list[str]) -> None:

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_choice, check_finite, check_ndim
+from .._files import SavedFileError, read_arrays, scalar
 from .._schema import Malformed, array, choice, explained, items, number, read_json, record
 from .._simulate import simulate
 from .._trajectory import Trajectory
 from .._types import Array, ArrayLike, Float
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
-from ._files import SavedFileError, read_arrays, scalar
 
 __all__ = ["SamplerWeights", "load_sampler_weights", "per_example", "sampler_of", "sampler_weights"]
 

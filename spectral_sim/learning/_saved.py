@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._files import SavedFileError, read_arrays, read_facts, used, write_arrays
 from .._registry import registered, registered_name
 from .._schema import (
     Malformed,
@@ -34,7 +35,6 @@ from .._schema import (
 from .._types import PerRefresh
 from ..dynamics import AbstractDynamics
 from ..schedules import AbstractStage, chain, stages_of
-from ._files import SavedFileError, read_arrays, read_facts, used, write_arrays
 
 __all__ = ["SavedSchedule", "load_schedule", "real", "save_schedule"]
 

@@ -125,9 +125,10 @@ def search(
         dynamics: how the learner moves; the default of the problem if None.
         trainable: path or paths of the leaves that the search may change: "schedule" or "dynamics" for all of them, or
             a part, as in "schedule.clip.high" (in a chain by the name of the stage) and "dynamics.learning_rate".
-        limits: by path (low, high), each a number or None; a leaf stays strictly between them. A dynamics may state
-            limits of its own fields; those given here win. A learning rate needs an upper one where it could become
-            unstable: a start that fails is given up.
+        limits: by path (low, high), each a number, an array like the leaf, or None; a leaf stays strictly between them.
+            A dynamics may state limits of its own fields; those given here win. A learning rate needs an upper one
+            where it could become unstable, as a start that fails is given up: "stable" is the largest stable rate at
+            the batch sizes in force, where the dynamics tells it.
         samples: how many examples all steps together draw. The batch sizes B are rescaled to 1 + c (B - 1), so that
             every run of the search draws as many; None for no such budget.
         adjoint: as for `simulate`.
@@ -159,7 +160,7 @@ def search(
     grid = np.asarray(times, np.float64)
     for each in problems:
         objective.check(grid, float(each.floor))
-    parameters = Parameters.create(schedule, dynamics, trainable, limits, samples, grid)
+    parameters = Parameters.create(schedule, dynamics, trainable, limits, samples, grid, problems)
     draws = schedule.needs_key or (dynamics is not None and dynamics.needs_key)
     if key is None and (num_starts > 1 or draws):
         raise ValueError("several starts and random stages draw random numbers: pass learn(key=jax.random.key(0)).")

@@ -88,44 +88,75 @@ def reach(bound: Float[Array, ""], tolerance: float) -> Float[Array, ""]:
 
 
 def expansion(bound: Float[Array, ""], tolerance: float) -> Expansion:
-    """Coefficients of as many terms as `tolerance` asks for, at most `MOST_TERMS`.
+    """Coefficients of as many terms as `tolerance` asks for, at most `MOST_TERMS`."""
+    bound = jnp.maximum(bound, 2 * _FIRST_ORDER)
+    z, neglected = bound / 2, reach(bound, tolerance)
+    sums = _bessel_sums(z, jnp.minimum(degree(bound, neglected), MOST_TERMS).astype(jnp.int32) + 4)
+    scale, order = 4 / (z * sums.all_orders), jnp.arange(MOST_TERMS)
+    terms = jnp.maximum(1, jnp.sum(scale * sums.beyond > neglected)).astype(jnp.int32)
+    coefficients = jnp.where(order == 0, 0.5, 1) * scale * sums.weighted
+    return Expansion(jnp.where(order <= terms, coefficients, 0).astype(bound.dtype), terms, bound)
 
-    Bessel functions by their recurrence downwards from beyond the degree, where all of them are positive and the
-    wanted solution grows; normalised by e^z = I_0(z) + 2 sum_j I_j(z).
+
+class _BesselSums(NamedTuple):
+    """Sums of Bessel functions I_j(z), all of them times one unknown factor.
+
+    Arguments:
+        all_orders: I_0 + 2 sum_(j>0) I_j, which is e^z times the factor.
+        weighted: sum_(j>k) (j - k) I_j for each k.
+        beyond: sum_(l>=k) weighted_l for each k: what the coefficients from k on add up to.
+    """
+
+    all_orders: Float[Array, ""]
+    weighted: Float[Array, "terms"]
+    beyond: Float[Array, "terms"]
+
+
+class _Recurrence(NamedTuple):
+    """Where the recurrence stands at an order j: I_(j+1), I_j, and the sums of what has been passed."""
+
+    above: Float[Array, ""]
+    here: Float[Array, ""]
+    total: Float[Array, ""]
+    weighted: Float[Array, ""]
+    beyond: Float[Array, ""]
+
+
+def _bessel_sums(z: Float[Array, ""], start: Int[Array, ""]) -> _BesselSums:
+    """Bessel functions by their recurrence downwards from beyond the degree, where the wanted solution grows.
+
+    All of them are positive there, so nothing cancels. What begins with a small number at `start` is normalised by
+    the sum of all orders.
 
     Source:
         Gil, Segura and Temme, Numerical Methods for Special Functions (SIAM, 2007), section 4.6 (Miller's algorithm).
     """
-    dtype = bound.dtype
-    bound = jnp.maximum(bound, 2 * _FIRST_ORDER)
-    z, neglected = bound / 2, reach(bound, tolerance)
-    start = jnp.minimum(degree(bound, neglected), MOST_TERMS).astype(jnp.int32) + 4
+    dtype = z.dtype
     seed = jnp.sqrt(jnp.finfo(dtype).tiny)
 
-    def block(carry):
-        first, state, found = carry
+    def one_order(order: Array, at: _Recurrence) -> _Recurrence:
+        here = jnp.where(order == start, seed, at.here)
+        weighted = at.weighted + at.total
+        below = at.above + 2 * order.astype(dtype) / z * here
+        return _Recurrence(here, below, at.total + here, weighted, at.beyond + weighted)
 
-        def recur(place, carry):
-            above, here, total, weighted, rest, batch = carry
-            order = first + _BLOCK - 1 - place
-            here = jnp.where(order == start, seed, here)
-            weighted = weighted + total
-            column = jnp.stack([weighted, rest])[:, None]
+    def one_block(carry):
+        first, at, found = carry
+
+        def one_place(place, carry):
+            at, batch = carry
+            column = jnp.stack([at.weighted + at.total, at.beyond])[:, None]
             batch = jax.lax.dynamic_update_slice(batch, column, (0 * place, _BLOCK - 1 - place))
-            below = above + 2 * order.astype(dtype) / z * here
-            return here, below, total + here, weighted, rest + weighted, batch
+            return one_order(first + _BLOCK - 1 - place, at), batch
 
-        *state, batch = jax.lax.fori_loop(0, _BLOCK, recur, (*state, jnp.zeros((2, _BLOCK), dtype)))
-        return first - _BLOCK, tuple(state), jax.lax.dynamic_update_slice(found, batch, (0 * first, first))
+        at, batch = jax.lax.fori_loop(0, _BLOCK, one_place, (at, jnp.zeros((2, _BLOCK), dtype)))
+        return first - _BLOCK, at, jax.lax.dynamic_update_slice(found, batch, (0 * first, first))
 
-    size = MOST_TERMS + 2 * _BLOCK
-    carry = start // _BLOCK * _BLOCK, (jnp.zeros((), dtype),) * 5, jnp.zeros((2, size), dtype)
-    _, (zeroth, _, total, _, _), (found, rests) = jax.lax.while_loop(lambda carry: carry[0] >= 0, block, carry)
-    order = jnp.arange(MOST_TERMS)
-    scale = 4 / (z * (2 * total - zeroth))
-    terms = jnp.maximum(1, jnp.sum(scale * rests[:MOST_TERMS] > neglected)).astype(jnp.int32)
-    coefficients = jnp.where(order == 0, 0.5, 1) * scale * found[:MOST_TERMS]
-    return Expansion(jnp.where(order <= terms, coefficients, 0).astype(dtype), terms, bound)
+    found = jnp.zeros((2, MOST_TERMS + 2 * _BLOCK), dtype)
+    begin = start // _BLOCK * _BLOCK, _Recurrence(*(jnp.zeros((), dtype),) * 5), found
+    _, at, (weighted, beyond) = jax.lax.while_loop(lambda carry: carry[0] >= 0, one_block, begin)
+    # the last order passed is 0, which counts once
+    return _BesselSums(2 * at.total - at.above, weighted[:MOST_TERMS], beyond[:MOST_TERMS])
 
 
 def apply(product: Callable[[Array], Array], drive: Float[Array, "outputs features"], series: Expansion) -> Terms:

@@ -52,7 +52,8 @@ def where_one(
     Arguments:
         function: continuous and non-decreasing, not negative; at most 1 at `bottom` and at least 1 at `top`.
         start: the first x to look at, positive.
-        bottom, top: positive.
+        bottom: lower end of the bracket, positive.
+        top: upper end of the bracket.
         tolerance: of the value.
         wanted: whether to look at all; `start` if not.
     """

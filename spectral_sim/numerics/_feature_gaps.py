@@ -11,6 +11,7 @@ from ._bisection import bisect
 __all__ = ["Gaps", "feature_gaps", "support_ends", "unlearnt"]
 
 _ROUGH, _POLISH = 12, 5  # steps of bisection, and of Newton's method after it
+_POLISHED = 1e-9  # relative, of a level after that
 _NARROWEST = 1e-4  # scale of a gap, of the distance of its two modes
 
 
@@ -111,4 +112,5 @@ def _crossing(phi: Callable, level: float, pole: np.ndarray, inside: np.ndarray)
         value, slope = phi(x)
         x = x + 2 * value / slope * (1 - np.sqrt(value / level))
         x = np.clip(x, np.minimum(low, high), np.maximum(low, high))
-    return x
+    lost = ~(np.abs(phi(x)[0] / level - 1) <= _POLISHED)
+    return np.where(lost, bisect(lambda x: phi(x)[0] > level, low, high), x) if lost.any() else x

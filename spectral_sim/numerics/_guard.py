@@ -24,8 +24,8 @@ def attempt(
     Arguments:
         function: must depend on traced values through `operands` alone.
         operands: pytree; its inexact arrays are differentiated.
-        fallback: pytree like the result, constant under differentiation; None lets a failed result through, which
-            saves a pass over it.
+        fallback: prefix of the result, constant under differentiation; None in the place of a part lets that part
+            through where it fails, which saves a pass over it.
 
     Returns:
         The result or the fallback, and the code.
@@ -39,8 +39,8 @@ def attempt(
     def choose(code, result, otherwise):
         # with nothing to choose from the compiler drops the `where`; what is left is that in a batch every part of the
         # result has the batch axis that its tangent has, which scan needs
-        otherwise = result if otherwise is None else otherwise
-        return jax.tree.map(lambda x, y: jnp.where(code == 0, x, y), result, otherwise)
+        pick = lambda y, x: jax.tree.map(lambda x, y: jnp.where(code == 0, x, y), x, x if y is None else y)
+        return jax.tree.map(pick, otherwise, result, is_leaf=lambda y: y is None)
 
     @jax.custom_jvp
     def run(moving, fixed_arrays, fallback):

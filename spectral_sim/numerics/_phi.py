@@ -1,15 +1,14 @@
-"""The phi_1 function and its action on a symmetric positive semidefinite matrix.
+"""The phi_1 function of numbers.
 
 For x' = g - M x from x(0) = 0, x(h) = h phi_1(-h M) g with phi_1(z) = (exp(z) - 1) / z: one step is exact for constant
 weights, whatever its length.
 """
 
-import jax
 import jax.numpy as jnp
 
-from .._types import Array, Float
+from .._types import Array
 
-__all__ = ["integral_decay", "phi1", "phi1_eigh"]
+__all__ = ["divided_differences", "integral_decay", "phi1"]
 
 _SERIES_TERMS = {jnp.dtype("float32"): 10, jnp.dtype("float64"): 18}  # the last term is below one unit of rounding
 
@@ -25,48 +24,7 @@ def integral_decay(rates: Array, duration: Array) -> Array:
     return duration * phi1(-duration * rates)
 
 
-@jax.custom_jvp
-def phi1_eigh(
-    matrix: Float[Array, "features features"], drive: Float[Array, "features outputs"], duration: Float[Array, ""]
-) -> Float[Array, "features outputs"]:
-    """h phi_1(-h M) g by one symmetric eigendecomposition, in O(features^3).
-
-    Eigenvalues are clamped at zero: rounding makes those of a rank-deficient M slightly negative, which a long interval
-    would blow up. The derivative never differentiates the eigendecomposition, so repeated eigenvalues are fine.
-
-    Arguments:
-        matrix: M, symmetric positive semidefinite, per unit of time.
-        drive: g.
-        duration: h, non-negative, in units of time.
-
-    Source:
-        Higham, Functions of Matrices (2008), sections 3.2 and 10.7.4.
-    """
-    values, vectors = _clamped_eigh(matrix)
-    return vectors @ (integral_decay(values, duration)[:, None] * (vectors.T @ drive))
-
-
-@phi1_eigh.defjvp
-def _phi1_eigh_jvp(primals, tangents):
-    matrix, drive, duration = primals
-    matrix_dot, drive_dot, duration_dot = tangents
-    values, vectors = _clamped_eigh(matrix)
-    spectral = integral_decay(values, duration)[:, None]
-    rotated = vectors.T @ drive
-    # d f(M) = V (F o (V^T dM V)) V^T with F the divided differences of f; d/dh int_0^h e^(-xs) ds = e^(-xh)
-    differences = _divided_differences(values, duration)
-    change = (differences * (vectors.T @ matrix_dot @ vectors)) @ rotated
-    change += spectral * (vectors.T @ drive_dot)
-    change += duration_dot * jnp.exp(-duration * values)[:, None] * rotated
-    return vectors @ (spectral * rotated), vectors @ change
-
-
-def _clamped_eigh(matrix: Array) -> tuple[Array, Array]:
-    values, vectors = jnp.linalg.eigh(matrix)
-    return jnp.maximum(values, 0), vectors
-
-
-def _divided_differences(values: Array, duration: Array) -> Array:
+def divided_differences(values: Array, duration: Array) -> Array:
     """f[x, y] = (f(x) - f(y)) / (x - y) of `integral_decay` for every pair, to rounding.
 
     For h x >= 1 (x the larger): f[x, y] = (h e^(-hy) phi_1(-h(x - y)) - f(y)) / x, no small difference in a

@@ -7,52 +7,44 @@ speed of the machine. Operands of a change are (s_dot, g_dot), and Phi_dot where
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Float
+from .._types import Array
 from ._chebyshev import Expansion, Terms, apply, expansion, tangent, transposed
-from ._phi import phi1_eigh
+from ._eigen_step import eigen_advance, eigen_change, eigen_pull, gram, spectrum, trace_bound
 from ._repeat import batch_max
 from ._rows import map_rows, row_product, sum_rows
 
-__all__ = ["ADVANCE", "CHANGE", "PULL", "gram", "trace_bound"]
+__all__ = ["ADVANCE", "CHANGE", "PULL"]
 
 _GATHERED = 16  # terms
 _SMALL = 2**22  # bytes
+_LARGEST = 0.64  # of z phi_1(-z^2)
 
 
-def gram(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Array:
-    """A."""
-    return _between(features, scale, features)
-
-
-def _between(left: Array, scale: Array, right: Array) -> Array:
-    """left^T diag(s) right; in a batch members come first, as every later product reads it."""
-    return sum_rows(lambda left, scale, right: row_product(scale[:, None] * left, right), left, scale, right)
-
-
-def trace_bound(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Float[Array, ""]:
-    """A bound on the eigenvalues of every member of a batch; a member that is lost does not decide for the others."""
-    trace = jnp.sum(scale * jnp.sum(features**2, axis=1))
-    return batch_max(jnp.where(jnp.isfinite(trace), trace, 0))
-
-
-def _eigh_advance(features, scale, drive, *, tolerance):
-    value = _by_eigh(gram(features, scale), drive)
-    return Terms(value, jnp.zeros_like(value), jnp.zeros_like(value))
+def _eigen_advance(features, scale, drive, *, tolerance):
+    """By eigenvectors: no term to run backwards from."""
+    value, gain = eigen_advance(spectrum(features, scale), drive)
+    return Terms(value, jnp.zeros_like(value), jnp.zeros_like(value)), gain
 
 
 def _matrix_advance(features, scale, drive, *, tolerance):
+    """By the expansion, with products of the matrix A, formed once."""
     matrix, series = _matrix_series(features, scale, tolerance)
-    return apply(lambda rows: rows @ matrix, drive, series)
+    return apply(lambda rows: rows @ matrix, drive, series), _gain(series)
 
 
 def _features_advance(features, scale, drive, *, tolerance):
+    """By the expansion, with two products of Phi for each of A, which is never formed."""
     series, columns = expansion(trace_bound(features, scale), tolerance), _columns(features)
-    return apply(lambda rows: ((rows @ columns) * scale) @ features, drive, series)
+    return apply(lambda rows: ((rows @ columns) * scale) @ features, drive, series), _gain(series)
 
 
-def _eigh_change(dense, features, scale, drive, term, step, operands, *, tolerance):
-    change = _gram_change(features, scale, operands)
-    return (jax.jvp(_by_eigh, (gram(features, scale), drive), (change, operands[1]))[1],)
+def _gain(series: Expansion) -> Array:
+    """How much rounding may be magnified; that of each product is independent of the others."""
+    return _LARGEST * jnp.sqrt(series.terms * series.bound)
+
+
+def _eigen_change(dense, features, scale, drive, term, step, operands, *, tolerance):
+    return (eigen_change(spectrum(features, scale), features, scale, drive, operands),)
 
 
 def _matrix_change(dense, features, scale, drive, term, step, operands, *, tolerance):
@@ -61,6 +53,7 @@ def _matrix_change(dense, features, scale, drive, term, step, operands, *, toler
 
 
 def _features_change(dense, features, scale, drive, term, step, operands, *, tolerance):
+    """By products of Phi; through the matrix where Phi moves, since its change is one of the whole matrix."""
     series = expansion(trace_bound(features, scale), tolerance)
     if dense:
         return _change_through_matrix(gram(features, scale), series, features, scale, drive, operands)
@@ -77,9 +70,8 @@ def _features_change(dense, features, scale, drive, term, step, operands, *, tol
     return (tangent(bilinear, drive, drive_dot, series),)
 
 
-def _eigh_pull(dense, features, scale, drive, term, step, cotangents, *, tolerance):
-    matrix_bar, drive_bar = jax.vjp(_by_eigh, gram(features, scale), drive)[1](cotangents[0])
-    return _pull_through_matrix(dense, features, scale, matrix_bar, drive_bar)
+def _eigen_pull(dense, features, scale, drive, term, step, cotangents, *, tolerance):
+    return eigen_pull(dense, spectrum(features, scale), features, scale, drive, cotangents[0])
 
 
 def _matrix_pull(dense, features, scale, drive, term, step, cotangents, *, tolerance):
@@ -89,6 +81,7 @@ def _matrix_pull(dense, features, scale, drive, term, step, cotangents, *, toler
 
 
 def _features_pull(dense, features, scale, drive, term, step, cotangents, *, tolerance):
+    """The transpose of `_features_change`."""
     series = expansion(trace_bound(features, scale), tolerance)
     if dense:
         bars = _matrix_transposed(gram(features, scale), term, step, drive, cotangents[0], series)
@@ -118,20 +111,18 @@ def _matrix_series(features, scale, tolerance) -> tuple[Array, Expansion]:
     return matrix, expansion(batch_max(jnp.where(jnp.isfinite(norm), norm, 0)), tolerance)
 
 
-def _by_eigh(matrix, drive):
-    return phi1_eigh(matrix, drive.T, jnp.ones((), drive.dtype)).T
-
-
 def _gram_change(features, scale, operands):
+    """A_dot."""
     scale_dot, _, *features_dot = operands
     change = gram(features, scale_dot)
     for each in features_dot:
-        half = _between(each, scale, features)
+        half = sum_rows(lambda left, s, right: row_product(s[:, None] * left, right), each, scale, features)
         change = change + half + half.T
     return change
 
 
 def _change_through_matrix(matrix, series, features, scale, drive, operands):
+    """The change of the expansion in A and g."""
     matrix_dot = _gram_change(features, scale, operands)
 
     def bilinear(rows, rows_dot):
@@ -141,6 +132,8 @@ def _change_through_matrix(matrix, series, features, scale, drive, operands):
 
 
 def _matrix_transposed(matrix, term, step, drive, cotangent, series):
+    """Cotangents of A and g."""
+
     def pull(rows, bar):
         return rows @ matrix, bar @ matrix, rows, bar
 
@@ -156,6 +149,6 @@ def _pull_through_matrix(dense, features, scale, matrix_bar, drive_bar):
     return (*bars, scale[:, None] * (features @ both)) if dense else bars
 
 
-ADVANCE = (_eigh_advance, _matrix_advance, _features_advance)
-CHANGE = (_eigh_change, _matrix_change, _features_change)
-PULL = (_eigh_pull, _matrix_pull, _features_pull)
+ADVANCE = (_eigen_advance, _matrix_advance, _features_advance)
+CHANGE = (_eigen_change, _matrix_change, _features_change)
+PULL = (_eigen_pull, _matrix_pull, _features_pull)

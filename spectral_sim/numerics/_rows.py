@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._types import Array
 
-__all__ = ["map_rows", "row_product", "sum_rows"]
+__all__ = ["fold_rows", "map_rows", "row_product", "sum_rows"]
 
 _BLOCK_BYTES = 2**24  # of the first array; a batch holds one such block for each member
 _NARROW = 16  # columns; wider products add in blocks of their own
@@ -59,6 +59,17 @@ def map_rows(function: Callable[..., Array], *tall: Array) -> Array:
     if rest is not None:
         parts.append(blocks.apart(function(*rest)))
     return jnp.concatenate(parts, axis=1).reshape(-1)
+
+
+def fold_rows(function: Callable[..., Array], start: Array, *tall: Array) -> Array:
+    """`function(start, *tall)` block after block, each with what came of the block before in the place of `start`."""
+    blocks = _Blocks(tall)
+    if blocks.count == 0:
+        return function(start, *tall)
+    rest = blocks.rest()
+    start = start if rest is None else function(start, *rest)
+    step = lambda carry, index: (function(carry, *blocks.at(index)), None)
+    return jax.lax.scan(step, start, jnp.arange(blocks.count))[0]
 
 
 class _Blocks:

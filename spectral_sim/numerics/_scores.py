@@ -1,13 +1,18 @@
 """Small operations on non-negative scores that must not overflow, underflow or lose their gradient."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from .._types import Array, Float
 from ._guard import without_derivative
+from ._repeat import batch_max
+from ._segmented import SCALAR
 from ._sums import total
 
-__all__ = ["log_or_minus_inf", "mean_one", "relative_log", "score_of", "unit_of"]
+__all__ = ["log_or_minus_inf", "mean_one", "power_score", "relative_log", "scaled_mean", "score_of", "unit_of"]
 
 
 def log_or_minus_inf(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
@@ -20,6 +25,17 @@ def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
     """log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
     top = jnp.max(score)
     return jnp.where(top == 0, 0.0, log_or_minus_inf(score / jnp.where(top == 0, 1, top)))
+
+
+def power_score(log_score: Float[Array, "weights"], power: Float[Array, ""]) -> Float[Array, "weights"]:
+    """(score / max score)^power; zero, at any power, where the score over its maximum is zero or subnormal.
+
+    The maximum is a constant to derivatives, as in `score_of`.
+    """
+    top = checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR)
+    lowest = jnp.log(jnp.finfo(log_score.dtype).tiny)
+    depth = jnp.where(jnp.isneginf(top), 0, jnp.maximum(log_score - top, lowest))
+    return jnp.where(depth > lowest, jnp.exp(power * depth), 0)
 
 
 def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
@@ -38,13 +54,61 @@ def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
     return without_derivative(jnp.where(jnp.isfinite(size), power, size))
 
 
+def scaled_mean(
+    score: Float[Array, "weights"], mass: Float[Array, "weights"], *, massless: bool = True
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """A unit (see `unit_of`) and the mean of the score in that unit.
+
+    The unit is 1 where the mean is so large that products which underflow do not show in it, as it almost always is.
+    Another one takes two more passes, and is looked for only if some member of a batch needs it.
+
+    Arguments:
+        score: non-negative; where it is not, the unit says so.
+        mass: p, sums to one.
+        massless: whether entries without mass count for the unit.
+    """
+    unit, mean = _scaled_mean(score, mass, massless)
+    return checkpoint_name(unit, SCALAR), checkpoint_name(mean, SCALAR)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _scaled_mean(score: Array, mass: Array, massless: bool) -> tuple[Array, Array]:
+    limits = jnp.finfo(score.dtype)
+    plain = total(mass, jnp.where(score < 0, -jnp.inf, score))
+    fine = (plain > score.shape[0] * limits.tiny / limits.eps) & (plain < jnp.inf)
+
+    def in_unit():
+        unit = unit_of(score if massless else jnp.where(mass > 0, score, 0))
+        return unit, total(mass, score / jnp.where(unit == 0, 1, unit))
+
+    needed = batch_max((~fine).astype(jnp.int32)) > 0
+    unit, mean = jax.lax.cond(needed, in_unit, lambda: (jnp.ones_like(plain), plain))
+    return jnp.where(fine, 1, unit), jnp.where(fine, plain, mean)
+
+
+def _scaled_mean_jvp(massless, primals, tangents):
+    """The unit is a constant, and the mean is linear in each of the two."""
+    unit, mean = _scaled_mean(*primals, massless)
+    inverse = 1 / jnp.where(unit == 0, 1, unit)
+    change = jnp.zeros_like(mean)
+    for (score, mass), still in (
+        ((tangents[0], primals[1]), tangents[0]),
+        ((primals[0], tangents[1]), tangents[1]),
+    ):
+        if not isinstance(still, jax.custom_derivatives.SymbolicZero):
+            change = change + total(mass, inverse * score)
+    return (unit, mean), (jnp.zeros_like(unit), change)
+
+
+_scaled_mean.defjvp(_scaled_mean_jvp, symbolic_zeros=True)
+
+
 def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Float[Array, "weights"]:
     """Scale a non-negative score to mean one under `mass`; a score that is zero everywhere means uniform."""
-    unit = unit_of(jnp.where(mass > 0, score, 0))
-    score = score / jnp.where(unit == 0, 1, unit)
-    mean = total(mass, score)
+    unit, mean = scaled_mean(score, mass, massless=False)
     nothing = mean == 0
-    return jnp.where(nothing, 1.0, score / jnp.where(nothing, 1, mean))
+    scale = 1 / jnp.where(nothing, 1, mean)
+    return jnp.where(nothing, 1.0, score * (1 / jnp.where(unit == 0, 1, unit)) * scale)
 
 
 def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
@@ -53,4 +117,4 @@ def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
     The factor is a constant to derivatives: weights do not depend on the scale of a score, and the derivative of a
     maximum costs as much as all the rest.
     """
-    return jnp.exp(log_score - without_derivative(jnp.max(log_score)))
+    return jnp.exp(log_score - checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR))

@@ -53,9 +53,9 @@ def top_mass(
 ) -> Float[Array, "weights"]:
     """1 on the entries of highest score, the part of one on those of the lowest score kept that makes it `fraction`.
 
-    The threshold is found by bisection on the bit pattern of non-negative floats, which orders as they do: as many
-    passes as the float has bits, and no sort. Differentiable in the fraction and in the mass; on the score the result
-    depends in steps.
+    The threshold is found by bisection on the bit pattern of non-negative floats, which orders as they do, until few
+    entries are left that may be it, and among those from the largest on: no more passes than some for each bit, and no
+    sort. Differentiable in the fraction and in the mass; on the score the result depends in steps.
     """
     limits = jnp.finfo(score.dtype)
     integer = jnp.dtype(f"int{limits.bits}")
@@ -68,13 +68,25 @@ def top_mass(
 
 
 def _threshold(pattern: Array, mass: Array, enough: Array) -> Array:
-    """The largest of the whole numbers that the entries of at least as large a number have mass enough for."""
+    """The largest of the entries that is at most as large as entries of mass enough together."""
 
-    def halve(_, bracket):
+    def suffices(value):
+        return total(mass, pattern >= value) >= enough
+
+    def halve(bracket):
         low, high = bracket  # the mass from `low` on suffices, that from `high` on does not
         middle = low + (high - low) // 2
-        suffices = total(mass, pattern >= middle) >= enough
-        return jnp.where(suffices, middle, low), jnp.where(suffices, high, middle)
+        reached = suffices(middle)
+        return jnp.where(reached, middle, low), jnp.where(reached, high, middle)
 
-    bracket = jnp.zeros((), pattern.dtype), jnp.max(pattern) + 1
-    return jax.lax.fori_loop(0, jnp.iinfo(pattern.dtype).bits, halve, bracket)[0]
+    def look(carry):
+        low, high, _ = carry
+        largest = jnp.max(jnp.where(pattern < high, pattern, low))
+        found = (largest <= low) | suffices(largest)
+        lower, higher = halve((low, largest))
+        return jnp.where(found, largest, lower), jnp.where(found, high, higher), ~found
+
+    bracket = jnp.min(pattern), jnp.max(pattern) + 1
+    few = min(pattern.shape[0].bit_length() + 4, jnp.iinfo(pattern.dtype).bits)  # halves, after which few are left
+    low, high = jax.lax.fori_loop(0, few, lambda _, bracket: halve(bracket), bracket)
+    return jax.lax.while_loop(lambda carry: carry[-1], look, (low, high, jnp.ones((), bool)))[0]

@@ -54,22 +54,24 @@ def held_water_level(
         multiplicity: m_k.
         budget: positive.
     """
-    count = jnp.where(jnp.isfinite(depth), multiplicity, 0)
-    below = jnp.where(jnp.isfinite(depth), -depth, 0)
-    still, number, wanted = jax.lax.stop_gradient((below, count, 2 * budget))
-    limits, positive = jnp.finfo(depth.dtype), wanted > 0
+    # sums are products with the multiplicity as it is, which all members of a batch share
+    seen = jnp.isfinite(depth)
+    below, wanted = jnp.where(seen, -depth, jnp.inf), 2 * budget
+    still, still_wanted = jax.lax.stop_gradient((below, wanted))
+    limits, positive = jnp.finfo(depth.dtype), still_wanted > 0
     # were all modes above the level, it would be here; it is never lower, since modes below it spend nothing
-    lowest = (wanted + total(number, still)) / jnp.sum(number)
+    spent = total(multiplicity, jnp.where(seen, still, 0))
+    lowest = (still_wanted + spent) / total(multiplicity, seen)
     fall = where_one(
-        lambda fall: total(number, jnp.maximum(fall - still, 0)) / jnp.where(positive, wanted, 1),
+        lambda fall: total(multiplicity, jnp.maximum(fall - still, 0)) / jnp.where(positive, still_wanted, 1),
         start=lowest,
         bottom=jnp.full_like(lowest, limits.tiny),
         top=lowest * (1 + 8 * limits.eps),
         tolerance=rounding_of_mean(still.shape[0], depth.dtype),
         wanted=positive,
     )
-    above = jnp.where(still < fall, count, 0)
-    return -(2 * budget + total(above, below)) / jnp.sum(above)
+    above = still < fall
+    return -(wanted + total(multiplicity, jnp.where(above, below, 0))) / total(multiplicity, above)
 
 
 def capped_water_level(

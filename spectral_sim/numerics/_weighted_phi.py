@@ -9,8 +9,8 @@ from jax.ad_checkpoint import checkpoint_name
 
 from .._types import Array, Float
 from ._chebyshev import expansion
-from ._phi import phi1_eigh
-from ._phi_routes import ADVANCE, CHANGE, PULL, gram, trace_bound
+from ._eigen_step import phi1_eigen, trace_bound
+from ._phi_routes import ADVANCE, CHANGE, PULL
 from ._route_costs import chosen_route
 from ._segmented import INTERVAL
 from ._transposable import transposable
@@ -28,7 +28,7 @@ def weighted_phi1(
     drive: Float[Array, "features outputs"],
     method: str,
     tolerance: float,
-) -> Float[Array, "features outputs"]:
+) -> tuple[Float[Array, "features outputs"], Float[Array, ""]]:
     """phi_1(-A) g for A = Phi^T diag(s) Phi: the change of the parameters over an interval of held weights.
 
     Routes: the eigenvectors of A; a Chebyshev expansion with A as a matrix; the same with A as two products with Phi,
@@ -40,30 +40,35 @@ def weighted_phi1(
         features: Phi.
         scale: s, non-negative: duration times base mass times weight.
         drive: g: duration times the slope of the parameters.
-        method: "auto", in which eigenvectors are taken too where the rounding of an expansion could reach a tenth of
-            the result; "chebyshev", which gives way to "eigh" only where it would need more than 8192 terms; or "eigh".
+        method: "auto"; "chebyshev", which gives way to "eigh" only where it would need more than 8192 terms or where
+            its rounding could reach a tenth of the result; or "eigh".
         tolerance: error relative to the result, as far as rounding allows; "eigh" is exact to rounding.
+
+    Returns:
+        phi_1(-A) g, and its gain of rounding: one unit of rounding of the residual behind g moves the residual that is
+        left by about as many. The gain has no derivative.
     """
 
     if method == "eigh" or (method == "auto" and features.shape[1] <= _FEW_FEATURES):
-        return phi1_eigh(gram(features, scale), drive, jnp.ones((), drive.dtype))
+        return phi1_eigen(features, scale, drive)
     switch = _Switch(method, tolerance)
 
     @jax.custom_jvp
     def run(features, scale, drive):
-        return switch(ADVANCE, features, scale, drive.T).value.T
+        terms, gain = switch(ADVANCE, features, scale, drive.T)
+        return terms.value.T, gain
 
     def run_jvp(primals, tangents):
         features, scale, drive = primals[0], primals[1], primals[2].T
         none = [isinstance(t, jax.custom_derivatives.SymbolicZero) for t in tangents]
         dots = [jnp.zeros_like(x) if no else t for x, t, no in zip(primals, tangents, none, strict=True)]
-        terms = jax.tree.map(lambda x: checkpoint_name(x, INTERVAL), switch(ADVANCE, features, scale, drive))
+        terms, gain = jax.tree.map(lambda x: checkpoint_name(x, INTERVAL), switch(ADVANCE, features, scale, drive))
         residuals = features, scale, drive, terms.term, terms.step
         # most often Phi is constant, and then no change of the whole matrix is ever formed
         operands = (dots[1], dots[2].T) if none[0] else (dots[1], dots[2].T, dots[0])
         dense = not none[0]
         (change,) = transposable(_Rule(switch, CHANGE, dense), _Rule(switch, PULL, dense), residuals, operands)
-        return terms.value.T, change.T
+        return (terms.value.T, gain), (change.T, jnp.zeros_like(gain))
 
     run.defjvp(run_jvp, symbolic_zeros=True)
     return run(features, scale, drive)

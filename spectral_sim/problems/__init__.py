@@ -2,14 +2,15 @@
 
 from ._base import AbstractProblem, Bound
 from ._datasets import Dataset, diabetes, digits, image_patches
+from ._feature_map import FeatureMap, feature_map
 from ._kernel_problem import from_kernel
 from ._kernels import RBF as rbf
 from ._kernels import ArcCosine as arc_cosine
-from ._kernels import FeatureMap, feature_map
 from ._kernels import Linear as linear
 from ._law import PowerLaw
 from ._modal import ModalProblem
 from ._modal_view import modal_view
+from ._network import NetworkProblem
 from ._operator import OperatorProblem, mean_squared_norm
 from ._power_law import doubled_rule, power_law
 from ._random_features import random_features
@@ -26,6 +27,7 @@ __all__ = [
     "Bound",
     "FeatureMap",
     "ModalProblem",
+    "NetworkProblem",
     "OperatorProblem",
     "PowerLaw",
     "arc_cosine",

@@ -43,6 +43,8 @@ class Dataset:
         rows: row of the file, from 0, that each training example comes from, shape (examples,), or None.
         eval_rows: row of the file that each held-out example comes from, or None.
         mislabelled: which training examples have a label known to be wrong, shape (examples,), or None.
+        eval_groups: group number of each held-out example, -1 for a group that does not train, or None.
+        eval_mislabelled: as `mislabelled`, of held-out examples.
         inputs_are: "inputs" of a kernel; "features", used as they are; or "gram": `inputs` is the kernel between
             training examples, and `eval_inputs` that between held-out and training examples.
     """
@@ -62,6 +64,8 @@ class Dataset:
     rows: np.ndarray | None = None
     eval_rows: np.ndarray | None = None
     mislabelled: np.ndarray | None = None
+    eval_groups: np.ndarray | None = None
+    eval_mislabelled: np.ndarray | None = None
     inputs_are: Literal["inputs", "features", "gram"] = "inputs"
 
 
@@ -109,7 +113,8 @@ def digits(num_train: int = 1200, seed: int = 0) -> Dataset:
     data = require_extra("sklearn.datasets", "digits()").load_digits()
     _check_count("num_train", num_train, MIN_EXAMPLES, len(data.target))
     one_hot = np.eye(10)[data.target]
-    train, held_out = split(data.data / 16.0, one_hot, data.target, num_train=num_train, seed=seed)
+    order = np.arange(len(data.target))
+    train, held_out = split(data.data / 16.0, one_hot, data.target, order, num_train=num_train, seed=seed)
     groups, group_names = number_groups(train[2])
     return Dataset(
         name="digits",
@@ -122,6 +127,9 @@ def digits(num_train: int = 1200, seed: int = 0) -> Dataset:
         eval_inputs=_or_none(held_out[0]),
         eval_targets=_or_none(held_out[1]),
         description="Handwritten digits, 8 x 8 pixels in [0, 1], one-hot targets; groups are the digits.",
+        rows=train[3],
+        eval_rows=_or_none(held_out[3]),
+        eval_groups=_or_none(np.searchsorted(np.unique(train[2]), held_out[2])),
     )
 
 
@@ -145,7 +153,8 @@ def diabetes(num_train: int = 300, seed: int = 0) -> Dataset:
     """
     data = require_extra("sklearn.datasets", "diabetes()").load_diabetes(scaled=False)
     _check_count("num_train", num_train, MIN_EXAMPLES, len(data.target))
-    train, held_out = split(data.data, data.target[:, None], num_train=num_train, seed=seed)
+    order = np.arange(len(data.target))
+    train, held_out = split(data.data, data.target[:, None], order, num_train=num_train, seed=seed)
     inputs, eval_inputs, _, _ = standardise_columns(train[0], held_out[0])
     targets, eval_targets, mean, deviation = standardise_columns(train[1], held_out[1])
     return Dataset(
@@ -160,6 +169,8 @@ def diabetes(num_train: int = 300, seed: int = 0) -> Dataset:
         eval_targets=_or_none(eval_targets),
         description="Diabetes progression after one year; inputs and target standardised on the training part "
         f"(target: mean {mean[0]:.6g}, standard deviation {deviation[0]:.6g}).",
+        rows=train[2],
+        eval_rows=_or_none(held_out[2]),
     )
 
 

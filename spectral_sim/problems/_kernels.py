@@ -1,4 +1,4 @@
-"""Kernels on raw inputs, and feature maps that reproduce or approximate them."""
+"""Kernels on raw inputs, and random features of them."""
 
 import abc
 from collections.abc import Callable
@@ -10,17 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_choice, check_finite, check_ndim, check_positive, is_concrete
-from .._types import Array, ArrayLike, Float, PRNGKeyArray, as_inexact
-from ._whitening import Dropped, positive_part
+from .._checks import check_ndim, check_positive
+from .._types import Array, Float, PRNGKeyArray, as_inexact
 
-__all__ = ["RBF", "AbstractKernel", "ArcCosine", "FeatureMap", "Linear", "feature_map"]
+__all__ = ["RBF", "AbstractKernel", "ArcCosine", "Linear", "precise_product"]
 
-_METHODS = ("exact", "nystrom", "random")
 _MEDIAN_ROWS = 1000  # half a million pairs: the median distance to about 0.1%
 
 # Gram matrices are inverted below, so the reduced precision that accelerators use by default would not do.
-_matmul = partial(jnp.matmul, precision="highest")
+precise_product = partial(jnp.matmul, precision="highest")
 
 
 class AbstractKernel(eqx.Module):
@@ -44,7 +42,7 @@ class Linear(AbstractKernel):
 
     def __call__(self, x: Float[Array, "N D"], y: Float[Array, "M D"]) -> Float[Array, "N M"]:
         x, y = _pair(x, y)
-        return _matmul(x, y.T)
+        return precise_product(x, y.T)
 
     def fit(self, inputs: Float[Array, "N D"]) -> "Linear":
         return self
@@ -130,7 +128,7 @@ class ArcCosine(AbstractKernel):
     @eqx.filter_jit  # fuses steps that would each hold an (N, M) array
     def __call__(self, x: Float[Array, "N D"], y: Float[Array, "M D"]) -> Float[Array, "N M"]:
         x, y = _pair(x, y)
-        cross, own_x, own_y = _matmul(x, y.T), jnp.sum(x * x, axis=1), jnp.sum(y * y, axis=1)
+        cross, own_x, own_y = precise_product(x, y.T), jnp.sum(x * x, axis=1), jnp.sum(y * y, axis=1)
         # Equal directions must have cosine 1: the angle would turn an error eps into sqrt(eps), and the next layer of
         # order 0 into its fourth root. This is the rounding of an inner product.
         rounding = (4 + x.shape[1] ** 0.5) * jnp.finfo(x.dtype).eps
@@ -160,129 +158,6 @@ class ArcCosine(AbstractKernel):
         return scale * (jnp.sqrt((1 - cosine) * (1 + cosine)) + (jnp.pi - angle) * cosine) / jnp.pi
 
 
-class FeatureMap(eqx.Module):
-    """Features fitted to a kernel: a function (M, dimensions) -> (M, features). Build it with `feature_map`.
-
-    Arguments:
-        kernel: the kernel as fitted, its bandwidth known.
-        transform: what is applied to valid inputs.
-        dimensions: columns that inputs must have.
-    """
-
-    kernel: AbstractKernel
-    transform: Callable
-    dimensions: int = eqx.field(static=True)
-
-    @property
-    def dropped(self) -> Dropped:
-        """How many directions of the kernel on the fitted inputs are not among the features, and their share of it."""
-        return self.transform.dropped if isinstance(self.transform, _Landmarks) else Dropped(0, 0.0)
-
-    def __call__(self, inputs: ArrayLike) -> Float[Array, "M K"]:
-        """Features of `inputs`, shape (M, dimensions).
-
-        Raises:
-            ValueError: other dimensions than those fitted, NaN or infinity.
-        """
-        check_ndim("inputs", inputs, 2, "examples, dimensions")
-        columns = np.shape(inputs)[1]
-        if columns != self.dimensions:
-            raise ValueError(f"inputs has {columns} columns but was fitted with {self.dimensions}: give the same ones.")
-        check_finite("inputs", inputs)
-        return self.transform(as_inexact(inputs))
-
-
-def feature_map(
-    kernel: AbstractKernel,
-    inputs: ArrayLike,
-    *,
-    method: str = "exact",
-    num_features: int | None = None,
-    key: PRNGKeyArray | None = None,
-) -> FeatureMap:
-    """Fit features to a kernel, so that features(x) @ features(y).T is the kernel or an approximation of it.
-
-    Arguments:
-        kernel: `linear()`, `rbf()` or `arc_cosine()`.
-        inputs: raw inputs to fit on, shape (examples, dimensions); their dtype is that of the features.
-        method: "exact" reproduces the kernel on the fitted inputs (everywhere for `linear()`), with at most as many
-            features as examples; "nystrom" projects on randomly drawn examples; "random" draws features of the kernel
-            (not for `linear()`).
-        num_features: examples drawn by "nystrom", at most all of them, or random features. Numerically null
-            directions are dropped, so "nystrom" may return fewer.
-        key: PRNG key for "nystrom" and "random".
-
-    Returns:
-        The fitted map; call it on inputs of shape (M, dimensions).
-
-    Raises:
-        ValueError: an unknown method, a missing or impossible num_features, a missing key, inputs that are not finite,
-            or no bandwidth or no direction to be found in them.
-
-    Source: theory section 4; Williams and Seeger (2001) for "nystrom".
-    """
-    if not isinstance(kernel, AbstractKernel):
-        raise ValueError(f"kernel={kernel!r} is not a kernel: give problems.linear(), rbf() or arc_cosine(), called.")
-    check_choice("method", method, _METHODS)
-    if not is_concrete(inputs):
-        raise ValueError("inputs are being traced: the number of features depends on values; call it outside jit.")
-    check_ndim("inputs", inputs, 2, "examples, dimensions")
-    if 0 in np.shape(inputs):
-        raise ValueError(f"inputs has shape {np.shape(inputs)}: give at least one example and one dimension.")
-    check_finite("inputs", inputs)
-    points = as_inexact(inputs)
-    num_examples, dimensions = points.shape
-    if method == "exact":
-        if num_features is not None:
-            raise ValueError(f"num_features={num_features} is for 'nystrom' and 'random'; method='exact' finds it.")
-        kernel = kernel.fit(points)
-        transform = eqx.nn.Identity() if isinstance(kernel, Linear) else _Landmarks.create(kernel, points)
-        return FeatureMap(kernel, transform, dimensions)
-    num_features = _check_num_features(num_features, method, num_examples)
-    if key is None:
-        raise ValueError(f"key is None: method={method!r} draws at random; give key=jax.random.key(0).")
-    kernel = kernel.fit(points)
-    if method == "random":
-        transform = kernel.random_features(key, dimensions, num_features, points.dtype)
-    else:
-        drawn = jax.random.choice(key, num_examples, (num_features,), replace=False)
-        transform = _Landmarks.create(kernel, points[drawn])
-    return FeatureMap(kernel, transform, dimensions)
-
-
-class _Landmarks(eqx.Module):
-    """The kernel to landmarks Z, whitened: k(x, Z) V Lam^(-1/2), where k(Z, Z) = V Lam V^T.
-
-    Small eigenvalues are what drives the loss late, and float32 loses most of them. So everything is done in float64,
-    whatever the precision of the inputs, and features are rounded to it at the end, each in its own scale. Inputs that
-    are being traced are seen in their own precision.
-    """
-
-    kernel: AbstractKernel
-    points: Float[np.ndarray, "P D"]
-    whitening: Float[np.ndarray, "P K"]
-    dropped: Dropped = eqx.field(static=True)
-
-    @classmethod
-    def create(cls, kernel: AbstractKernel, points: Float[Array, "P D"]) -> "_Landmarks":
-        wide = np.asarray(points, np.float64)
-        values, vectors, dropped = positive_part(_in_float64(kernel, wide, wide), np.finfo(np.float64).eps)
-        return cls(kernel, wide, vectors / np.sqrt(values), dropped)
-
-    def __call__(self, inputs: Float[Array, "M D"]) -> Float[Array, "M K"]:
-        if is_concrete(inputs):
-            seen = _in_float64(self.kernel, np.asarray(inputs, np.float64), self.points)
-            return jnp.asarray(seen @ self.whitening, inputs.dtype)
-        points, whitening = (jnp.asarray(part, inputs.dtype) for part in (self.points, self.whitening))
-        return _matmul(self.kernel(inputs, points), whitening)
-
-
-def _in_float64(kernel: AbstractKernel, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A kernel between inputs that are not being traced, in float64 whatever JAX is set to."""
-    with jax.enable_x64(True):
-        return np.asarray(kernel(jnp.asarray(x, jnp.float64), jnp.asarray(y, jnp.float64)))
-
-
 class _CosineSine(eqx.Module):
     """Random Fourier features in pairs of equal frequency."""
 
@@ -290,7 +165,7 @@ class _CosineSine(eqx.Module):
 
     @eqx.filter_jit
     def __call__(self, inputs: Float[Array, "M D"]) -> Float[Array, "M K"]:
-        phase = _matmul(inputs, self.frequencies)
+        phase = precise_product(inputs, self.frequencies)
         scale = jnp.sqrt(jnp.asarray(self.frequencies.shape[1], phase.dtype))
         return jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=1) / scale
 
@@ -305,7 +180,7 @@ class _RandomLayers(eqx.Module):
     def __call__(self, inputs: Float[Array, "M D"]) -> Float[Array, "M K"]:
         hidden = inputs
         for weights in self.weights:
-            drive = _matmul(hidden, weights)
+            drive = precise_product(hidden, weights)
             units = jnp.heaviside(drive, 0.5) if self.order == 0 else jax.nn.relu(drive)
             hidden = units * jnp.sqrt(jnp.asarray(2 / weights.shape[1], units.dtype))
         return hidden
@@ -327,7 +202,7 @@ def _squared_distances(x: Float[Array, "N D"], y: Float[Array, "M D"]) -> Float[
     # Only differences matter: without a common offset the expanded square loses fewer digits to cancellation.
     centre = jnp.mean(y, axis=0)
     x, y = x - centre, y - centre
-    squares = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1) - 2 * _matmul(x, y.T)
+    squares = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1) - 2 * precise_product(x, y.T)
     return jnp.maximum(squares, 0)
 
 
@@ -342,16 +217,3 @@ def _median_distance(inputs: np.ndarray) -> float:
     if median <= np.sqrt(np.finfo(np.float64).eps * squares.max(initial=0.0)):  # equal rows differ by rounding alone
         raise ValueError("bandwidth: at least half of the pairs of inputs are equal, so no median distance; give one.")
     return median
-
-
-def _check_num_features(num_features: Any, method: str, num_examples: int) -> int:
-    if num_features is None:
-        raise ValueError(f"num_features is None: method={method!r} needs a number of features.")
-    if not isinstance(num_features, int | np.integer) or num_features < 1:
-        raise ValueError(f"num_features={num_features!r} must be a whole number, at least 1.")
-    if method == "nystrom" and num_features > num_examples:
-        raise ValueError(
-            f"num_features={num_features} is more than the {num_examples} examples that 'nystrom' draws from: "
-            f"give at most {num_examples}."
-        )
-    return int(num_features)

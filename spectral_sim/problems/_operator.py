@@ -9,8 +9,9 @@ import numpy as np
 
 from .._checks import check_finite, check_length, check_mass, check_ndim, is_concrete
 from .._types import Array, ArrayLike, Float, Int, as_inexact
-from ..numerics import group_sums, row_product, sum_rows
+from ..numerics import row_product, sum_rows
 from ._base import AbstractProblem, Bound
+from ._groups import average, check_groups, mass_of, spread
 from ._modal import ModalProblem
 
 if TYPE_CHECKING:
@@ -88,15 +89,13 @@ class OperatorProblem(AbstractProblem):
         self.targets = targets.astype(dtype)
         self.example_mass = mass.astype(dtype)
         self.eval_features, self.eval_targets, self.eval_mass = eval_features, eval_targets, eval_mass
-        self.groups, self.num_groups = _check_groups(groups, self.example_mass)
+        self.groups, self.num_groups = check_groups(groups, self.example_mass, "features")
         self.initial_parameters = as_inexact(initial_parameters).astype(dtype)
 
     @property
     def mass(self) -> Float[Array, "weights"]:
         """Base mass of examples, or of groups where the problem has them."""
-        if self.groups is None or self.num_groups is None:
-            return self.example_mass
-        return group_sums(self.example_mass, self.groups, self.num_groups)
+        return mass_of(self.example_mass, self.groups, self.num_groups)
 
     @property
     def dtype(self) -> Any:
@@ -116,13 +115,11 @@ class OperatorProblem(AbstractProblem):
 
     def per_example(self, weights: Float[Array, "weights"]) -> Float[Array, "examples"]:
         """Spread weights on groups over their examples; weights on examples pass through."""
-        return weights if self.groups is None else weights[self.groups]
+        return spread(weights, self.groups)
 
     def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
         """Average values on examples over each group under the base mass; without groups they pass through."""
-        if self.groups is None or self.num_groups is None:
-            return values
-        return group_sums(self.example_mass * values, self.groups, self.num_groups) / self.mass
+        return average(values, self.example_mass, self.groups, self.num_groups)
 
     def loss(self, parameters: Float[Array, "features outputs"]) -> Float[Array, ""]:
         """Loss of `parameters` on the evaluation set."""
@@ -253,23 +250,3 @@ def _check_varies(targets: Array) -> None:
                 f"targets are constant (every row is {values[0].tolist()}): there is nothing to tell examples apart "
                 "by; choose another target."
             )
-
-
-def _check_groups(groups: Any, mass: Array) -> tuple[Array | None, int | None]:
-    if groups is None:
-        return None, None
-    if not is_concrete(groups):
-        raise ValueError("groups must be concrete: their number fixes array shapes; pass them as NumPy integers.")
-    values = np.asarray(groups)
-    check_ndim("groups", values, 1, "examples")
-    check_length("groups", values, mass.shape[0], f"features with {mass.shape[0]} examples")
-    if not np.issubdtype(values.dtype, np.integer):
-        raise ValueError(f"groups has dtype {values.dtype}: number the groups with whole numbers from 0.")
-    present = np.unique(values)
-    if present[0] < 0 or not np.array_equal(present, np.arange(len(present))):
-        raise ValueError(f"groups holds the numbers {present[:8].tolist()}...: use 0 ... G-1, each at least once.")
-    if is_concrete(mass):
-        total = np.bincount(values, weights=np.asarray(mass, np.float64))
-        if (total <= 0).any():
-            raise ValueError(f"group {int(np.argmax(total <= 0))} has zero mass: merge or drop it.")
-    return jnp.asarray(values, jnp.int32), len(present)

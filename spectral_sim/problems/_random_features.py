@@ -58,8 +58,8 @@ def random_features(
             eigenvalues need, or a draw without a key or with a width that is traced or not whole.
 
     Source:
-        Section 12 of the theory; Paquette, Paquette, Xiao and Pennington, 4+3 phases of compute-optimal neural scaling
-        laws (2024).
+        Paquette, Paquette, Xiao and Pennington, 4+3 phases of compute-optimal neural scaling laws (2024), for the
+        deterministic equivalent.
     """
     check_choice("method", method, _METHODS)
     check_whole("num_modes", num_modes, "give the number of modes of the data")

@@ -8,6 +8,7 @@ from ._plots import write_plots
 from ._results import summary, to_dataset, verdict_of, write_dataset, write_results
 from ._style import BOUND_COLOUR, PALETTE, new_figure
 from ._sweep_html import sweep_html, write_sweep_report
+from ._training_html import draw_training, training_html, write_training_report
 
 __all__ = [
     "BOUND_COLOUR",
@@ -15,6 +16,7 @@ __all__ = [
     "Phases",
     "curves_html",
     "draw_phases",
+    "draw_training",
     "mixture_html",
     "new_figure",
     "report_html",
@@ -22,6 +24,7 @@ __all__ = [
     "summary",
     "sweep_html",
     "to_dataset",
+    "training_html",
     "verdict_of",
     "write_curve_report",
     "write_dataset",
@@ -30,4 +33,5 @@ __all__ = [
     "write_report",
     "write_results",
     "write_sweep_report",
+    "write_training_report",
 ]

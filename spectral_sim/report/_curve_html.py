@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .._extras import require
-from ..fitting import CurveFit, CurvePrediction
+from ..fitting import BestRates, CurveFit, CurvePrediction
+from ._best_rates import best_rates_figures, best_rates_section
 from ._html import _controls, _paragraph, page
 from ._mixture_figures import _layout, _numbers
 from ._mixture_html import _table
@@ -16,15 +17,20 @@ from ._style import BOUND_COLOUR, PALETTE
 __all__ = ["curves_html", "write_curve_report"]
 
 
-def write_curve_report(fit: CurveFit, path: Path, title: str) -> None:
+def write_curve_report(fit: CurveFit, path: Path, title: str, best: BestRates | None = None) -> None:
     """Write the report on a fit, replacing the file at once."""
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(curves_html(fit, title), encoding="utf-8")
+    temporary.write_text(curves_html(fit, title, best), encoding="utf-8")
     os.replace(temporary, path)
 
 
-def curves_html(fit: CurveFit, title: str) -> str:
+def curves_html(fit: CurveFit, title: str, best: BestRates | None = None) -> str:
     """The page as text.
+
+    Arguments:
+        fit: what was fitted.
+        title: heading of the page.
+        best: learning rates that were learned under the fit, for a section of their own.
 
     Raises:
         ImportError: plotly is not installed.
@@ -41,7 +47,11 @@ def curves_html(fit: CurveFit, title: str) -> str:
     parts += ["<h3>Residuals</h3>", '<div id="residuals"></div>']
     parts.append(_paragraph("Measured over predicted loss, minus one. Dashed: held out.", "note"))
     parts.append("</section><section><h2>How far to trust it</h2>")
-    parts += [_score_table(fit), "</section><section><h2>Parameters</h2>"]
+    parts += [_score_table(fit), "</section>"]
+    if best is not None:
+        figures |= best_rates_figures(fit, best)
+        parts.append(best_rates_section(fit, best))
+    parts.append("<section><h2>Parameters</h2>")
     parts.append(_table(["parameter", "value"], [[name, f"{value:.5g}"] for name, value in fit.parameters.items()]))
     parts.append("</section>")
     return page(title, "\n".join(part for part in parts if part), figures, plotly)

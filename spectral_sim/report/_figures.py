@@ -7,6 +7,8 @@ import numpy as np
 
 from ..analysis import Speedup
 from ..assessment import Assessment, Run, format_speedup, table
+from ._gains_view import shown_runs, time_axis
+from ._plotly import layout, line, log_axis, padded, rounded, time_ticks
 from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, styles
 from ._views import (
     COLOUR_TICKS,
@@ -17,7 +19,6 @@ from ._views import (
     energy_span,
     frontier_line,
     heat_map,
-    log_ticks,
     loss_views,
     mode_curves,
     search_views,
@@ -55,22 +56,24 @@ RED_BLUE = [  # ColorBrewer RdBu from blue to red: white at weight 1, safe for c
 def loss_figure(assessment: Assessment) -> dict[str, Any]:
     """Loss curves; the views are the losses that they can show."""
     views, style = loss_views(assessment), styles(assessment.runs)
-    curves = list(assessment.bounds)
+    axis, shown = time_axis(assessment), {run.name for run in shown_runs(assessment)}
+    curves = [curve for curve in assessment.bounds if any(curve is own for view in views for own, _ in view.curves)]
     data = []
     for curve in curves:
         dash = CURVE_DASHES[curve.kind]
-        data.append(_line(curve.name, [], [], dash.colour, dash.dash, 1.6) | {"legendrank": 2000})
+        data.append(line(curve.name, [], [], dash.colour, dash.dash, 1.6) | {"legendrank": 2000})
     for run in assessment.runs:
         own = style[run.name]
-        data.append(_line(run.name, [], [], own.colour, own.dash, own.width))
+        hidden = {} if run.name in shown else {"visible": "legendonly"}
+        data.append(line(run.name, [], [], own.colour, own.dash, own.width) | hidden)
 
     marked = views[0].ends
 
     def values(view: LossView) -> list[Any]:
         beside = {curve.name: y for curve, y in view.curves}
-        y = [_round(beside.get(c.name, np.full(len(view.times), np.nan))) for c in curves]
-        y += [_round(values) for _, values in view.lines]
-        return [*y, _round([value for _, _, value in view.ends])] if marked else y
+        y = [rounded(beside.get(c.name, np.full(len(view.times), np.nan))) for c in curves]
+        y += [rounded(values) for _, values in view.lines]
+        return [*y, rounded([value for _, _, value in view.ends])] if marked else y
 
     if marked:
         colours = [style[run.name].colour for run, _, _ in marked]
@@ -85,28 +88,29 @@ def loss_figure(assessment: Assessment) -> dict[str, Any]:
             }
         )
     for trace, y in zip(data, values(views[0]), strict=True):
-        trace |= {"x": _round(views[0].times, 6), "y": y}
+        trace |= {"x": rounded(views[0].times * axis.scale, 6), "y": y}
     if marked:
-        data[-1]["x"] = _round([time for _, time, _ in marked], 6)
+        data[-1]["x"] = rounded([time * axis.scale for _, time, _ in marked], 6)
     switched = [
         {
             "name": view.title,
             "data": {"y": values(view)},
             "layout": {
                 "yaxis.title.text": view.axis,
-                **{f"yaxis.{name}": value for name, value in _log_axis(view.span).items()},
+                **{f"yaxis.{name}": value for name, value in log_axis(view.span).items()},
             },
         }
         for view in views
     ]
-    layout = _layout(_height(460, len(data)), "time (log scale)", views[0].axis)
-    layout["yaxis"] |= _log_axis(views[0].span)
-    layout["xaxis"] |= _log_axis((views[0].times[0], views[0].times[-1]))
-    return {"data": data, "layout": layout, "views": switched}
+    shape = layout(_height(460, len(data)), axis.title, views[0].axis)
+    shape["yaxis"] |= log_axis(views[0].span)
+    span = views[0].times[0] * axis.scale, views[0].times[-1] * axis.scale
+    shape["xaxis"] |= log_axis(span) | time_ticks(axis, span)
+    return {"data": data, "layout": shape, "views": switched}
 
 
 def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
-    """Weights over time; the views are the schedules, first shown is one that follows the residual."""
+    """Weights over time; the views are the schedules, first shown is the one that was picked."""
     runs = [run for run in assessment.runs if run.is_weighted]
     if not runs:
         return None
@@ -117,30 +121,33 @@ def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
         weights = heat_map(assessment, run).weights
         z = np.log10(np.clip(weights, 1 / limit, limit))
         name = run.name if run.ok else f"{run.name} ({run.describe(assessment.times)})"
-        views.append({"name": name, "data": {"z": [_round(z, 4)], "customdata": [_round(weights, 3)]}, "layout": {}})
-    start = next((n for n, run in enumerate(runs) if run.family == "closed loop" and run.ok), 0)
+        views.append({"name": name, "data": {"z": [rounded(z, 4)], "customdata": [rounded(weights, 3)]}, "layout": {}})
+    picked = table(assessment).picked
+    first = [n for n, run in enumerate(runs) if picked is not None and run.name == picked.name]
+    start = first[0] if first else 0
     trace, axes = _heat_trace(assessment, runs[start], limit)
-    layout = _layout(400, "time (log scale)", rows.label)
+    shape = layout(400, time_axis(assessment).title, rows.label)
     for name, options in axes.items():
-        layout[name] |= options
-    layout["margin"]["r"] = 110
-    return {"data": [trace], "layout": layout, "views": views, "start": start}
+        shape[name] |= options
+    shape["margin"]["r"] = 84
+    return {"data": [trace], "layout": shape, "views": views, "start": start}
 
 
 def _heat_trace(assessment: Assessment, run: Run, limit: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """The weights of one run, and what its axes look like."""
-    cells, rows = heat_map(assessment, run), assessment.rows
+    cells, rows, axis = heat_map(assessment, run), assessment.rows, time_axis(assessment)
+    edges = cells.times * axis.scale
     ticks = [t for t in COLOUR_TICKS if 0.999 / limit <= t <= 1.001 * limit]
     trace = {
         "type": "heatmap",
-        "x": _round(cells.times, 6),
-        "y": _round(cells.rows, 6),
-        "z": _round(np.log10(np.clip(cells.weights, 1 / limit, limit)), 4),
-        "customdata": _round(cells.weights, 3),
+        "x": rounded(edges, 6),
+        "y": rounded(cells.rows, 6),
+        "z": rounded(np.log10(np.clip(cells.weights, 1 / limit, limit)), 4),
+        "customdata": rounded(cells.weights, 3),
         "zmin": -np.log10(limit),
         "zmax": np.log10(limit),
         "colorscale": RED_BLUE,
-        "hovertemplate": "time %{x:.3g}<br>row %{y}<br>weight %{customdata}<extra></extra>",
+        "hovertemplate": "%{x:,.3g}<br>row %{y}<br>weight %{customdata}<extra></extra>",
         "colorbar": {
             "title": {"text": "weight", "side": "right"},
             "tickvals": np.log10(ticks).tolist(),
@@ -149,12 +156,13 @@ def _heat_trace(assessment: Assessment, run: Run, limit: float) -> tuple[dict[st
     }
     vertical: dict[str, Any] = {"type": "log" if rows.log else "linear", "showgrid": False}
     if rows.log:
-        vertical |= _log_axis((cells.rows[0], cells.rows[-1]))
+        vertical |= log_axis((cells.rows[0], cells.rows[-1]))
     else:
         vertical["range"] = [cells.rows[0], cells.rows[-1]]
     if rows.named:
         vertical |= {"tickvals": rows.position.tolist(), "ticktext": [html.escape(name) for name in rows.names]}
-    horizontal = {**_log_axis((cells.times[0], cells.times[-1])), "showgrid": False}
+    ticks = log_axis((edges[0], edges[-1])) | time_ticks(axis, (edges[0], edges[-1]))
+    horizontal = {**ticks, "showgrid": False}
     return trace, {"xaxis": horizontal, "yaxis": vertical}
 
 
@@ -164,26 +172,26 @@ def learned_figure(assessment: Assessment) -> dict[str, Any] | None:
     if not runs:
         return None
     limit = colour_limit(assessment)
-    layout = _layout(430, "time (log scale)", assessment.rows.label)
+    shape = layout(430, time_axis(assessment).title, assessment.rows.label)
     width, data = 1 / len(runs), []
-    layout["annotations"] = []
+    shape["annotations"] = []
     for n, run in enumerate(runs):
         suffix = "" if n == 0 else str(n + 1)
         trace, axes = _heat_trace(assessment, run, limit)
         trace |= {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showscale": n == 0, "name": html.escape(run.name)}
         edge = frontier_line(assessment, run)[1:]
-        line = _line("frontier: energy has fallen by e", assessment.times[1:], edge, "#000000", "solid", 2)
-        data += [trace, line | {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showlegend": n == 0}]
+        edges = assessment.times[1:] * time_axis(assessment).scale
+        curve = line("frontier: energy has fallen by e", edges, edge, "#000000", "solid", 2)
+        data += [trace, curve | {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "showlegend": n == 0}]
         left, right = n * width, (n + 1) * width - (0.03 if n + 1 < len(runs) else 0)
-        layout[f"xaxis{suffix}"] = {**layout["xaxis"], **axes["xaxis"], "domain": [left, right], "anchor": f"y{suffix}"}
-        layout[f"yaxis{suffix}"] = {**layout["yaxis"], **axes["yaxis"], "anchor": f"x{suffix}"}
+        shape[f"xaxis{suffix}"] = {**shape["xaxis"], **axes["xaxis"], "domain": [left, right], "anchor": f"y{suffix}"}
+        shape[f"yaxis{suffix}"] = {**shape["yaxis"], **axes["yaxis"], "anchor": f"x{suffix}"}
         if n:
-            layout[f"yaxis{suffix}"] |= {"matches": "y", "showticklabels": False, "title": {"text": ""}}
+            shape[f"yaxis{suffix}"] |= {"matches": "y", "showticklabels": False, "title": {"text": ""}}
         place = {"x": (left + right) / 2, "y": 1.01, "xref": "paper", "yref": "paper", "yanchor": "bottom"}
-        layout["annotations"].append({"text": html.escape(run.name), "showarrow": False, **place})
-    layout["margin"] |= {"r": 110, "b": 90}
-    layout["legend"] |= {"orientation": "h", "y": -0.2, "yanchor": "top"}
-    return {"data": data, "layout": layout}
+        shape["annotations"].append({"text": html.escape(run.name), "showarrow": False, **place})
+    shape["margin"] |= {"r": 110, "b": 90}
+    return {"data": data, "layout": shape}
 
 
 def search_figure(assessment: Assessment) -> dict[str, Any] | None:
@@ -193,7 +201,7 @@ def search_figure(assessment: Assessment) -> dict[str, Any] | None:
         return None
     drawn = [_search_traces(view) for view in views]
     most = max(len(traces) for traces in drawn)
-    blank = _line("", [], [], "#000000", "solid", 1) | {"showlegend": False}
+    blank = line("", [], [], "#000000", "solid", 1) | {"showlegend": False}
     drawn = [[*traces, *([blank] * (most - len(traces)))] for traces in drawn]
     switched = []
     for view, traces in zip(views, drawn, strict=True):
@@ -204,22 +212,22 @@ def search_figure(assessment: Assessment) -> dict[str, Any] | None:
         data["line.width"] = [trace["line"]["width"] for trace in traces]
         axis = {"yaxis.title.text": html.escape(view.axis), "yaxis.type": "log" if view.log else "linear"}
         switched.append({"name": view.title, "data": data, "layout": {**axis, "yaxis.autorange": True}})
-    layout = _layout(400, "gradient step", views[0].axis)
-    layout["xaxis"] |= {"type": "linear"}
-    layout["yaxis"] |= {"type": "log" if views[0].log else "linear", "exponentformat": "power"}
-    return {"data": drawn[0], "layout": layout, "views": switched}
+    shape = layout(400, "gradient step", views[0].axis)
+    shape["xaxis"] |= {"type": "linear"}
+    shape["yaxis"] |= {"type": "log" if views[0].log else "linear", "exponentformat": "power"}
+    return {"data": drawn[0], "layout": shape, "views": switched}
 
 
 def _search_traces(view: SearchView) -> list[dict[str, Any]]:
     steps = np.arange(1.0, len(view.best) + 1)
     keep = np.unique(np.linspace(0, len(steps) - 1, 400).astype(int))
     traces = [
-        _line("starts", steps[keep], start[keep], BOUND_COLOUR, "solid", 1) | {"showlegend": n == 0}
+        line("starts", steps[keep], start[keep], BOUND_COLOUR, "solid", 1) | {"showlegend": n == 0}
         for n, start in enumerate(view.starts.T)
     ]
-    traces.append(_line("best so far", steps[keep], view.best[keep], GROSS_COLOUR, "solid", 2.5))
+    traces.append(line("best so far", steps[keep], view.best[keep], GROSS_COLOUR, "solid", 2.5))
     for (name, value), colour, dash in zip(view.levels, LEVEL_COLOURS, ("solid", "dash", "dot"), strict=False):
-        traces.append(_line(name, steps[[0, -1]], np.full(2, value), colour, dash, 1.6))
+        traces.append(line(name, steps[[0, -1]], np.full(2, value), colour, dash, 1.6))
     return traces
 
 
@@ -229,26 +237,26 @@ def eigenvalue_figure(assessment: Assessment) -> dict[str, Any] | None:
     if not np.any(values > 0):
         return None
     values = np.where(values > 0, values, np.nan)
-    trace = _line("eigenvalue", assessment.spectrum.index, values, "#000000", "solid", 2)
-    layout = _layout(400, "mode number (log scale)", "eigenvalue (1 / time)")
-    layout["xaxis"] |= _log_axis(_padded(assessment.spectrum.index))
-    layout["yaxis"] |= _log_axis(_padded(values[values > 0]))
-    return {"data": [trace], "layout": layout | {"showlegend": False}}
+    trace = line("eigenvalue", assessment.spectrum.index, values, "#000000", "solid", 2)
+    shape = layout(400, "mode number (log scale)", "eigenvalue (1 / time)")
+    shape["xaxis"] |= log_axis(padded(assessment.spectrum.index))
+    shape["yaxis"] |= log_axis(padded(values[values > 0]))
+    return {"data": [trace], "layout": shape | {"showlegend": False}}
 
 
 def energy_figure(assessment: Assessment) -> dict[str, Any]:
     """Residual energy of each entry of the spectrum before and after training."""
     style = styles(assessment.runs)
     before = mode_curves(assessment, assessment.reference.initial_mode_energy)
-    data = [_line("before training", *before, BOUND_COLOUR, "solid", 6)]
-    for run in assessment.runs:
+    data = [line("before training", *before, BOUND_COLOUR, "solid", 6)]
+    for run in shown_runs(assessment):
         own = style[run.name]
-        data.append(_line(run.name, *mode_curves(assessment, run.mode_energy), own.colour, own.dash, own.width))
+        data.append(line(run.name, *mode_curves(assessment, run.mode_energy), own.colour, own.dash, own.width))
     number = f"{assessment.spectrum.entry} number (log scale)"
-    layout = _layout(_height(400, len(data)), number, "energy of the training residual")
-    layout["xaxis"] |= _log_axis(_padded(assessment.spectrum.index))
-    layout["yaxis"] |= _log_axis(energy_span(assessment))
-    return {"data": data, "layout": layout}
+    shape = layout(_height(400, len(data)), number, "energy of the training residual")
+    shape["xaxis"] |= log_axis(padded(assessment.spectrum.index))
+    shape["yaxis"] |= log_axis(energy_span(assessment))
+    return {"data": data, "layout": shape}
 
 
 def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
@@ -287,13 +295,13 @@ def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
     values = [v.value for group in groups for bar in group.bars for v in bar[1:] if v is not None]
     low, high = np.log10(min([1.0, *values])), np.log10(max([1.0, *values]))
     room = max(0.18 * (high - low), 0.12)
-    layout = _layout(110 + 40 * len(names), "speed-up over uniform sampling (log scale)", "")
-    layout["xaxis"] |= {"range": [low - room, high + room], "tickvals": _SPEEDUP_TICKS}
-    layout["xaxis"]["ticktext"] = [f"{tick:g}" for tick in _SPEEDUP_TICKS]
-    layout["yaxis"] = {"autorange": "reversed", "automargin": True, "type": "category", "showgrid": False}
-    layout |= {"barmode": "group", "bargap": 0.3, "showlegend": False}
-    layout["shapes"] = [{"type": "line", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "yref": "paper", "line": {"width": 1}}]
-    return {"data": data, "layout": layout, "views": views}
+    shape = layout(110 + 40 * len(names), "speed-up over uniform sampling (log scale)", "")
+    shape["xaxis"] |= {"range": [low - room, high + room], "tickvals": _SPEEDUP_TICKS}
+    shape["xaxis"]["ticktext"] = [f"{tick:g}" for tick in _SPEEDUP_TICKS]
+    shape["yaxis"] = {"autorange": "reversed", "automargin": True, "type": "category", "showgrid": False}
+    shape |= {"barmode": "group", "bargap": 0.3, "showlegend": False}
+    shape["shapes"] = [{"type": "line", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "yref": "paper", "line": {"width": 1}}]
+    return {"data": data, "layout": shape, "views": views}
 
 
 def _bars(values: list[Speedup | None]) -> dict[str, list[Any]]:
@@ -305,59 +313,6 @@ def _bars(values: list[Speedup | None]) -> dict[str, list[Any]]:
     }
 
 
-def _log_axis(span: tuple[float, float]) -> dict[str, Any]:
-    """Range and ticks of a log axis."""
-    ticks = log_ticks(span)
-    plain = [1e-3 <= tick < 1e4 or not np.isclose(np.log10(tick) % 1, [0, 1]).any() for tick in ticks]
-    text = [f"{t:.4g}" if p else f"10<sup>{np.log10(t):.0f}</sup>" for t, p in zip(ticks, plain, strict=True)]
-    return {"range": np.log10(span).tolist(), "tickmode": "array", "tickvals": ticks, "ticktext": text}
-
-
-def _padded(values: Any) -> tuple[float, float]:
-    """The range of positive values with a little room around it."""
-    low, high = float(np.min(values)), float(np.max(values))
-    room = max((high / low) ** 0.03, 1.05)
-    return low / room, high * room
-
-
-def _line(name: str, x: Any, y: Any, colour: str, dash: str, width: float) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": html.escape(name),
-        "x": _round(x, 6),
-        "y": _round(y),
-        "line": {"color": colour, "dash": dash, "width": width},
-        "hovertemplate": "%{y:.4g} at %{x:.3g}",
-    }
-
-
 def _height(least: int, entries: int) -> int:
-    """Of a figure whose legend has so many entries, so that it need not be scrolled."""
-    return max(least, 110 + 20 * entries)
-
-
-def _layout(height: int, x: str, y: str) -> dict[str, Any]:
-    axis = {"type": "log", "gridcolor": "#e6e6e6", "ticks": "outside", "automargin": True}
-    return {
-        "height": height,
-        "margin": {"l": 70, "r": 20, "t": 32, "b": 50},
-        "plot_bgcolor": "white",
-        "paper_bgcolor": "white",
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#222"},
-        "xaxis": {
-            **axis,
-            "title": {"text": x},
-        },
-        "yaxis": {**axis, "title": {"text": html.escape(y)}},
-        "legend": {"font": {"size": 12}},
-        "hoverlabel": {"namelength": -1},
-    }
-
-
-def _round(values: Any, digits: int = 5) -> Any:
-    """Nested lists with few digits, which halve the size of the page; None for what is not finite."""
-    array = np.asarray(values, np.float64)
-    if array.ndim > 1:
-        return [_round(row, digits) for row in array]
-    return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in array]
+    """Of a figure whose legend has so many entries below the plot, so that it need not be scrolled."""
+    return least + 11 * entries

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._extras import require
 from ..assessment import Assessment, Run, format_short, format_speedup, table
+from ._gains_view import shown_runs, time_axis
 from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, new_figure, styles
 from ._views import (
     COLOUR_TICKS,
@@ -26,7 +27,8 @@ from ._views import (
 
 __all__ = ["PLOTS", "write_plots"]
 
-_DPI = 130
+_DPI = 110
+_MOST_MAPS = 4
 
 
 def write_plots(assessment: Assessment, folder: Path) -> list[str]:
@@ -50,8 +52,9 @@ def write_plots(assessment: Assessment, folder: Path) -> list[str]:
 def _losses(assessment: Assessment) -> Any:
     from matplotlib.lines import Line2D
 
-    views, style = loss_views(assessment), styles(assessment.runs)
-    entries = len(assessment.runs) + len(assessment.bounds)
+    runs, axis = shown_runs(assessment), time_axis(assessment)
+    views, style = loss_views(assessment, runs)[:2], styles(assessment.runs)
+    entries = len(runs) + len(assessment.bounds)
     columns = max(2, min(5, len(views) * 2))
     figure = new_figure(5.4 * len(views), 4.6 + 0.25 * -(-entries // columns))
     handles: dict[str, Any] = {}
@@ -59,9 +62,9 @@ def _losses(assessment: Assessment) -> Any:
     for axes, view in zip(np.ravel(figure.subplots(1, len(views))), views, strict=True):
         for curve, values in view.curves:
             dash = CURVE_DASHES[curve.kind].linestyle
-            line = axes.plot(view.times, values, color=BOUND_COLOUR, ls=dash, lw=1.4, zorder=1)[0]
+            line = axes.plot(view.times * axis.scale, values, color=BOUND_COLOUR, ls=dash, lw=1.4, zorder=1)[0]
             if curve.kind in ("lower", "upper"):  # there may be several, all alike
-                place = (view.times[0], values[0])
+                place = (view.times[0] * axis.scale, values[0])
                 backed = {"pad": 0.5, "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
                 text = {"textcoords": "offset points", "fontsize": 7, "color": "#666666", "bbox": backed}
                 axes.annotate(curve.name, place, (2, 4), **text)
@@ -70,13 +73,22 @@ def _losses(assessment: Assessment) -> Any:
         for run, values in view.lines:
             own = style[run.name]
             order = 4 if run.family == "uniform" else 3
-            line = axes.plot(view.times, values, color=own.colour, ls=own.linestyle, lw=own.width, zorder=order)[0]
+            line = axes.plot(
+                view.times * axis.scale, values, color=own.colour, ls=own.linestyle, lw=own.width, zorder=order
+            )[0]
             handles[run.name] = line
         for run, time, value in view.ends:
             look = {"marker": "D", "ms": 7, "mec": "white", "mew": 1, "ls": "", "zorder": 5}
-            axes.plot(time, value, color=style[run.name].colour, **look)
+            axes.plot(time * axis.scale, value, color=style[run.name].colour, **look)
             beside[END_OF_GAIN] = Line2D([], [], color="#444444", **look)
-        axes.set(xscale="log", yscale="log", xlabel="time", ylabel=view.axis, title=view.title, ylim=view.span)
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel=_time_label(assessment),
+            ylabel=view.axis,
+            title=view.title,
+            ylim=view.span,
+        )
         _label_log(axes.yaxis, view.span)
         axes.grid(True, which="major", lw=0.4, color="#dddddd")
     names, lines = [*handles, *beside], [*handles.values(), *beside.values()]
@@ -86,7 +98,7 @@ def _losses(assessment: Assessment) -> Any:
 
 
 def _weights(assessment: Assessment) -> Any:
-    runs = [run for run in assessment.runs if run.is_weighted]
+    runs = [run for run in shown_runs(assessment) if run.is_weighted][:_MOST_MAPS]
     if not runs:
         return None
     columns = min(4, len(runs))
@@ -102,7 +114,7 @@ def _weights(assessment: Assessment) -> Any:
     for column in range(columns):  # the lowest plot of each column carries its time axis
         lowest = [axes for axes in grid[:, column] if axes.get_visible()][-1]
         lowest.tick_params(labelbottom=True)
-    figure.supxlabel("time", fontsize=10)
+    figure.supxlabel(_time_label(assessment), fontsize=10)
     figure.supylabel(assessment.rows.label, fontsize=10)
     bar = figure.colorbar(mesh, ax=grid, extend="both", aspect=35, label="weight (1: as in uniform sampling)")
     _label_colours(bar, limit)
@@ -115,7 +127,9 @@ def _heat_map(axes: Any, assessment: Assessment, run: Run, limit: float) -> Any:
 
     cells = heat_map(assessment, run)
     shown = np.clip(cells.weights, 1 / limit, limit)
-    mesh = axes.pcolormesh(cells.times, cells.rows, shown, norm=LogNorm(1 / limit, limit), cmap="RdBu_r")
+    mesh = axes.pcolormesh(
+        cells.times * time_axis(assessment).scale, cells.rows, shown, norm=LogNorm(1 / limit, limit), cmap="RdBu_r"
+    )
     axes.set_title(run.name if run.ok else f"{run.name} (failed)", fontsize=10)
     axes.set_xscale("log")
     if assessment.rows.log:
@@ -137,8 +151,9 @@ def _learned(assessment: Assessment) -> Any:
     for axes, run in zip(grid[0], runs, strict=True):
         mesh = _heat_map(axes, assessment, run, limit)
         edge = frontier_line(assessment, run)
-        axes.plot(assessment.times[1:], edge[1:], color="black", lw=1.8, label="frontier: energy has fallen by e")
-        axes.set(xlabel="time", ylim=axes.get_ylim())
+        shown = assessment.times[1:] * time_axis(assessment).scale
+        axes.plot(shown, edge[1:], color="black", lw=1.8, label="frontier: energy has fallen by e")
+        axes.set(xlabel=_time_label(assessment), ylim=axes.get_ylim())
     grid[0, 0].set_ylabel(assessment.rows.label)
     bar = figure.colorbar(mesh, ax=grid, extend="both", aspect=30, label="weight (1: as in uniform sampling)")
     _label_colours(bar, limit)
@@ -171,8 +186,8 @@ def _search(assessment: Assessment) -> Any:
 
 def _spectra(assessment: Assessment) -> Any:
     style = styles(assessment.runs)
-    columns = 3
-    figure = new_figure(12, 4.8 + 0.25 * -(-(len(assessment.runs) + 1) // columns))
+    runs = shown_runs(assessment)
+    figure = new_figure(12, 4.8)
     values = np.where(assessment.spectrum.eigenvalues > 0, assessment.spectrum.eigenvalues, np.nan)
     known = not np.isnan(values).all()
     *beside, right = figure.subplots(1, 1 + known, squeeze=False)[0]
@@ -181,7 +196,7 @@ def _spectra(assessment: Assessment) -> Any:
         left.set(title="eigenvalues under uniform sampling", xlabel="mode number", ylabel="eigenvalue (1 / time)")
     before = mode_curves(assessment, assessment.reference.initial_mode_energy)
     handles = [right.plot(*before, color=BOUND_COLOUR, lw=4, alpha=0.6, solid_capstyle="round")[0]]
-    for run in assessment.runs:
+    for run in runs:
         own = style[run.name]
         after = mode_curves(assessment, run.mode_energy)
         handles += right.plot(*after, color=own.colour, ls=own.linestyle, lw=own.width)
@@ -193,7 +208,7 @@ def _spectra(assessment: Assessment) -> Any:
         axes.set(xscale="log", yscale="log")
         axes.grid(True, which="major", lw=0.4, color="#dddddd")
     right.set_ylim(energy_span(assessment))
-    names = ["before training", *(run.name for run in assessment.runs)]
+    names = ["before training", *(run.name for run in runs)]
     figure.legend(handles, names, loc="outside right center", frameon=False)
     figure.suptitle(assessment.title)
     return figure
@@ -248,6 +263,11 @@ def _speedups(assessment: Assessment) -> Any:
     figure.legend(handles=patches, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(assessment.title)
     return figure
+
+
+def _time_label(assessment: Assessment) -> str:
+    epoch = time_axis(assessment).per_epoch
+    return "time" if epoch is None else f"training step (an epoch is {epoch:,.3g})"
 
 
 def _label_log(axis: Any, span: tuple[float, float]) -> None:

@@ -11,7 +11,7 @@ _LINES = (
     "Black: uniform sampling. Dashed: weights fixed at the start. Dash-dotted: weights that follow a clock. Solid: "
     "weights that follow the residual. A dash and two dots: uniform sampling, in part with labels of the learner's own "
     "making. Where there are more schedules than colours they come round again, dotted in place of solid, with longer "
-    "dashes in place of dashes. Grey: bounds and references."
+    "dashes in place of dashes. Grey: bounds."
 )
 _ALWAYS = {
     "Time": """Gradient-flow time: learning rate times steps. At a refresh a schedule looks at the learner and chooses
@@ -23,11 +23,18 @@ _ALWAYS = {
         on data, since weights also move what is converged to.""",
     "Gross and net": """Gross counts training alone. Net adds what curation takes. Passes that score the data: at each
         refresh for schedules that look at the residual (once a period behind a stale stage), once at the start for
-        pruning, curricula and leverage. Unless stated otherwise, scoring N examples costs a third of a training step's
-        compute for each: N / (3 B kappa) time units at batch size B and learning rate 1 / kappa, with kappa the trace
-        of the operator; modes do not say how many examples there are, so there passes are free unless a cost is given.
+        pruning, curricula and leverage. Unless stated otherwise, scoring N examples takes a third of the compute of
+        training on them: N / (3 B) steps at batch size B; modes do not say how many examples there are, so there
+        passes are free unless a cost is given. Or candidates are scored on the fly until one is kept: a third of the
+        largest weight a step. The cheaper of the two is charged.
         Teachers and other second models: their training, as time x trace x the compute of a step, and their passes; a
         teacher pays before the start. A learner's own labels: a forward pass for each.""",
+    "Gain": """How many times sooner a schedule reaches the loss that uniform sampling has when it has made 95% of its
+        progress in log loss. Loss at the same compute: the lowest loss that the compute of the whole run reaches,
+        costs included, against that of uniform sampling.""",
+    "Interval": """90%, from splits of the data and seeds, each paired with uniform sampling on the same rows. A gain
+        is claimed where the interval of the net gain, or of the loss at the same compute, lies wholly on the good
+        side, with at least 30 held-out rows to score and three splits.""",
     "Anytime and one horizon": """The anytime speed-up is the geometric mean, over the losses that uniform sampling
         passes between 10% and 95% of its progress, of how many times sooner a schedule gets there. At one horizon
         only the last of these losses counts; a schedule tuned to a horizon can win there and lose everywhere else.""",
@@ -37,8 +44,6 @@ _ALWAYS = {
 _DATA = {
     "Speed limit": """A proven lower bound on the loss of any weights on examples. It is loose, and from the time
         named under the plot it says no more than the least-squares floor.""",
-    "Per-mode ideal": """The training loss of the best weights per mode. Weights on examples cannot realise most of
-        these, and can also beat them early on: on data it is a reference and not a bound.""",
     "Difficulty": """What a briefly trained probe still gets wrong on an example: the order that pruning, curricula
         and the rows of the weight plot go by.""",
     "Scale": """tr M_w / tr M, the mean squared feature norm under the weights over that under uniform sampling. Where

@@ -1,10 +1,12 @@
 """Results as files: labelled arrays in NetCDF, the numbers of the table in JSON."""
 
+import csv
 import dataclasses
 import json
 import math
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from .. import __version__
 from .._extras import require
 from .._status import FIRST_FAULT, status_legend
 from ..analysis import Speedup
-from ..assessment import Assessment, Gains, Row, Search, Taught, bracket, table, verdict
+from ..assessment import Assessment, Gains, Interval, Row, Search, Taught, bracket, claim, table, verdict
 
 __all__ = ["environment", "summary", "to_dataset", "verdict_of", "write_dataset", "write_json", "write_results"]
 
@@ -41,9 +43,16 @@ def verdict_of(assessment: Assessment) -> str:
     if ideal and done and ideal[0].loss[-1] > 0:
         best = min(done, key=lambda run: run.loss[-1])
         ratio = best.name, float(best.loss[-1] / ideal[0].loss[-1])
-    text = verdict(table(assessment), assessment.subject, ideal_ratio=ratio)
-    found = "" if assessment.search is None else assessment.search.verdict
-    return " ".join(part for part in (text, found, bracket(assessment)) if part)
+    numbers = table(assessment)
+    text = verdict(
+        numbers,
+        assessment.subject,
+        bracket=bracket(assessment, numbers),
+        facts=assessment.facts,
+        exports=assessment.exports,
+        ideal_ratio=ratio,
+    )
+    return text if assessment.search is None else f"{text} {assessment.search.verdict}"
 
 
 def to_dataset(assessment: Assessment) -> Any:
@@ -96,7 +105,7 @@ def to_dataset(assessment: Assessment) -> Any:
         "loss_is": assessment.measure,
         "rows_are": assessment.rows.label,
         "refreshes_per_decade": assessment.refreshes_per_decade,
-        "complete": int(len(runs) == assessment.planned),
+        "complete": int(assessment.is_complete),
         "settings": json.dumps(_plain(assessment.settings)),
         **environment(),
     }
@@ -137,8 +146,12 @@ def summary(assessment: Assessment) -> dict[str, Any]:
             "name": assessment.name,
             "title": assessment.title,
             "description": assessment.description,
-            "complete": len(assessment.runs) == assessment.planned,
+            "complete": assessment.is_complete,
             "verdict": verdict_of(assessment),
+            "claim": None if numbers.picked is None else claim(numbers.picked, numbers),
+            "splits": assessment.splits,
+            "scored_rows": assessment.scored_rows,
+            "steps": None if assessment.steps is None else dataclasses.asdict(assessment.steps),
             "search": None if assessment.search is None else _search(assessment.search),
             "loss_is": assessment.measure,
             "window": None if window is None else [window.start, window.end],
@@ -171,9 +184,49 @@ def write_dataset(assessment: Assessment, folder: Path) -> None:
 
 
 def write_results(assessment: Assessment, folder: Path) -> None:
-    """Write `results.nc` and `summary.json`."""
+    """Write `results.nc`, `summary.json` and `table.csv`."""
     write_dataset(assessment, folder)
     write_json(summary(assessment), folder / "summary.json")
+    write_table(assessment, folder)
+
+
+def write_table(assessment: Assessment, folder: Path) -> None:
+    """Write `table.csv`: the numbers of the table, unrounded, one row for each schedule."""
+    rows = table(assessment).rows
+    temporary = folder / ".table.csv.part"
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["schedule", "status", *_NUMBERS])
+        for row in rows:
+            values = [_plain(number(row)) for number in _NUMBERS.values()]
+            writer.writerow([row.name, row.status, *("" if value is None else value for value in values)])
+    os.replace(temporary, folder / "table.csv")
+
+
+def _of(gain: str, part: str = "value") -> Callable[[Row], Any]:
+    return lambda row: getattr(getattr(row.gains, gain), part, None)
+
+
+_NUMBERS: dict[str, Callable[[Row], Any]] = {
+    "net_gain": _of("horizon_net"),
+    "net_gain_is": _of("horizon_net", "bound"),
+    "net_gain_low": _of("net", "low"),
+    "net_gain_high": _of("net", "high"),
+    "gross_gain": _of("horizon_gross"),
+    "gross_gain_low": _of("gross", "low"),
+    "gross_gain_high": _of("gross", "high"),
+    "loss_at_same_compute": _of("change"),
+    "loss_at_same_compute_low": _of("change", "low"),
+    "loss_at_same_compute_high": _of("change", "high"),
+    "anytime_net_gain": _of("anytime_net"),
+    "anytime_gross_gain": _of("anytime_gross"),
+    "cost_by_passes": lambda row: row.passes,
+    "cost_by_rejection": lambda row: row.on_the_fly,
+    "final_loss": lambda row: row.final_loss,
+    "lowest_loss": lambda row: row.best_loss,
+    "largest_weight": lambda row: row.max_weight,
+    "scale": lambda row: row.drive,
+}
 
 
 def write_json(value: Any, path: Path) -> None:
@@ -199,7 +252,20 @@ def _row(row: Row, taught: Taught | None) -> dict[str, Any]:
         "teacher_frontier": None if taught is None else taught.frontier,
         "teacher": None if taught is None else dataclasses.asdict(taught),
         "speedup": _gains(row.gains),
+        "net_interval": _ends(row.gains.net),
+        "gross_interval": _ends(row.gains.gross),
+        "loss_at_same_compute": None if row.gains.change is None else row.gains.change.value,
+        "loss_at_same_compute_interval": _ends(row.gains.change),
+        "scoring": row.scoring,
+        "cost_by_passes": row.passes,
+        "cost_by_rejection": row.on_the_fly,
+        "picked": row.picked,
+        "meaning": row.meaning,
     }
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return [interval.low, interval.high] if interval is not None and interval.is_known else None
 
 
 def _search(search: Search) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from .._extras import require
 from ..assessment import Run
 
 __all__ = [
@@ -55,7 +56,6 @@ CURVE_DASHES = {
     for kind, dash in (
         ("bound", "solid"),
         ("floor", "dot"),
-        ("reference", "dash"),
         ("lower", "dashdot"),
         ("upper", "longdashdot"),
     )
@@ -64,7 +64,16 @@ CURVE_DASHES = {
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A matplotlib figure, inches, that leaves the global state of matplotlib alone."""
+    """A matplotlib figure that leaves the global state of matplotlib alone.
+
+    Arguments:
+        width: in inches.
+        height: in inches.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    require("matplotlib", "a picture")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

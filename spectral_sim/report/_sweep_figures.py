@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ._figures import _layout, _line, _log_axis, _round
+from ._plotly import layout as plotly_layout
+from ._plotly import line as plotly_line
+from ._plotly import log_axis, rounded
 
 __all__ = ["phase_figure", "slice_figure", "time_figure"]
 
@@ -33,14 +35,14 @@ def phase_figure(array: Any, axes: tuple[str, ...]) -> dict[str, Any] | None:
     for name, part in _views(shown, rest):
         z = np.asarray(part.transpose(y, x), np.float64)
         values = 10**z if logarithmic else z
-        views.append({"name": name, "data": {"z": [_round(z)], "customdata": [_round(values, 4)]}, "layout": {}})
+        views.append({"name": name, "data": {"z": [rounded(z)], "customdata": [rounded(values, 4)]}, "layout": {}})
     ticks = np.arange(np.ceil(low / step) * step, high + step / 2, step)
     text = [f"{10**t:.3g}" if logarithmic else f"{t:.4g}" for t in ticks]
     names = html.escape(x), html.escape(y)
     trace = {
         "type": "contour",
-        "x": _round(array[x], 6),
-        "y": _round(array[y], 6),
+        "x": rounded(array[x], 6),
+        "y": rounded(array[y], 6),
         "z": views[0]["data"]["z"][0],
         "customdata": views[0]["data"]["customdata"][0],
         "zmin": low,
@@ -48,7 +50,7 @@ def phase_figure(array: Any, axes: tuple[str, ...]) -> dict[str, Any] | None:
         "colorscale": [[n / (len(_SCALE) - 1), colour] for n, colour in enumerate(_SCALE)],
         "contours": {"coloring": "heatmap", "start": float(ticks[0]), "end": float(ticks[-1]), "size": step},
         "line": {"color": "#333", "width": 0.8},
-        "colorbar": {"tickvals": _round(ticks, 8), "ticktext": text},
+        "colorbar": {"tickvals": rounded(ticks, 8), "ticktext": text},
         "hovertemplate": f"{names[0]} %{{x:.4g}}<br>{names[1]} %{{y:.4g}}<br>%{{customdata:.4g}}<extra></extra>",
     }
     layout = _axes(array, x, y)
@@ -67,15 +69,17 @@ def slice_figure(array: Any, axes: tuple[str, ...], label: str) -> dict[str, Any
     views, data = [], []
     for name, part in _views(array, rest):
         lines = [part if value is None else part.sel({other: value}) for value in values]
-        views.append({"name": name, "data": {"y": [_round(line) for line in lines]}, "layout": {}})
+        views.append({"name": name, "data": {"y": [rounded(line) for line in lines]}, "layout": {}})
     for value, y, colour in zip(values, views[0]["data"]["y"], _LINES, strict=False):
         name = "" if value is None else f"{other} = {value:.4g}"
-        data.append(_line(name, array[x], y, colour, "solid", 2) | {"mode": "lines+markers", "marker": {"size": 4}})
+        data.append(
+            plotly_line(name, array[x], y, colour, "solid", 2) | {"mode": "lines+markers", "marker": {"size": 4}}
+        )
     layout = _axes(array, x, None, label)
     finite = np.asarray(array)[np.isfinite(array)]
     if is_log(np.asarray(array)):
         positive = finite[finite > 0]
-        layout["yaxis"] |= _log_axis((float(positive.min()) / 1.2, float(positive.max()) * 1.2))
+        layout["yaxis"] |= log_axis((float(positive.min()) / 1.2, float(positive.max()) * 1.2))
     else:
         room = 0.06 * (finite.max() - finite.min()) or 0.1 * abs(finite.max()) or 0.1
         layout["yaxis"] |= {"type": "linear", "range": [float(finite.min() - room), float(finite.max() + room)]}
@@ -96,8 +100,8 @@ def time_figure(table: Any, axes: tuple[str, ...]) -> dict[str, Any] | None:
     assert figure is not None
     if "crossover" in table:
         for view, (_, part) in zip(figure["views"], _views(table.crossover, rest), strict=True):
-            line = _round(part, 6)
-            view["data"] |= {"x": [figure["data"][0]["x"], line], "y": [figure["data"][0]["y"], _round(table[y], 6)]}
+            line = rounded(part, 6)
+            view["data"] |= {"x": [figure["data"][0]["x"], line], "y": [figure["data"][0]["y"], rounded(table[y], 6)]}
         marks = {"color": "#D55E00", "size": 8, "line": {"color": "white", "width": 1}}
         first = figure["views"][0]["data"]
         figure["data"].append(
@@ -162,13 +166,13 @@ def _step(low: float, high: float) -> float:
 
 
 def _axes(array: Any, x: str, y: str | None, label: str = "") -> dict[str, Any]:
-    layout = _layout(430, html.escape(x), label if y is None else y)
+    layout = plotly_layout(430, html.escape(x), label if y is None else y)
     for name, axis in (("xaxis", x), ("yaxis", y)):
         if axis is None:
             continue
         values = np.asarray(array[axis], np.float64)
         if is_log(values):
-            layout[name] |= _log_axis((float(values[0]), float(values[-1])))
+            layout[name] |= log_axis((float(values[0]), float(values[-1])))
             layout[name]["title"]["text"] += " (log scale)"
         else:
             layout[name]["type"] = "linear"

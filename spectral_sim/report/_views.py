@@ -1,5 +1,6 @@
 """What the plots show, worked out once for PNG files and for the interactive report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,38 +84,30 @@ def _extremes(curves: list[np.ndarray]) -> tuple[float, float]:
     return (float(values.min()), float(values.max())) if values.size else (0.5, 2.0)
 
 
-def loss_views(assessment: Assessment) -> list[LossView]:
-    """The loss, the loss relative to uniform sampling, and on data with a held-out set the training loss."""
-    times, runs = assessment.times[1:], assessment.runs
+def loss_views(assessment: Assessment, runs: Sequence[Run] | None = None) -> list[LossView]:
+    """The loss, the loss relative to uniform sampling, and on data with a held-out set the training loss.
+
+    Arguments:
+        assessment: the comparison.
+        runs: which of its runs to show; all if None.
+    """
+    times, runs = assessment.times[1:], assessment.runs if runs is None else tuple(runs)
     held_out = assessment.measure == "held-out loss"
     shown = "evaluation" if held_out else None
-    reference = assessment.reference.loss[1:]
-
-    def curves(measure):
-        return [(c, c.loss[1:]) for c in assessment.bounds if measure is None or c.measure == measure]
-
-    measure = assessment.measure
-    views = [
-        LossView(measure, measure, times, [(run, run.loss[1:]) for run in runs], curves(shown)),
-        _relative(measure, times, runs, reference, assessment),
-    ]
-    if held_out:
-        lines = [(run, run.train_loss[1:]) for run in runs]
-        views.append(LossView("training loss", "training loss", times, lines, curves("training")))
-    return views
-
-
-def _relative(
-    measure: str, times: np.ndarray, runs: tuple[Run, ...], reference: np.ndarray, assessment: Assessment
-) -> LossView:
+    reference, measure = assessment.reference.loss[1:], assessment.measure
+    beside = [(c, c.loss[1:]) for c in assessment.bounds if shown is None or c.measure == shown]
     ideal = [c for c in assessment.bounds if assessment.is_modal and c.kind == "bound"]
-    return LossView(
+    relative = LossView(
         f"{measure} over that of uniform",
         f"{measure} / uniform's",
         times,
         [(run, run.loss[1:] / reference) for run in runs],
         [(c, c.loss[1:] / reference) for c in ideal],
     )
+    views = [LossView(measure, measure, times, [(run, run.loss[1:]) for run in runs], beside), relative]
+    if held_out:
+        views.append(LossView("training loss", "training loss", times, [(run, run.train_loss[1:]) for run in runs], []))
+    return views
 
 
 def mode_curves(assessment: Assessment, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -268,18 +261,18 @@ class BarGroup:
 
 
 def speedup_bars(table: Table) -> list[BarGroup]:
-    """Anytime and one-horizon speed-ups."""
+    """One-horizon and anytime speed-ups."""
     if table.window is None:
         return []
-    start, end = format_short(table.window.start), format_short(table.window.end)
+    start = format_short(table.window.start)
     rows = [row for row in table.rows if not row.is_uniform]
     return [
         BarGroup(
-            f"anytime, t = {start} to {end}",
-            [(row.name, row.gains.anytime_gross, row.gains.anytime_net) for row in rows],
+            f"to the loss at {table.end}",
+            [(row.name, row.gains.horizon_gross, row.gains.horizon_net) for row in rows],
         ),
         BarGroup(
-            f"one horizon, t = {end}",
-            [(row.name, row.gains.horizon_gross, row.gains.horizon_net) for row in rows],
+            f"anytime, from t = {start} to there",
+            [(row.name, row.gains.anytime_gross, row.gains.anytime_net) for row in rows],
         ),
     ]

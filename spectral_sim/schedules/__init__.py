@@ -24,6 +24,8 @@ from ._constrain import Mix as mix
 from ._constrain import Smooth as smooth
 from ._curricula import Curriculum as curriculum
 from ._difficulty import difficulty, leverage
+from ._excess import Excess as excess
+from ._forgetting import Forgetting as forgetting
 from ._observe import AddNoise as add_noise
 from ._observe import BandLimit as band_limit
 from ._observe import Delay as delay
@@ -50,6 +52,8 @@ STAGES: dict[str, type[AbstractStage]] = {
     "complement": complement,
     "curriculum": curriculum,
     "delay": delay,
+    "excess": excess,
+    "forgetting": forgetting,
     "frontier_band": frontier_band,
     "greedy": greedy,
     "hard_pruning": hard_pruning,
@@ -96,6 +100,8 @@ __all__ = [
     "curriculum",
     "delay",
     "difficulty",
+    "excess",
+    "forgetting",
     "frontier_band",
     "greedy",
     "hard_pruning",

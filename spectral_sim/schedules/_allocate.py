@@ -6,10 +6,11 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import check_finite, check_fraction, check_positive
+from .._observation import Observation
 from .._types import Array, Float, as_inexact
-from ..numerics import held_water_level, mean_one, relative_log, score_of, top_mass
+from ..numerics import held_water_level, mean_one, power_score, relative_log, score_of, top_mass
 from ..problems import ModalProblem
-from ._base import AbstractStage, require_modal
+from ._base import SMALLEST, AbstractStage, require_modal
 
 
 class Proportional(AbstractStage):
@@ -29,6 +30,8 @@ class Proportional(AbstractStage):
         return None
 
     def __call__(self, signal, observation, state):
+        if signal is observation.energy:  # nothing has changed it, and the learner keeps its logarithm
+            return power_score(observation.log_energy, self.power), state
         depth = relative_log(signal)
         seen = jnp.isfinite(depth)  # what shows no residual gets no weight, at any power
         return jnp.where(seen, jnp.exp(self.power * jnp.where(seen, depth, 0)), 0), state
@@ -57,6 +60,7 @@ class FrontierBand(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"width": (SMALLEST, None)}
     width: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
     def __check_init__(self):
@@ -66,7 +70,7 @@ class FrontierBand(AbstractStage):
         return None
 
     def __call__(self, signal, observation, state):
-        excess = jnp.maximum(relative_log(signal) + self.width, 0)
+        excess = jnp.maximum(depth_of(signal, observation) + self.width, 0)
         modal = observation.problem.as_modal()
         if modal is not None:
             excess = per_eigenvalue(excess, modal)
@@ -91,7 +95,9 @@ class WaterFilling(AbstractStage):
 
     def __call__(self, signal, observation, state):
         problem = observation.problem.as_modal()
-        depth = relative_log(jnp.where(problem.eigenvalues > 0, signal, 0))  # the others would swallow the budget
+        # the others, which a stage before may show again, would swallow the budget
+        signal = signal if signal is observation.energy else jnp.where(problem.eigenvalues > 0, signal, 0)
+        depth = depth_of(signal, observation)
         level = held_water_level(depth, problem.multiplicity, problem.trace * observation.duration)
         progress = jnp.maximum(depth - level, 0) / 2
         passes = observation.duration > 0  # no time passes where steps have a learning rate of zero
@@ -109,6 +115,7 @@ class TopFraction(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -129,6 +136,7 @@ class Softmax(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"temperature": (SMALLEST, None)}
     temperature: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
     def __check_init__(self):
@@ -140,6 +148,14 @@ class Softmax(AbstractStage):
     def __call__(self, signal, observation, state):
         logits = mean_one(signal, observation.mass) / self.temperature
         return score_of(logits), state
+
+
+def depth_of(signal: Float[Array, "weights"], observation: Observation) -> Float[Array, "weights"]:
+    """As `relative_log`, by the logarithm that the learner keeps where no stage has changed what is seen."""
+    if signal is not observation.energy:
+        return relative_log(signal)
+    top = jnp.max(observation.log_energy)
+    return jnp.where(jnp.isneginf(top), 0, observation.log_energy - top)
 
 
 def per_eigenvalue(progress: Float[Array, "modes"], problem: ModalProblem) -> Float[Array, "modes"]:

@@ -1,6 +1,7 @@
 """Stages: the small parts that schedules are chained from."""
 
 import abc
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
@@ -22,6 +23,9 @@ else:
 
 Kind = Literal["observe", "allocate", "constrain"]
 KINDS: tuple[Kind, ...] = ("observe", "allocate", "constrain")  # in the order in which they stand in a chain
+
+
+SMALLEST = 1e-6  # that a search makes of what must be positive
 
 
 class TrainingCost(NamedTuple):
@@ -56,6 +60,8 @@ class AbstractStage(eqx.Module):
         curates: whether the weights are ever other than 1.
         constants: what of the state never changes: a prefix of it with True for constants, such as True for all of it,
             or (True, False) for the first of two. They must be handed back as they are.
+        ranges: by field (low, high), each a number or None: what a search holds it to, both ends included, where it is
+            given no limits; values with which the stage can be built, and so saved and loaded.
     """
 
     kind: AbstractClassVar[Kind]
@@ -67,6 +73,7 @@ class AbstractStage(eqx.Module):
     looks_past: ClassVar[bool] = False
     curates: ClassVar[bool] = True
     constants: ClassVar[PyTree] = False
+    ranges: ClassVar[Mapping[str, tuple[float | None, float | None]]] = {}
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:

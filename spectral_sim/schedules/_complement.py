@@ -10,7 +10,7 @@ import numpy as np
 from .._checks import is_concrete
 from .._types import Array, Float, PerRefresh, as_inexact
 from ..numerics import log_or_minus_inf, without_derivative
-from ._base import AbstractStage
+from ._base import SMALLEST, AbstractStage
 from ._second_model import (
     SecondModel,
     check_second_model,
@@ -60,6 +60,7 @@ class Complement(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"training_time": (SMALLEST, None), "exponent": (SMALLEST, None), "eigenvalues": (0.0, None)}
     constants: ClassVar[bool] = True
     training_time: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
     exponent: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)

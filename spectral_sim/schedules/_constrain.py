@@ -24,6 +24,7 @@ class Clip(AbstractStage):
     """
 
     kind: ClassVar = "constrain"
+    ranges: ClassVar = {"low": (0.0, 1.0), "high": (1.0, None)}
     memoryless: ClassVar[bool] = True
     low: Float[Array, ""] = eqx.field(converter=as_inexact)
     high: Float[Array, ""] = eqx.field(converter=as_inexact)
@@ -59,6 +60,7 @@ class Mix(AbstractStage):
     """
 
     kind: ClassVar = "constrain"
+    ranges: ClassVar = {"eps": (0.0, 1.0)}
     memoryless: ClassVar[bool] = True
     eps: Float[Array, ""] = eqx.field(converter=as_inexact)
 
@@ -82,6 +84,7 @@ class Smooth(AbstractStage):
     """
 
     kind: ClassVar = "constrain"
+    ranges: ClassVar = {"tau": (0.0, None)}
     tau: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):

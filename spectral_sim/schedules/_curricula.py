@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_fraction, check_positive
 from .._types import Array, Float, as_inexact
 from ..numerics import lowest_mass
-from ._base import AbstractStage, scored_once
-from ._static import difficulty_rank
+from ._base import SMALLEST, AbstractStage, TrainingCost, no_scoring, scored_once
+from ._score import begin_order, check_score, order_now
 
 
 class Curriculum(AbstractStage):
@@ -20,9 +20,16 @@ class Curriculum(AbstractStage):
     Arguments:
         end: time at which the pool holds everything.
         start: fraction of the mass in the pool at time 0, in (0, 1].
-        order: "easy_to_hard", or "hard_to_easy" (the anti-curriculum), by `difficulty` of the problem.
+        order: "easy_to_hard", or "hard_to_easy" (the anti-curriculum).
         pacing: "linear", "root" (the square of the fraction grows linearly) or "step".
         steps: number of equal increases for "step".
+        score: how hard each mode, example or group is, shape (weights,), such as those that
+            `fitting.error_norm_scores` computes from a network; `difficulty` of the problem if None.
+        score_cost: what computing the score took, with any training, in units of the learner's training time.
+
+    Raises:
+        ValueError: numbers out of range; at the start of a run, a score of another length, or a problem that does not
+            say what is difficult, where no score is given.
 
     Source:
         Bengio et al., Curriculum Learning (2009); root pacing from Platanios et al. (2019); anti-curricula from Wu,
@@ -30,6 +37,7 @@ class Curriculum(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"end": (SMALLEST, None), "start": (SMALLEST, 1.0)}
     closed_loop: ClassVar[bool] = False
     constants: ClassVar[bool] = True
     end: Float[Array, ""] = eqx.field(converter=as_inexact)
@@ -37,6 +45,8 @@ class Curriculum(AbstractStage):
     order: str = eqx.field(static=True, default="easy_to_hard")
     pacing: str = eqx.field(static=True, default="linear")
     steps: int = eqx.field(static=True, default=4)
+    score: Float[Array, "weights"] | None = eqx.field(converter=as_inexact, default=None)
+    score_cost: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
         check_positive("end", self.end, "give the time at which the pool is complete")
@@ -44,15 +54,20 @@ class Curriculum(AbstractStage):
         check_choice("order", self.order, ("easy_to_hard", "hard_to_easy"))
         check_choice("pacing", self.pacing, ("linear", "root", "step"))
         check_positive("steps", self.steps, "give at least one step")
+        check_score(self.score, self.score_cost)
 
     def init(self, problem):
-        return difficulty_rank(problem, hardest_first=self.order == "hard_to_easy")
+        return begin_order(self, problem, hardest_first=self.order == "hard_to_easy")
 
     def __call__(self, signal, observation, state):
-        return lowest_mass(state, self._pool(observation.time)), state
+        order = order_now(self, state, observation.mass, hardest_first=self.order == "hard_to_easy")
+        return lowest_mass(order, self._pool(observation.time)), state
 
     def scoring(self, times):
-        return scored_once(times)
+        return scored_once(times) if self.score is None else no_scoring(times)
+
+    def training_cost(self, problem):
+        return TrainingCost(before=self.score_cost)
 
     def _pool(self, time):
         """Fraction of the mass in the pool at `time`."""

@@ -22,7 +22,8 @@ def difficulty(problem: AbstractProblem) -> Float[Array, "weights"]:
     score = problem.difficulty()
     if score is None:
         raise ValueError(
-            f"{type(problem).__name__} does not say what is difficult: define difficulty() to use stages that go by it."
+            f"{type(problem).__name__} does not say what is difficult: give the stage a score=, one number for each "
+            "weight, or define difficulty()."
         )
     return score
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._types import Array, Float, as_inexact, by_refresh
 from ..numerics import group_sums, mass_rank
-from ._base import AbstractStage, require_modal, stage_name
+from ._base import SMALLEST, AbstractStage, require_modal, stage_name
 
 
 class Lag(AbstractStage):
@@ -20,6 +20,7 @@ class Lag(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"tau": (0.0, None)}
     tau: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -40,6 +41,7 @@ class Stale(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"period": (0.0, None)}
     period: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -70,6 +72,7 @@ class Delay(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"tau": (0.0, None)}
     tau: Float[Array, ""] = eqx.field(converter=as_inexact)
     slots: int = eqx.field(static=True, default=8)
 
@@ -80,27 +83,35 @@ class Delay(AbstractStage):
     def init(self, problem):
         # two beyond the span: the snapshot at or before the delayed time, and the present
         ring = (self.slots + 2,)
-        return jnp.zeros(ring, problem.dtype), jnp.zeros(ring + problem.mass.shape, problem.dtype)
+        return (
+            jnp.zeros((), jnp.int32),
+            jnp.zeros(ring, problem.dtype),
+            jnp.zeros(ring + problem.mass.shape, problem.dtype),
+        )
 
     def __call__(self, signal, observation, state):
-        taken_at, snapshots = state
-        floor = jnp.finfo(signal.dtype).tiny
-        present = jnp.log(jnp.maximum(signal, floor))
+        """Times stand in order, the present last; snapshot n stays in row n of the ring, counted round."""
+        newest, taken_at, ring = state
+        floor, slots = jnp.finfo(signal.dtype).tiny, taken_at.size
+        kept = signal is observation.energy  # nothing has changed it, and the learner keeps its logarithm
+        present = jnp.maximum(observation.log_energy, jnp.log(floor)) if kept else jnp.log(jnp.maximum(signal, floor))
         first = observation.index == 0
         taken_at = jnp.where(first, observation.time, taken_at)
-        snapshots = jnp.where(first, present, snapshots)
-        # the last slot is the present; it becomes a snapshot when the one before it is old enough
+        # the present becomes a snapshot when the one before it is old enough; the start is one at once
         spacing = self.tau / self.slots
         advance = ~first & (taken_at[-1] - taken_at[-2] >= spacing * (1 - 4 * jnp.finfo(signal.dtype).eps))
         taken_at = jnp.where(advance, jnp.roll(taken_at, -1), taken_at).at[-1].set(observation.time)
-        snapshots = jnp.where(advance, jnp.roll(snapshots, -1, axis=0), snapshots).at[-1].set(present)
+        newest = jnp.where(first, 0, jnp.maximum(newest + advance, 1))
+        ring = ring.at[newest % slots].set(present)
 
         wanted = jnp.maximum(observation.time - self.tau, taken_at[0])
-        after = jnp.clip(jnp.searchsorted(taken_at, wanted), 1, taken_at.size - 1)
+        after = jnp.clip(jnp.searchsorted(taken_at, wanted), 1, slots - 1)
         gap = taken_at[after] - taken_at[after - 1]
         part = jnp.where(gap > 0, (wanted - taken_at[after - 1]) / jnp.where(gap > 0, gap, 1), 1)
-        seen = jnp.exp(snapshots[after - 1] + part * (snapshots[after] - snapshots[after - 1]))
-        return jnp.where(seen > 2 * floor, seen, 0), (taken_at, snapshots)
+        snapshot = lambda place: ring[jnp.maximum(newest - (slots - 1) + place, 0) % slots]  # the start before it
+        before = snapshot(after - 1)
+        seen = jnp.exp(before + part * (snapshot(after) - before))
+        return jnp.where(seen > 2 * floor, seen, 0), (newest, taken_at, ring)
 
 
 class AddNoise(AbstractStage):
@@ -111,6 +122,7 @@ class AddNoise(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"sigma": (0.0, None)}
     needs_key: ClassVar[bool] = True
     sigma: Float[Array, ""] = eqx.field(converter=as_inexact)
 
@@ -175,6 +187,7 @@ class BandLimit(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"k_max": (SMALLEST, None)}
     k_max: Float[Array, ""] = eqx.field(converter=as_inexact)
 
     def __check_init__(self):
@@ -199,6 +212,7 @@ class Subsample(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
     needs_key: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
 

@@ -22,19 +22,30 @@ class PolicySchedule(AbstractStage):
     the largest one, the log of it over its start, the log eigenvalue (modes) or log leverage (examples, over their
     mean; 0 on other problems), the log of time in units of 1 / kappa, and the recent slope d log E / d log t.
 
+    A `NetworkProblem` has neither eigenvalues nor leverages: train a policy for it with drive=False, so that what it
+    sees in the simulator is what it will see in real training.
+
     Arguments:
         network: maps five numbers to one log weight.
         cap: bounds (low, high) on the weights, constants; None for none.
+        drive: whether it is shown eigenvalues and leverages; 0 in their place otherwise.
     """
 
     kind: ClassVar = "allocate"
     constants: ClassVar = (True, True, False, False)
     network: eqx.nn.MLP
     cap: tuple[float, float] | None = eqx.field(static=True, default=None)
+    drive: bool = eqx.field(static=True, default=True)
 
     @classmethod
     def create(
-        cls, key: PRNGKeyArray, *, width: int = 32, depth: int = 2, cap: tuple[float, float] | None = None
+        cls,
+        key: PRNGKeyArray,
+        *,
+        width: int = 32,
+        depth: int = 2,
+        cap: tuple[float, float] | None = None,
+        drive: bool = True,
     ) -> "PolicySchedule":
         """A random policy that starts close to sampling in proportion to the residual.
 
@@ -51,7 +62,7 @@ class PolicySchedule(AbstractStage):
         check_positive("width", width)
         check_positive("depth", depth)
         network = eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=_bend, final_activation=_as_it_is, key=key)
-        return cls(network, cap)
+        return cls(network, cap, drive)
 
     def __check_init__(self):
         check_cap(self.cap)
@@ -61,7 +72,9 @@ class PolicySchedule(AbstractStage):
         leaves = jax.tree.leaves(eqx.filter(self.network, eqx.is_array))
         size = {"width": self.network.width_size, "depth": self.network.depth}
         cap = None if self.cap is None else list(self.cap)
-        return {"network": size, "cap": cap}, {f"network.{n}": leaf for n, leaf in enumerate(leaves)}
+        return {"network": size, "cap": cap, "drive": self.drive}, {
+            f"network.{n}": leaf for n, leaf in enumerate(leaves)
+        }
 
     @classmethod
     def from_saved(cls, options: dict[str, Any], arrays: dict[str, Any]) -> "PolicySchedule":
@@ -70,11 +83,11 @@ class PolicySchedule(AbstractStage):
         Raises:
             TypeError: parameters of other shapes.
         """
-        size, cap = options["network"], options["cap"]
+        size, cap, drive = options["network"], options["cap"], options.get("drive", True)
         layers = [jnp.asarray(arrays[f"network.{n}"]) for n in range(len(arrays))]
         fits = bool(layers) and size == {"width": layers[0].shape[0], "depth": len(layers) // 2 - 1}
         cap = None if cap is None else (cap[0], cap[1])
-        template = cls.create(jax.random.key(0), cap=cap, **size) if fits else None
+        template = cls.create(jax.random.key(0), cap=cap, drive=drive, **size) if fits else None
         old, structure = jax.tree.flatten(eqx.filter(template, eqx.is_array))
         if not fits or [leaf.shape for leaf in layers] != [leaf.shape for leaf in old]:
             raise TypeError("its network has other inputs than the policies of this version")
@@ -82,9 +95,9 @@ class PolicySchedule(AbstractStage):
 
     def init(self, problem: Any) -> Any:
         drive, modal, data = jnp.zeros_like(problem.mass), problem.as_modal(), problem.as_operator()
-        if modal is not None:
+        if self.drive and modal is not None:
             drive = relative_log(modal.eigenvalues)
-        elif data is not None:
+        elif self.drive and data is not None:
             score = data.leverage()
             drive = jnp.log(score / jnp.sum(data.mass * score))
         return _bounded(drive), jnp.log(problem.trace), jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)

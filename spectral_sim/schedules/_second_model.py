@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
 from .._types import Array, Float, PerRefresh, by_refresh
-from ..numerics import log_or_minus_inf, phi1_eigh, row_product, sum_rows
+from ..numerics import log_or_minus_inf, phi1_eigen, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
 from ._base import TrainingCost, scored_once, stage_name
 
@@ -99,7 +99,7 @@ def learner_model(problem: AbstractProblem) -> Array:
 
 
 def once_trained(signal: Array, training_time: Array) -> Array:
-    """A signal; NaN, which stops the run, where a traced training time turns out not to be positive."""
+    """The signal, or NaN where a traced training time is not positive: NaN stops the run with a status."""
     return jnp.where(training_time > 0, signal, jnp.nan)
 
 
@@ -151,7 +151,7 @@ def priced(stage: Any, problem: AbstractProblem) -> TrainingCost:
 
 
 def model_passes(stage: Any, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]) -> Array:
-    """Passes over the data through a second model: once if it is trained beforehand, else whenever it is asked."""
+    """Passes that a second model makes over the data: one if it is trained beforehand, else one at each use."""
     return asked if stage.training_time is None else scored_once(times)
 
 
@@ -170,9 +170,9 @@ def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> T
         decay = model * time
         return Trained(modal.energies * jnp.exp(-2 * decay), None, decay)
     assert data is not None  # or there would be no model
-    weighted = data.example_mass[:, None] * model
-    matrix, drive = sum_rows(row_product, model, weighted), sum_rows(row_product, weighted, data.targets)
-    residual = data.targets - model @ phi1_eigh(matrix, drive, time)
+    scale = time * data.example_mass
+    drive = sum_rows(row_product, model, scale[:, None] * data.targets)
+    residual = data.targets - model @ phi1_eigen(model, scale, drive)[0]
     energy = squared(data, residual)
     start = log_or_minus_inf(squared(data, data.targets))
     return Trained(energy, residual, progress(start, log_or_minus_inf(energy)))
@@ -208,10 +208,10 @@ def visibility(
 def seen_through(
     signal: Float[Array, "weights"], visible: Float[Array, "weights"], mass: Float[Array, "weights"]
 ) -> Float[Array, "weights"]:
-    """What is left of a signal; what is visible stays so after its energy has underflowed.
+    """The part of a signal that is visible, never so small that it underflows to zero where something is visible.
 
-    Otherwise a curator that has drained all it sees would see nothing, which means uniform weights, at a time that the
-    floating-point type sets.
+    A signal that is zero everywhere means uniform weights. Without this floor a curator would turn to uniform weights
+    once all that it sees has underflowed, at a time that depends on the floating-point type.
     """
     faint = 4 * jnp.finfo(signal.dtype).tiny
     return jnp.where((visible > 0) & (mass > 0), jnp.maximum(visible * signal, faint), 0)

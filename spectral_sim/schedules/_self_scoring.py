@@ -8,7 +8,7 @@ import numpy as np
 from .._checks import check_positive, concrete, is_concrete
 from .._types import Array, Float, as_inexact
 from ..numerics import log_or_minus_inf
-from ._base import AbstractStage
+from ._base import SMALLEST, AbstractStage
 from ._second_model import progress, seen_through, visibility
 
 
@@ -39,6 +39,7 @@ class SelfScoring(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"threshold": (SMALLEST, None), "sharpness": (SMALLEST, None)}
     looks_past: ClassVar[bool] = True
     threshold: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.5)
     sharpness: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)

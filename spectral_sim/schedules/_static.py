@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._types import Array, Float, Int, as_inexact
-from ..numerics import Rank, lowest_mass, mass_rank, score_of
-from ..problems import AbstractProblem
-from ._base import AbstractStage, no_scoring, require_modal, require_operator, scored_once
-from ._difficulty import difficulty, leverage
+from ..numerics import lowest_mass, mass_rank, score_of
+from ._base import SMALLEST, AbstractStage, TrainingCost, no_scoring, require_modal, require_operator, scored_once
+from ._difficulty import leverage
+from ._score import begin_order, check_score, order_now
 
 
 class Uniform(AbstractStage):
@@ -43,6 +43,7 @@ class StaticWeights(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"values": (0.0, None)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     values: Float[Array, "weights"] = eqx.field(converter=as_inexact)
@@ -71,6 +72,7 @@ class PowerTilt(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"cutoff": (SMALLEST, None)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
@@ -113,6 +115,7 @@ class RandomPruning(AbstractStage):
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
@@ -140,28 +143,43 @@ class HardPruning(AbstractStage):
 
     Arguments:
         fraction: mass kept, in (0, 1].
-        keep: "easy" or "hard", by `difficulty` of the problem.
+        keep: "easy" or "hard".
+        score: how hard each mode, example or group is, shape (weights,), such as those that
+            `fitting.error_norm_scores` computes from a network; `difficulty` of the problem if None.
+        score_cost: what computing the score took, with any training, in units of the learner's training time.
+
+    Raises:
+        ValueError: a score of NaN; at the start of a run, one of another length, or a problem that does not say what is
+            difficult, where no score is given.
     """
 
     kind: ClassVar = "allocate"
+    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     keep: str = eqx.field(static=True, default="hard")
+    score: Float[Array, "weights"] | None = eqx.field(converter=as_inexact, default=None)
+    score_cost: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
         check_fraction("fraction", self.fraction)
         check_choice("keep", self.keep, ("easy", "hard"))
+        check_score(self.score, self.score_cost)
 
     def init(self, problem):
-        return difficulty_rank(problem, hardest_first=self.keep == "hard")
+        return begin_order(self, problem, hardest_first=self.keep == "hard")
 
     def __call__(self, signal, observation, state):
-        return lowest_mass(state, self.fraction), state
+        order = order_now(self, state, observation.mass, hardest_first=self.keep == "hard")
+        return lowest_mass(order, self.fraction), state
 
     def scoring(self, times):
-        return scored_once(times)
+        return scored_once(times) if self.score is None else no_scoring(times)
+
+    def training_cost(self, problem):
+        return TrainingCost(before=self.score_cost)
 
 
 class LeverageSampling(AbstractStage):
@@ -181,9 +199,3 @@ class LeverageSampling(AbstractStage):
 
     def scoring(self, times):
         return scored_once(times)
-
-
-def difficulty_rank(problem: AbstractProblem, *, hardest_first: bool) -> Rank:
-    """The rank of each entry by difficulty."""
-    score = difficulty(problem)
-    return mass_rank(-score if hardest_first else score, problem.mass)

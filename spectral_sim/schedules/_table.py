@@ -12,7 +12,7 @@ from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray
 from ..numerics import project_to_bounds, score_of
 from ..problems import AbstractProblem
 from ._base import AbstractStage, no_scoring
-from ._static import difficulty_rank
+from ._score import difficulty_rank
 
 _MODE_KNOTS = 64  # the edge of water-filling is sharp: 32 over seven decades of modes cost 0.01 e-folds of loss
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_positive
 from .._types import Array, Float, as_inexact
 from ..numerics import log_or_minus_inf
-from ._base import AbstractStage
+from ._base import SMALLEST, AbstractStage
 from ._second_model import (
     SecondModel,
     check_second_model,
@@ -63,6 +63,13 @@ class Teacher(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {
+        "training_time": (SMALLEST, None),
+        "threshold": (SMALLEST, None),
+        "sharpness": (SMALLEST, None),
+        "exponent": (SMALLEST, None),
+        "eigenvalues": (0.0, None),
+    }
     constants: ClassVar[bool] = True
     training_time: Float[Array, ""] = eqx.field(converter=as_inexact)
     shows: str = eqx.field(static=True, default="residual")

@@ -15,6 +15,7 @@ from ._metrics import (
     OverIdeal,
     TimeToLoss,
 )
+from ._processes import Processes
 from ._ray import Ray
 from ._reading import open_table
 from ._spec import Block, Range, SweepSpec, grid, random_search, sobol
@@ -42,6 +43,7 @@ __all__ = [
     "OverIdeal",
     "Progress",
     "Range",
+    "Processes",
     "Ray",
     "StoreError",
     "SweepInterrupted",

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -16,7 +16,14 @@ Keep = Callable[[int, dict[str, np.ndarray], dict[str, Any]], None]
 
 
 class AbstractEngine(abc.ABC):
-    """Computes chunks of a plan and hands each over once."""
+    """Computes chunks of a plan and hands each over once.
+
+    Class attributes to override:
+        together: whether several processes run the sweep at once, so that each has to take part even where it lacks
+            nothing.
+    """
+
+    together: ClassVar[bool] = False
 
     @abc.abstractmethod
     def run(self, plan: Plan, chunks: Sequence[int], keep: Keep, stopping: Callable[[], bool]) -> None:

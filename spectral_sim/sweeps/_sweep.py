@@ -26,6 +26,7 @@ from ._metrics import as_metrics
 from ._paths import SEED, check_values, is_schedule_path
 from ._plan import Plan
 from ._plan import chunk_size as fitting_chunk
+from ._processes import Processes
 from ._ray import Ray
 from ._reading import check_store_packages, open_table
 from ._row_times import row_times
@@ -37,7 +38,7 @@ __all__ = ["DEFAULT_METRICS", "Progress", "SweepInterrupted", "sweep"]
 
 DEFAULT_METRICS = "final_loss", "exponent", "max_weight"
 _BUDGET = 512 * 2**20
-_ENGINES: dict[str, Callable[[], AbstractEngine]] = {"local": Local, "ray": Ray}
+_ENGINES: dict[str, Callable[[], AbstractEngine]] = {"local": Local, "processes": Processes, "ray": Ray}
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -109,7 +110,7 @@ def sweep(
             loses at most the chunk in hand and the one being written.
         resume: go on with a store of the same sweep; if False, a store that is there is refused.
         chunk_size: rows of a chunk; as many as fit `memory` if None.
-        engine: "local", "ray", or an engine with options.
+        engine: "local", "ray", "processes" (those of `jax.distributed`), or an engine with options.
         dynamics: how the learner moves; the default of the problem if None. Speed-ups are over uniform sampling under
             the same, but over that of real data where it is `SelfGenerated`.
         key: PRNG key of random stages. All rows draw the same numbers; sweep "run.seed" for others.
@@ -158,7 +159,7 @@ def sweep(
         meter = _Meter(plan, progress, begin, done)
         todo = [chunk for chunk in range(plan.num_chunks) if chunk not in done]
 
-        if todo:
+        if todo or runner.together:
             with _patient() as stopping, _Writer(plan, place, meter) as writer:
                 runner.run(plan, todo, writer.keep, stopping)
             if meter.done < len(plan.spec):
@@ -247,7 +248,7 @@ def _engine(engine: Any) -> AbstractEngine:
         check_choice("engine", engine, _ENGINES)
         engine = _ENGINES[engine]()
     if not isinstance(engine, AbstractEngine):
-        raise TypeError(f"engine is {engine!r}: give 'local', 'ray' or an engine of spectral_sim.sweeps.")
+        raise TypeError(f"engine is {engine!r}: give 'local', 'processes', 'ray' or an engine of spectral_sim.sweeps.")
     engine.check()
     return engine
 

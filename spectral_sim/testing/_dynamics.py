@@ -19,7 +19,7 @@ from ._common import QUICK, check_gradient, check_run, default_problems, nudged,
 
 __all__ = ["check_dynamics"]
 
-PARTS = ("run", "batches", "intervals", "failures", "gradients")
+PARTS = ("run", "batches", "intervals", "failures", "gradients", "adjoints")
 
 
 def check_dynamics(
@@ -41,8 +41,9 @@ def check_dynamics(
     * "batches": jit, vmap over all settings, and a run without jit agree.
     * "intervals": an interval may be cut in two under weights that are held.
     * "failures": a member of a batch whose schedule fails changes no other member.
-    * "gradients": every adjoint agrees with forward mode and with finite differences, in the settings and in the
+    * "gradients": reverse mode agrees with forward mode and with finite differences, in the settings and in the
       schedule.
+    * "adjoints": so does every adjoint that a run may ask for.
 
     Arguments:
         dynamics: the dynamics.
@@ -75,8 +76,8 @@ def check_dynamics(
         check.intervals()
     if "failures" in parts:
         check.failures()
-    if "gradients" in parts:
-        check.gradients(smooth, sloped)
+    if "gradients" in parts or "adjoints" in parts:
+        check.gradients(smooth, sloped, ADJOINTS if "adjoints" in parts else (None,))
 
 
 def _admits(dynamics: AbstractDynamics, problem: AbstractProblem) -> bool:
@@ -181,8 +182,8 @@ class _DynamicsCheck:
         np.testing.assert_allclose(value[:2], good_value[:2], rtol=1e-12)
         np.testing.assert_allclose(gradient[:2], good_gradient[:2], rtol=1e-9, atol=1e-14)
 
-    def gradients(self, smooth: bool, sloped: Mapping[str, bool] | None) -> None:
-        """Through a whole run, in the settings and in the schedule, by every adjoint."""
+    def gradients(self, smooth: bool, sloped: Mapping[str, bool] | None, adjoints: Sequence[str | None]) -> None:
+        """Through a whole run, in the settings and in the schedule; an adjoint of None is the one of the dynamics."""
         settings, rest = eqx.partition(self.dynamics, eqx.is_inexact_array)
         score = np.random.default_rng(1).normal(size=len(self.times) - 1)
 
@@ -190,7 +191,7 @@ class _DynamicsCheck:
             run = self.trajectory(eqx.combine(leaves["dynamics"], rest), leaves["power"], adjoint=adjoint)
             return score @ jnp.log(run.loss[1:])
 
-        routes = [lambda leaves, adjoint=adjoint: objective(leaves, adjoint) for adjoint in ADJOINTS]
+        routes = [lambda leaves, adjoint=adjoint: objective(leaves, adjoint) for adjoint in adjoints]
         leaves = {"dynamics": settings, "power": jnp.asarray(0.6, self.problem.dtype)}
         accuracy = 1e-9, 1e-6
         check_gradient(objective, leaves, differences=smooth, sloped=sloped, adjoints=routes, accuracy=accuracy)

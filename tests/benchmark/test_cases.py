@@ -16,6 +16,7 @@ OPERATOR = {"schedules": 8, "examples": 32, "features": 24}
 TINY = {
     "modal": MODAL,
     "modal-adaptive": {"schedules": 2, "modes": 64, "times": 8},
+    "closed": {"schedules": 2, "modes": 16, "refreshes": 6, "kinds": 2},
     "operator": OPERATOR,
     "operator-scipy": {**OPERATOR, "schedules": 1},
     "operator-run": {"schedules": 1, "examples": 8, "features": 3},
@@ -26,6 +27,11 @@ TINY = {
     "gradient-modal": {**MODAL, "columns": 2},
     "gradient-operator": {"schedules": 1, "examples": 8, "times": 4},
     "capped": MODAL,
+    "together": {"kinds": 2, "nodes": 16, "refreshes": 4},
+    "static-data": {"examples": 24, "features": 8, "refreshes": 4},
+    "sweep": {"chunk": 4, "chunks": 4, "nodes": 16, "refreshes": 40},
+    "learn": {"nodes": 16, "refreshes": 20, "steps": 2},
+    "curves": {"nodes": 8, "points": 12},
     "compile": {"entries": 1},  # one of ten: each compiles at its default size, which tests of its own keep small
     "scaling-modal": {**MODAL, "modes": 64, "times": 24},
     "scaling-operator": {"schedules": 2, "examples": 64, "features": 160},

@@ -1,11 +1,15 @@
 """A runner, and small files to run on."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from spectral_sim.cli._app import app
+
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", "")  # tests leave the user's cache folder alone
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,26 @@
 """`spectral-sim assess` on files of every kind, and on files that will not do."""
 
 import dataclasses
-import functools
 import json
 
 import numpy as np
 import pytest
 
-from spectral_sim.assessment import default_entries
-from spectral_sim.cli import _app
-from spectral_sim.cli._data import Features, learning_task
+from spectral_sim.cli._data import learning_task
+from spectral_sim.cli._features import Features
 from spectral_sim.problems import Dataset
 
-FILES = {"results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html"}
+FILES = {"results.nc", "summary.json", "table.csv", "loss.png", "weights.png", "spectra.png", "speedups.png"}
+FILES |= {"report.html", "weights.parquet", "use_weights.py"}
 SMALL = ("--times", 0.1, 20, 8, "--features", 12)
 
 
 @pytest.fixture(scope="module")
 def assessed(run, files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("out") / "assessed"
-    result = run("assess", files / "table.csv", "--target", "price", "--group", "source", "--output", folder, *SMALL)
+    names = "hardest 70%,LOSS-proportional,practical oracle,groups by loss"
+    options = ("--target", "price", "--group", "source", "--schedules", names, "--splits", 3)
+    result = run("assess", files / "table.csv", *options, "--output", folder, *SMALL)
     assert result.exit_code == 0, result.output
     return result, folder
 
@@ -29,13 +30,46 @@ def test_everything_is_written_and_said(assessed):
     assert {path.name for path in folder.iterdir()} == FILES
     for text in ("uniform", "practical oracle", "groups by loss", "anytime", "on table.csv", "held-out loss"):
         assert text in result.stdout
-    assert "loss-proportional (8 of 18" in result.stderr
+    assert "  first: " in result.stderr  # long before all is known
+    assert result.stderr.index("  first: ") < result.stderr.index("split 2 of 3")
     assert "written to" in result.stderr
     numbers = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert numbers["settings"]["features"] == 12
     assert numbers["settings"]["dtype"] == "float64"
-    assert len(numbers["schedules"]) == 18
+    names = {row["name"] for row in numbers["schedules"]}
+    assert names == {"uniform", "hardest 70%", "loss-proportional", "practical oracle", "groups by loss"}
     assert all(row["status"] == "ok" for row in numbers["schedules"])
+    assert numbers["splits"] == 3
+    assert numbers["complete"] is True
+    assert numbers["claim"] == "unsaid"  # twenty held-out rows
+    assert "20 held-out rows score it" in numbers["verdict"]
+    scoring = {row["name"]: row["scoring"] for row in numbers["schedules"]}
+    assert scoring["hardest 70%"] == "once"
+    assert "passes" in scoring["practical oracle"] or scoring["practical oracle"] == "on the fly"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Rows with the most and the least weight" in page
+
+
+def test_weights_are_exported_by_row(assessed, frame):
+    """Probabilities of the rows that train, which sum to one in float64, and a file that draws by them."""
+    import importlib.util
+
+    _, folder = assessed
+    spec = importlib.util.spec_from_file_location("use_weights", folder / "use_weights.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    rows = module.WeightedRows(str(folder / "weights.parquet"))
+    assert len(rows.rows) == 60
+    assert len(set(rows.rows.tolist())) == 60
+    assert set(rows.rows.tolist()) <= set(range(len(frame)))
+    assert rows.steps[0] == 0
+    for step in (0, 5, 10**6):
+        probability = rows.probabilities(step)
+        assert probability.dtype == np.float64
+        assert abs(probability.sum() - 1) < 1e-12
+    drawn = rows.draw(0, 20_000)
+    share = np.bincount(drawn, minlength=len(frame))[rows.rows] / 20_000
+    np.testing.assert_allclose(share, rows.probabilities(0), atol=0.012)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +79,8 @@ def test_everything_is_written_and_said(assessed):
         ("table.npz", ("--target", "y", "--kernel", "linear", "--precision", "float32", "--eval-fraction", 0)),
     ],
 )
-def test_other_formats_and_options(run, files, tmp_path, monkeypatch, name, options):
-    monkeypatch.setattr(_app, "default_entries", functools.partial(default_entries, fast=True))
-    options = [option for option in (*options, "--times", 0.1, 5, 6) if option != ""]
+def test_other_formats_and_options(run, files, tmp_path, name, options):
+    options = (*options, "--times", 0.1, 5, 6, "--schedules", "hardest 70%", "--splits", 1)
     result = run("assess", files / name, *options, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     numbers = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
@@ -83,6 +116,11 @@ def test_wrong_names_get_the_nearest_one(files, refused, tmp_path):
     [
         (("--by-group",), "--by-group needs --group"),
         (("--horizon", 5, "--times", 1, 2, 9), "drop one"),
+        (("--steps", 5, "--times", 1, 2, 9), "--times and --steps are both given"),
+        (("--schedules", "loss-proportinal"), "Did you mean 'loss-proportional'"),
+        (("--quick", "--schedules", "leverage"), "--quick and --schedules"),
+        (("--batch-size", "many"), "--batch-size many is not possible"),
+        (("--learning-rate", -1), "learning_rate is -1"),
         (("--horizon", -1), "--horizon -1"),
         (("--times", 2, 1, 9), "increasing range"),
         (("--features", 1000), "num_features=1000"),
@@ -120,15 +158,15 @@ def test_a_numpy_file_takes_its_targets_from_another(refused, files, tmp_path):
     assert "nowhere.npy" in refused("assess", files / "inputs.npy", *arguments)
 
 
-def test_a_certificate_brackets_the_gain(run, files, refused, tmp_path, monkeypatch):
-    monkeypatch.setattr(_app, "default_entries", functools.partial(default_entries, fast=True))
+def test_a_certificate_brackets_the_gain(run, files, refused, tmp_path):
     options = ("--target", "price", "--group", "source", "--by-group", "--times", 0.1, 3, 6, "--certify")
+    options += ("--schedules", "loss-proportional", "--splits", 1)
     message = refused("assess", files / "table.csv", *options, "--features", 60, "--output", tmp_path / "large")
     assert "would take hours: add --features" in message
     result = run("assess", files / "table.csv", *options, "--features", 5, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     numbers = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
-    assert "no schedule can lower it by more than" in numbers["verdict"]
+    assert "(certificate)" in numbers["verdict"] or "certificate: too loose" in numbers["verdict"]
     least = min(row["final_loss"] for row in numbers["schedules"])
     assert 0 < numbers["settings"]["certificate"][-1] <= least
 
@@ -163,26 +201,17 @@ def test_hints_name_options_of_the_command(frame, refused, tmp_path, content, op
         assert word in message
 
 
-@pytest.fixture
-def two_schedules(monkeypatch):
-    """Compare with two schedules, not twenty."""
-
-    def few(*arguments, **options):
-        return [e for e in default_entries(*arguments, **options) if e.name in ("uniform", "loss-proportional")]
-
-    monkeypatch.setattr(_app, "default_entries", few)
-
-
-def test_labels_known_to_be_wrong_are_pruned_for_comparison(frame, run, tmp_path, two_schedules):
+def test_labels_known_to_be_wrong_are_pruned_for_comparison(frame, run, tmp_path):
     frame.assign(bad=np.arange(len(frame)) % 5 == 0).to_csv(tmp_path / "table.csv", index=False)
     arguments = ("--target", "price", "--drop", "weight", "--noise-column", "bad", "--kernel", "linear")
+    arguments += ("--schedules", "random 70%", "--splits", 1)
     result = run("assess", tmp_path / "table.csv", *arguments, "--times", 0.1, 5, 6, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "training labels are known to be wrong" in result.stderr
     assert "'source' could serve as groups: --group source" in result.stderr
     numbers = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
-    assert [row["name"] for row in numbers["schedules"]][-1] == "known wrong labels pruned"
-    assert "known wrong labels pruned" not in result.stdout.split("Verdict")[-1].split("\n")[0]
+    assert "known wrong labels pruned" in [row["name"] for row in numbers["schedules"]]
+    assert "known wrong labels pruned pays" not in " ".join(result.stdout.split())  # nobody could run it
 
 
 def test_a_kernel_without_a_constant_gets_an_intercept():

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 
 import spectral_sim.cli._curves as command
-from spectral_sim.fitting import CurveFit, CurveScore
+from spectral_sim.fitting import BestRates, CurveFit, CurveScore
 from spectral_sim.fitting._curve_model import CurveLaw
+from spectral_sim.learning import RatesByHand
 
 PEAK = 1e-3
 
 
-def made_fit(curves, *, hold_out=(), noise_exponent="auto", intervals=0.9, progress=None):
+def made_fit(curves, *, hold_out=(), noise_exponent="auto", intervals=0.9, checkpoint=None, progress=print):
     """A fit with given parameters: what is tested here is the command around it."""
     progress("made by hand")
+    assert checkpoint is not None
+    checkpoint.write_text("what the searches found")
     point = np.array([-0.7, -0.5, -4.0, 2.0, 1.5, 1.0, 0.0 if noise_exponent == "auto" else noise_exponent])
     scores = {law: {name: CurveScore(0.01, 0.02, 0.99, 0.9) for name in curves} for law in ("spectral law", "other")}
     law = CurveLaw(PEAK, 3.0, 1e3, 32)
@@ -46,14 +49,24 @@ def logs(tmp_path):
     return path
 
 
+def made_rates(fit, steps=None, *, batch_size=None):
+    """Learning rates that fall in a straight line, in place of learned ones."""
+    steps = 50 if steps is None else steps
+    rates = np.linspace(PEAK, PEAK / 2, steps)
+    by_hand = {"linear": RatesByHand(PEAK, None, 3.2, np.full(2, PEAK))}
+    return BestRates(rates, fit.predict(rates), np.array([0, steps // 2, steps]), by_hand, 0)
+
+
 @pytest.fixture
 def by_hand(monkeypatch):
     monkeypatch.setattr(command, "fit_curves", made_fit)
+    monkeypatch.setattr(CurveFit, "best_rates", made_rates)
 
 
 def test_fit_and_predict(run, logs, tmp_path, by_hand):
     output = tmp_path / "out"
-    result = run("fit", "curves", logs, "--rate-column", "lr", "--hold-out", "two", "--output", output)
+    command = ("fit", "curves", logs, "--rate-column", "lr", "--hold-out", "two", "--output", output)
+    result = run(*command, "--best-steps", 60)
     assert result.exit_code == 0, result.output
     assert "held-out curves" in result.output
     assert "warning: so so" in result.output
@@ -65,6 +78,9 @@ def test_fit_and_predict(run, logs, tmp_path, by_hand):
     page = (output / "report.html").read_text()
     assert "two (held out)" in page
     assert "So so." in page
+    assert "Best learning rates" in page
+    assert len(list(csv.DictReader((output / "best_rates.csv").open()))) == 60
+    assert "best rates over 60 steps" in result.output
 
     schedule = tmp_path / "schedule.csv"
     schedule.write_text(f"step,learning_rate\n1,{PEAK}\n300,{PEAK / 10}\n")
@@ -76,6 +92,48 @@ def test_fit_and_predict(run, logs, tmp_path, by_hand):
     assert list(csv.DictReader(answer.open()))[-1]["step"] == "300"
     result = run("predict", output / "fit.npz", "--constant", PEAK, "--steps", 100, "--output", answer, "--force")
     assert result.exit_code == 0, result.output
+
+
+def test_predict_learns_the_best_rates(run, refused, logs, tmp_path, by_hand):
+    output, answer = tmp_path / "out", tmp_path / "answer.csv"
+    result = run("fit", "curves", logs, "--rate-column", "lr", "--no-best", "--output", output)
+    assert result.exit_code == 0, result.output
+    assert not (output / "best_rates.csv").exists()
+    fit = output / "fit.npz"
+    result = run("predict", fit, "--best", "--steps", 40, "--output", answer)
+    assert result.exit_code == 0, result.output
+    assert list(csv.DictReader(answer.open()))[-1]["step"] == "40"
+    assert len(list(csv.DictReader((tmp_path / "answer-rates.csv").open()))) == 40
+    assert "Best learning rates" in (tmp_path / "answer.html").read_text()
+    answer.unlink()
+    assert "answer-rates.csv exists already" in refused("predict", fit, "--best", "--output", answer)
+    assert "and --best" in refused("predict", fit, "--best", "--constant", PEAK, "--output", tmp_path / "b.csv")
+    assert "name a .csv file" in refused("predict", fit, "--best", "--output", tmp_path / "b.html")
+
+
+def test_an_interrupted_fit_goes_on(run, refused, logs, tmp_path, by_hand, monkeypatch):
+    output = tmp_path / "out"
+    fit = ("fit", "curves", logs, "--rate-column", "lr", "--no-best", "--output", output)
+    assert "holds no search" in refused(*fit, "--resume")
+
+    def interrupted(*args, **options):
+        made_fit(*args, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "fit_curves", interrupted)
+    result = run(*fit)
+    assert result.exit_code == 130
+    assert "goes on where it was with --resume" in result.output
+    kept = output / "search-curves.npz"
+    assert kept.exists()
+    assert not (output / "fit.npz").exists()
+    assert "exists already" in refused(*fit)
+    assert "give one of them" in refused(*fit, "--resume", "--force")
+    monkeypatch.setattr(command, "fit_curves", made_fit)
+    result = run(*fit, "--resume")
+    assert result.exit_code == 0, result.output
+    assert (output / "fit.npz").exists()
+    assert kept.exists()
 
 
 def test_what_is_refused(run, refused, logs, tmp_path, by_hand):

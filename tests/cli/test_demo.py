@@ -3,21 +3,24 @@
 import importlib
 import sys
 
+import numpy as np
 import pytest
 
 from spectral_sim.cli import main
 from spectral_sim.cli._demo import PARTS, demo_parts
 
 
-def test_the_demo_has_both_parts(refused, tmp_path):
+def test_the_demo_has_three_parts_whose_answers_are_known(refused, tmp_path):
     parts = dict(demo_parts(True, "float32", 64))
-    assert tuple(parts) == PARTS
-    digits = parts["digits"]()
-    assert digits.problem.features.shape == (1200, 64)
-    assert str(digits.problem.dtype) == "float32"
-    names = [entry.name for entry in digits.entries]
-    assert names[0] == "uniform"
-    assert "groups by loss" in names
+    assert tuple(parts) == PARTS == ("wrong_labels", "domains", "clean_digits")
+    domains = parts["domains"]()
+    assert domains.problem.features.shape == (400, 48)  # as many as are drawn for each split
+    assert str(domains.problem.dtype) == "float32"
+    assert {"uniform", "domains by loss", "turned images 4 times"} < {entry.name for entry in domains.entries}
+    assert len(domains.more_splits) == 2
+    turned = next(entry for entry in domains.entries if entry.name == "turned images 4 times").schedule
+    rare = np.asarray(turned.values) == 4.0
+    assert 0.05 < rare.mean() < 0.2
     (tmp_path / "file").write_text("mine")
     assert "--force" in refused("demo", "--output", tmp_path)
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
-from spectral_sim.assessment import Entry
 from spectral_sim.cli import _app
 from spectral_sim.cli._config import LearnFile
 from spectral_sim.cli._read_config import read_config
@@ -31,6 +30,8 @@ compare = false
 """
 
 DATA = """
+splits = 2
+
 [problem]
 kind = "data"
 path = "table.parquet"
@@ -66,7 +67,7 @@ def test_a_search_on_modes_and_going_on_with_it(run, write_config, tmp_path):
     learned = ss.load_learned(out / "learned.json")
     assert learned.history.shape == (6, 2)
     summary = json.loads((out / "summary.json").read_text())
-    assert [row["name"] for row in summary["schedules"]] == ["uniform", "learned", "water-filling (ideal)"]
+    assert {row["name"] for row in summary["schedules"]} == {"uniform", "learned", "water-filling (ideal)"}
     found = summary["search"]["learned"][0]
     assert found["bound_is"] == "water-filling"
     assert found["bound"] < found["objective"] < found["uniform"]
@@ -87,7 +88,7 @@ def test_a_search_on_modes_and_going_on_with_it(run, write_config, tmp_path):
     assert (out / "learned.json").exists()  # nothing that was found is lost to a mistake
     assert run("learn", write_config(MODAL), "--output", out).exit_code == 2  # not overwritten by accident
     nothing = run("learn", write_config(MODAL), "--output", tmp_path / "empty", "--resume")
-    assert "holds no search to go on with" in " ".join(nothing.stderr.split())
+    assert "holds no search and no splits to go on with" in " ".join(nothing.stderr.split())
 
     # the schedule that was found is where another search may begin
     more = run(
@@ -139,12 +140,12 @@ def test_mistakes_are_told_in_one_line(refused, write_config, tmp_path, change, 
     assert words in refused("learn", write_config(MODAL, change), "--output", tmp_path / "out")
 
 
-def test_assess_can_search_too(run, refused, files, monkeypatch):
-    monkeypatch.setattr(_app, "default_entries", lambda problem, times, **options: [Entry("uniform", ss.uniform())])
+def test_assess_can_search_too(run, refused, files):
     table, out = files / "table.csv", files / "assessed"
     options = ["--target", "price", "--features", "10", "--times", "0.1", "20", "5", "--output", out]
-    result = run("assess", table, *options, "--learn", "--steps", "2")
+    options += ["--schedules", "uniform", "--splits", "1"]
+    result = run("assess", table, *options, "--learn", "--search-steps", "2")
     assert result.exit_code == 0, result.output
     names = [row["name"] for row in json.loads((out / "summary.json").read_text())["schedules"]]
-    assert names[-2:] == ["learned (deployable)", "learned (ceiling: saw the held-out loss)"]
-    assert "add --learn" in refused("assess", table, *options, "--resume")
+    assert {"learned (deployable)", "learned (ceiling: saw the held-out loss)"} < set(names)
+    assert "no splits to go on with" in refused("assess", table, *options[:-6], "--output", files / "new", "--resume")

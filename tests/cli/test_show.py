@@ -8,7 +8,7 @@ from rich.console import Console
 
 import spectral_sim as ss
 from spectral_sim.assessment import Entry, run_assessment
-from spectral_sim.cli._show import show
+from spectral_sim.cli._show import first_row, show
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,8 @@ def test_nothing_is_cut_off(assessment, width):
     text = out.getvalue()
     assert max(len(line) for line in text.splitlines()) <= width
     assert "…" not in text
-    for word in ("a [bold] name", "uniform", "anytime", "status", "negative weights"):
+    for word in ("a [bold] name", "uniform", "gain", "status", "negative weights"):
         assert word in text
     assert ("Left out for want of room" in text) == (width == 70)
-    assert ("largest" in text.split("Speed-ups")[0]) == (width == 160)
+    assert ("largest" in text.split("Gain:")[0]) == (width == 160)
+    assert first_row(assessment).startswith("  first: a [bold] name gains ")

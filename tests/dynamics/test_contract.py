@@ -43,8 +43,32 @@ class Example(NamedTuple):
 
 MODAL, DATA = ("modal", "shells"), ("operator", "grouped", "held_out")
 
+NETWORK = ("network",)
+
+
+def kernel(shift=0.0):
+    """Features of the kernel of the small network; another kernel with a shift."""
+    network = make_problem("network")
+    moved = jax.tree.map(lambda x: x + shift, network.params)
+    return np.asarray(ss.linearise(network, moved).features)
+
+
+def relinearised(**leaves):
+    return ss.Relinearised(np.stack([kernel(), kernel(0.1)]), (0, 30), max_steps=127, **leaves)
+
+
 EXAMPLES = {
+    "KernelTraining": Example(
+        lambda **leaves: ss.KernelTraining(kernel(), max_steps=127, **leaves),
+        NETWORK,
+        {"learning_rate": [0.05, 0.1, 0.2]},
+    ),
     "ModalFlow": Example(ss.ModalFlow, MODAL),
+    "NetworkTraining": Example(
+        lambda learning_rate: ss.NetworkTraining(learning_rate, max_steps=127),
+        NETWORK,
+        {"learning_rate": [0.05, 0.1, 0.2]},
+    ),
     "OperatorFlow": Example(ss.OperatorFlow, DATA),
     "PoolMoments": Example(
         functools.partial(ss.PoolMoments, max_steps=127),
@@ -57,6 +81,7 @@ EXAMPLES = {
         {"learning_rate": [0.1, 0.16, 0.2], "noise_variance": [0.3, 0.0, 2.0]},
         exact=False,  # other draws
     ),
+    "Relinearised": Example(relinearised, NETWORK, {"learning_rate": [0.05, 0.1, 0.2]}, exact=False),
     "SGDMoments": Example(
         ss.SGDMoments,
         MODAL,
@@ -82,7 +107,9 @@ EXAMPLES = {
     ),
 }
 ADMITTED = [(name, kind) for name in EXAMPLES for kind in EXAMPLES[name].kinds]
-FIRST = [(name, EXAMPLES[name].kinds[0]) for name in EXAMPLES]
+LONG = {"PoolMoments", "PoolTraining", "ShellTransport"}  # take long to compile
+SAME_STEPS = {"Relinearised"}  # as those of KernelTraining
+FIRST = [(name, EXAMPLES[name].kinds[0]) for name in EXAMPLES if name not in SAME_STEPS]
 TUNABLE = [(name, kind) for name, kind in FIRST if EXAMPLES[name].leaves]
 
 
@@ -159,9 +186,17 @@ def test_a_member_that_fails_spoils_no_other(name, kind):
 
 @pytest.mark.parametrize(("name", "kind"), FIRST)
 def test_gradients(name, kind):
-    """Reverse mode of every adjoint against forward mode and differences, in every leaf and in the schedule."""
+    """Reverse mode against forward mode and differences, in every leaf and in the schedule; where it compiles quickly
+    by every adjoint."""
     example = EXAMPLES[name]
-    check(name, kind, "gradients", sloped={leaf: leaf not in example.flat for leaf in example.leaves})
+    part = "gradients" if name in LONG else "adjoints"
+    check(name, kind, part, sloped={leaf: leaf not in example.flat for leaf in example.leaves})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_every_adjoint(name):
+    check(name, EXAMPLES[name].kinds[0], "adjoints")
 
 
 @pytest.mark.parametrize(("name", "kind"), FIRST)

@@ -193,6 +193,40 @@ def test_the_noise_limited_exponent_governs_where_targets_are_easy(alpha, beta):
     assert exponent(alpha, beta, (1e4, 1e7)) == pytest.approx(2 - 1 / alpha, rel=0.02)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_largest_stable_rate_of_any_spectrum(dtype):
+    """Also where it takes many steps to find: eigenvalues and multiplicities over decades; never above the true one."""
+    rng, size, members = np.random.default_rng(0), 120, 200
+    spread = rng.uniform(0, 8, (members, 1))
+    eigenvalues = np.exp(rng.normal(size=(members, size)) * spread).astype(dtype)
+    multiplicity = np.exp(rng.normal(size=(members, size)) * rng.uniform(0, 6, (members, 1))).astype(dtype)
+    batch = np.exp(rng.uniform(0, 18, members)).astype(dtype)
+
+    def largest(eigenvalues, multiplicity, batch):
+        problem = ss.ModalProblem(eigenvalues, jnp.ones(size, dtype), multiplicity)
+        return largest_stable_rate(problem, jnp.ones(size, dtype), batch)
+
+    found = np.asarray(jax.jit(jax.vmap(largest))(eigenvalues, multiplicity, batch), float)
+    lam, count, inverse = eigenvalues.astype(float), multiplicity.astype(float), 1 / batch.astype(float)[:, None]
+    top = np.max((1 + inverse) * lam, axis=1)
+    noise = lambda x: np.sum(count * lam * inverse / (2 * x[:, None] - (1 + inverse) * lam), axis=1)
+    low, high = top / 2, top / 2 + np.sum(count * lam * inverse, axis=1)
+    for _ in range(200):
+        middle = (low + high) / 2
+        unstable = (middle <= top / 2) | (noise(np.maximum(middle, top / 2 * (1 + 1e-16))) > 1)
+        low, high = np.where(unstable, middle, low), np.where(unstable, high, middle)
+    np.testing.assert_allclose(found * high, 1, rtol=200 * np.finfo(dtype).eps)
+
+
+def test_the_slope_of_the_largest_stable_rate():
+    number = np.arange(1.0, 30.0)
+    rate = lambda scale: largest_stable_rate(
+        ss.ModalProblem(scale * number**-1.2, number**-1.5), jnp.ones(29) + scale * jnp.linspace(-0.5, 0.5, 29), 3.0
+    )
+    slope = float(jax.jit(jax.grad(rate))(1.1))
+    assert slope == pytest.approx(float(rate(1.1 + 1e-5) - rate(1.1 - 1e-5)) / 2e-5, rel=1e-7)
+
+
 def test_the_largest_stable_rate_is_a_spectral_radius_of_one():
     problem = ss.power_law(1.4, 2.0, max_mode=1e4, nodes=32)
     eigenvalues, _, multiplicity = spectrum(problem)

@@ -1,6 +1,9 @@
 """Loss curves: the law against stepping in NumPy, fits of curves from a known truth, and input that is refused."""
 
 import itertools
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
-from spectral_sim.fitting import Curve, fit_curves, interpolate_rates, load_curves
+from spectral_sim.fitting import Curve, _curve_fitting, fit_curves, interpolate_rates, load_curves
 from spectral_sim.fitting._curve_baselines import BASELINES, fit_baseline, predict_baseline
 from spectral_sim.fitting._curve_errors import flat_directions
 from spectral_sim.fitting._curve_grid import curve_batch, refine, thinned
@@ -115,6 +118,74 @@ def test_held_out_curves_change_nothing(curves, fit):
     again = fit_curves({**curves, "decay": other}, hold_out=("decay",), max_mode=MODES, nodes=NODES)
     np.testing.assert_array_equal(again.point, fit.point)
     np.testing.assert_array_equal(again.covariance, fit.covariance)
+
+
+def test_a_fit_that_was_stopped_goes_on_to_the_same_result(curves, fit, tmp_path, monkeypatch):
+    path = tmp_path / "search.npz"
+    options = {"hold_out": "decay", "max_mode": MODES, "nodes": NODES, "checkpoint": path}
+
+    def stop(line):
+        if line.startswith("choosing"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_curves(curves, **options, progress=stop)
+    monkeypatch.setattr(_curve_fitting, "screen", None)  # what was found is not looked for again
+    again = fit_curves(curves, **options)
+    np.testing.assert_array_equal(again.point, fit.point)
+    np.testing.assert_array_equal(again.covariance, fit.covariance)
+    assert again.cross_validation == fit.cross_validation
+    assert again.exponents == fit.exponents
+    assert repr(again.scores) == repr(fit.scores)
+    with pytest.raises(ValueError, match="that of a fit of other curves, other options"):
+        fit_curves({name: curves[name] for name in ("constant", "drop")}, max_mode=MODES, nodes=NODES, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"search\.npz.* is damaged .* Delete it"):
+        fit_curves(curves, **options)
+    with pytest.raises(ValueError, match="in a folder that exists"):
+        fit_curves(curves, **{**options, "checkpoint": tmp_path / "none" / "search.npz"})
+
+
+@pytest.mark.slow
+def test_a_fit_that_was_killed_goes_on_to_the_same_result(curves, fit, tmp_path):
+    """Killed by the system between two searches, in a process of its own."""
+    path, script = tmp_path / "search.npz", tmp_path / "script.py"
+    script.write_text(KILLED)
+    np.savez(tmp_path / "curves.npz", **{f"{n}.{f}": getattr(c, f) for n, c in curves.items() for f in FIELDS})
+    for most, code in ((3, -signal.SIGKILL), (9, -signal.SIGKILL), (10**6, 0)):
+        ran = subprocess.run([sys.executable, script, str(tmp_path), str(most)], capture_output=True, text=True)
+        assert ran.returncode == code, ran.stderr
+    with np.load(path) as file:
+        assert len(file.files) > 12
+    np.testing.assert_array_equal(load_curves(tmp_path / "fit.npz").point, fit.point)
+
+
+FIELDS = ("steps", "loss", "learning_rate")
+KILLED = f"""
+import os, signal, sys
+from pathlib import Path
+import jax, numpy as np
+jax.config.update("jax_enable_x64", True)
+from spectral_sim.fitting import Curve, fit_curves
+from spectral_sim.fitting._curve_tape import Tape
+
+folder, most = Path(sys.argv[1]), int(sys.argv[2])
+write = Tape._write
+
+def killed(tape, path):
+    write(tape, path)
+    if len(tape._entries) >= most:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Tape._write = killed
+stored = np.load(folder / "curves.npz")
+curves = {{
+    name: Curve(*(stored[f"{{name}}.{{field}}"] for field in {FIELDS}))
+    for name in ("constant", "cosine", "drop", "decay")
+}}
+path = folder / "search.npz"
+fit_curves(curves, hold_out="decay", max_mode={MODES}, nodes={NODES}, checkpoint=path).save(folder / "fit.npz")
+"""
 
 
 def test_prediction_is_what_simulate_gives(fit):

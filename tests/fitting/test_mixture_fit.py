@@ -187,7 +187,7 @@ def test_files_of_something_else_are_refused(mixture_fit, tmp_path):
 
 
 def test_without_lightgbm_auto_goes_on_with_a_note(monkeypatch):
-    for module in ("_mixture_fit", "_mixture_baselines"):
+    for module in ("_mixture_fitting", "_mixture_baselines"):
         monkeypatch.setattr(f"spectral_sim.fitting.{module}.has_lightgbm", lambda: False)
     fit = fit_mixture(*table(12, 1))
     assert fit.boost is None

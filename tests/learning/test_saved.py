@@ -10,7 +10,9 @@ import pytest
 from helpers import DATA_ONLY, EXAMPLES, example, make_problem
 
 import spectral_sim as ss
+from spectral_sim.learning._parameters import Parameters
 from spectral_sim.learning._saved import _digest
+from spectral_sim.schedules import stages_of
 
 TIMES = ss.log_times(0.5, 50.0, 7)
 
@@ -41,12 +43,38 @@ def test_every_stage_comes_back_exactly(name, tmp_path):
     assert eqx.tree_equal(ss.learning.load_schedule(tmp_path / "schedule.json"), schedule)
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_whatever_a_search_makes_of_a_stage_can_be_loaded(name, tmp_path):
+    """Free numbers far out on both sides: leaves are held to the range that the stage declares."""
+    problem = make_problem("operator" if EXAMPLES[name].refused == DATA_ONLY else "modal")
+    schedule = example(name, problem)
+    assert all(hasattr(stage, field) for stage in stages_of(schedule) for field in stage.ranges)
+    if not any(eqx.is_inexact_array(leaf) for leaf in jax.tree.leaves(schedule)):
+        return
+    parameters = Parameters.create(schedule, None, "schedule", None, None, TIMES)
+    assert eqx.tree_equal(parameters.build(parameters.free(), TIMES)[0], schedule)
+    for far in (-1e3, 1e3):
+        built, _ = parameters.build([leaf + far for leaf in parameters.free()], TIMES)
+        ss.learning.save_schedule(built, tmp_path / "schedule.json")
+        assert eqx.tree_equal(ss.learning.load_schedule(tmp_path / "schedule.json"), built)
+
+
+def test_a_leaf_at_the_end_of_its_range_is_learned():
+    """A lower bound of zero is the end of its range: a search begins there, feels the slope and stays inside."""
+    problem = make_problem("modal")
+    start = ss.chain(ss.proportional(3.0), ss.clip(0.0, 4.0))
+    found = ss.learn(problem, start, TIMES, objective=ss.terminal_log_loss(), steps=6, trainable="schedule.clip.low")
+    low = float(ss.schedules.stage_at(found.schedule, "clip").low)
+    assert 0.0 <= low <= 1.0
+    assert np.isfinite(found.history).all()
+
+
 @pytest.mark.parametrize("kind", ["policy", "table", "chain of tables"])
 def test_learnable_schedules_come_back_exactly(kind, tmp_path):
     problem, key = make_problem("shells", np.float32), jax.random.key(3)
     table = ss.TableSchedule.create(problem, TIMES, num_basis=4, min_spacing=3.0, scale=1.0, key=key)
     varying = ss.chain(ss.proportional(ss.PerRefresh(np.linspace(0.5, 1.0, len(TIMES)))), ss.clip(0.1, 9.0))
-    policy = ss.PolicySchedule.create(key, width=5, depth=2)
+    policy = ss.PolicySchedule.create(key, width=5, depth=2, drive=False)
     schedule = {"policy": policy, "table": table, "chain of tables": varying}[kind]
     ss.learning.save_schedule(schedule, tmp_path / "schedule.json")
     loaded = ss.learning.load_schedule(tmp_path / "schedule.json")

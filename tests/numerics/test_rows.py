@@ -9,8 +9,9 @@ import pytest
 from helpers import QUICK
 
 from spectral_sim.numerics import weighted_phi1
-from spectral_sim.numerics._phi_routes import ADVANCE, CHANGE, PULL, gram
-from spectral_sim.numerics._rows import map_rows, sum_rows
+from spectral_sim.numerics._eigen_step import gram, spectrum
+from spectral_sim.numerics._phi_routes import ADVANCE, CHANGE, PULL
+from spectral_sim.numerics._rows import fold_rows, map_rows, sum_rows
 
 FEATURES, BLOCK = 5, 6  # a block of six rows
 
@@ -32,8 +33,20 @@ def test_sums_and_maps(rows, small_blocks):
     small_blocks()
     total = sum_rows(lambda x, s: (s[:, None] * x).T @ x, features, scale)
     np.testing.assert_allclose(total, (features.T * scale) @ features, rtol=1e-12, atol=1e-14)
+    longest = fold_rows(lambda most, x: jnp.maximum(most, jnp.max(x)), jnp.zeros(()), features)
+    assert longest == jnp.max(features)
     each = map_rows(lambda x, s: s * jnp.sum(x**2, axis=1), features, scale)
     np.testing.assert_allclose(each, scale * jnp.sum(features**2, axis=1), rtol=1e-14)
+
+
+def test_singular_values_of_features_in_blocks(small_blocks):
+    features, scale, _ = (np.float32(x) for x in data(50))
+    small_blocks()
+    found = spectrum(jnp.asarray(features), jnp.asarray(1e7 * scale))  # beyond what the matrix is precise for
+    _, values, vectors = np.linalg.svd(np.sqrt(1e7 * scale)[:, None] * features, full_matrices=False)
+    np.testing.assert_allclose(found.values, values**2, rtol=1e-5)
+    np.testing.assert_allclose(np.abs(np.sum(found.vectors.T * vectors, axis=1)), 1, rtol=1e-5)
+    assert 0 < found.null < 1e-8 * values[0] ** 2
 
 
 def test_matrices_of_a_batch_and_their_derivatives(small_blocks):
@@ -44,13 +57,13 @@ def test_matrices_of_a_batch_and_their_derivatives(small_blocks):
     moved = [jnp.asarray(rng.standard_normal(x.shape)) for x in (scale, drive.T, features)]
 
     def everything(scale):
-        terms = ADVANCE[0](features, scale, drive.T, tolerance=1e-12)
+        terms, _ = ADVANCE[0](features, scale, drive.T, tolerance=1e-12)
         given = features, scale, drive.T, terms.term, terms.step
         found = [terms.value]
         for dense, operands in ((False, moved[:2]), (True, moved)):
             found.append(CHANGE[0](dense, *given, operands, tolerance=1e-12))
             found.append(PULL[0](dense, *given, [terms.value], tolerance=1e-12))
-        value = lambda scale, features: jnp.sum(weighted_phi1(features, scale, drive, "eigh", 1e-12) ** 2)
+        value = lambda scale, features: jnp.sum(weighted_phi1(features, scale, drive, "eigh", 1e-12)[0] ** 2)
         return found, jax.grad(value, (0, 1))(scale, features)
 
     def compiled():

@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 from helpers import QUICK
 
-from spectral_sim.numerics import batch_max, batch_size, weighted_phi1
+from spectral_sim.numerics import _route_costs, batch_max, batch_size, weighted_phi1
 from spectral_sim.numerics._chebyshev import MOST_TERMS, degree, expansion, reach
 from spectral_sim.numerics._phi_routes import ADVANCE, CHANGE, PULL
 from spectral_sim.numerics._route_costs import chosen_route
@@ -41,7 +41,7 @@ def exact(features, scale, drive):
 
 @partial(jax.jit, static_argnums=(3,), compiler_options=QUICK)
 def run(features, scale, drive, route, tolerance):
-    return ADVANCE[route](features, scale, drive.T, tolerance=tolerance).value.T
+    return ADVANCE[route](features, scale, drive.T, tolerance=tolerance)[0].value.T
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -69,7 +69,7 @@ def test_in_float32_long_intervals_are_left_to_eigenvectors(name):
     features, scale, drive = data(name, 1e6, np.float32)
     features, drive = (jnp.concatenate([x, 0.1 * x]) for x in (features.T, drive))  # too many to go without a choice
     auto, eigh = (
-        np.asarray(jax.jit(partial(weighted_phi1, method=method, tolerance=1e-6))(features.T, scale, drive))
+        np.asarray(jax.jit(partial(weighted_phi1, method=method, tolerance=1e-6))(features.T, scale, drive)[0])
         for method in ("auto", "eigh")
     )
     wanted = exact(features.T, scale, drive)
@@ -87,9 +87,24 @@ def test_costs_of_large_batches_do_not_overflow():
     assert int(jax.jit(jax.vmap(route))(jnp.ones(512))[0]) == 2  # four examples cost next to nothing
 
 
+def test_on_an_accelerator_eigenvectors_are_timed_once_and_outside_the_program(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    timed = []
+    monkeypatch.setattr(_route_costs, "_shortest", lambda function, x: timed.append(function(x).shape) or len(timed))
+    _route_costs._eigh_operations.cache_clear()
+    features, scale, drive = data("more examples", 1e3)
+    choose = lambda scale: chosen_route(features, scale, drive.T, "auto", 1e-8)
+    lowered = jax.jit(choose).lower(scale)
+    assert "eigh" not in lowered.as_text().lower()
+    assert timed == [(4096, 256), (256, 256)]
+    assert int(lowered.compile()(scale)) == int(jax.jit(lambda scale: choose(2 * scale / 2))(scale))
+    assert len(timed) == 2
+    _route_costs._eigh_operations.cache_clear()
+
+
 def test_a_single_term_has_the_same_derivative_both_ways():
     features, scale, drive = data("more examples", 1e-3)
-    value = lambda drive: weighted_phi1(features, scale, drive, "chebyshev", 0.1)
+    value = lambda drive: weighted_phi1(features, scale, drive, "chebyshev", 0.1)[0]
     moved = jnp.ones_like(drive)
     forward = jax.jvp(value, (drive,), (moved,))[1]
     reverse = jax.vjp(value, drive)[1](moved)[0]
@@ -101,7 +116,7 @@ def test_long_intervals_up_to_the_limit_and_beyond():
     """At h R = 1e6 the series still serves; where it would need more terms eigenvectors take over."""
     for bound in (1e6, 1e9):
         arguments = data("more examples", bound)
-        value = jax.jit(partial(weighted_phi1, method="chebyshev", tolerance=1e-8))(*arguments)
+        value = jax.jit(partial(weighted_phi1, method="chebyshev", tolerance=1e-8))(*arguments)[0]
         wanted = exact(*arguments)
         assert np.linalg.norm(value - wanted) <= 1e-8 * np.linalg.norm(wanted)
     assert degree(jnp.asarray(1e6), jnp.asarray(1e-14)) < MOST_TERMS < degree(jnp.asarray(1e9), jnp.asarray(1e-14))
@@ -138,7 +153,7 @@ def test_every_route_has_the_same_derivative_both_ways(bound, dense):
 
     @jax.jit
     def both(route):
-        terms = jax.lax.switch(route, [partial(f, tolerance=1e-12) for f in ADVANCE], features, scale, drive.T)
+        terms, _ = jax.lax.switch(route, [partial(f, tolerance=1e-12) for f in ADVANCE], features, scale, drive.T)
         given = features, scale, drive.T, terms.term, terms.step
         change = jax.lax.switch(route, [partial(f, dense, tolerance=1e-12) for f in CHANGE], *given, moved)
         return change, jax.lax.switch(route, [partial(f, dense, tolerance=1e-12) for f in PULL], *given, [cotangent])
@@ -165,7 +180,7 @@ def test_modes_of_differentiation_agree_in_a_batch():
     scales = jnp.stack([scale, 0.1 * scale[::-1], 3 * scale])
 
     def value(features, scale, drive):
-        return jnp.sum(jnp.sin(weighted_phi1(features, scale, drive, "chebyshev", 1e-12)))
+        return jnp.sum(jnp.sin(weighted_phi1(features, scale, drive, "chebyshev", 1e-12)[0]))
 
     rng = np.random.default_rng(5)
     along = tuple(jnp.asarray(rng.standard_normal(x.shape)) * x for x in (features, scales, drive))
@@ -191,6 +206,41 @@ def test_a_batch_shares_products_with_the_features():
     method = partial(weighted_phi1, method="chebyshev", tolerance=1e-8)
     lowered = jax.jit(jax.vmap(method, in_axes=(None, 0, None))).lower(features, scales, drive).as_text()
     assert lowered.count("stablehlo.case") == 1
+
+
+@pytest.mark.parametrize("bound", [1e6, 1e9])
+@pytest.mark.parametrize("name", SHAPES)
+def test_late_directions_in_float32(name, bound):
+    """At bounds at which the matrix A has lost them: the step and its derivative both ways, against float64."""
+    features, scale, _ = data(name, bound, np.float32)
+    rng = np.random.default_rng(5)
+    wide, weight = np.asarray(features, np.float64), np.asarray(scale, np.float64)
+    target, root = rng.standard_normal((len(weight), 2)), np.sqrt(weight)[:, None] * wide
+    slope = lambda weight: wide.T @ (weight[:, None] * target)
+    narrow = partial(jnp.asarray, dtype=jnp.float32)
+
+    @jax.jit
+    def everything(scale, drive, moved, cotangent):
+        run = lambda scale, drive: weighted_phi1(features, scale, drive, "eigh", 1e-6)
+        (step, gain), (change, _) = jax.jvp(run, (scale, drive), moved)
+        return step, gain, change, jax.vjp(lambda *given: run(*given)[0], scale, drive)[1](cotangent)
+
+    moved = weight * rng.standard_normal(len(weight))
+    pairs = moved, slope(moved)
+    cotangent = root.T @ rng.standard_normal(target.shape)
+    step, gain, change, bars = everything(scale, narrow(slope(weight)), tuple(map(narrow, pairs)), narrow(cotangent))
+    error = root @ (np.asarray(step, np.float64) - exact(wide, weight, slope(weight)))
+    size = np.linalg.norm(np.sqrt(weight)[:, None] * target)
+    rounding = np.finfo(np.float32).eps * float(gain)
+    assert np.linalg.norm(error) <= rounding * size
+    assert rounding < 5e-3
+    shifted = [exact(wide, weight + h * moved, slope(weight + h * moved)) for h in (1e-5, -1e-5)]
+    difference = root @ (shifted[0] - shifted[1]) / 2e-5
+    error = root @ np.asarray(change, np.float64) - difference
+    assert np.linalg.norm(error) <= 1e-2 * np.linalg.norm(difference) + rounding * size
+    paired = sum(np.sum(np.float64(bar) * operand) for bar, operand in zip(bars, pairs, strict=True))
+    along = np.sum(cotangent * np.asarray(change, np.float64))
+    assert paired == pytest.approx(along, rel=1e-2, abs=rounding * size * np.linalg.norm(cotangent))
 
 
 def test_numbers_that_a_batch_shares():

@@ -8,6 +8,7 @@ import scipy.integrate
 from helpers import quickly
 
 import spectral_sim as ss
+from spectral_sim.schedules._second_model import trained
 
 MODES = 3000
 TIMES = ss.log_times(1e-1, 1e5, 6 * 32 + 2)
@@ -261,3 +262,18 @@ def test_a_second_model_of_another_size(stage, problem):
     for task, options, message in cases:
         with pytest.raises(ValueError, match=message):
             ss.simulate(task, stage(1.0, **options), times)
+
+
+def test_a_teacher_trained_for_long_in_float32_knows_what_one_in_float64_knows():
+    """Its last directions are below the rounding of its kernel matrix; against singular values in float64."""
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.normal(size=(rows, 12)))[0] for rows in (40, 20))
+    features = (left * np.sqrt(40 * np.geomspace(1, 1e-8, 12))) @ right.T
+    targets = left @ rng.normal(size=(12, 1)) + 0.1 * rng.normal(size=(40, 1))
+    problem = ss.OperatorProblem(features.astype(np.float32), targets.astype(np.float32))
+    energy = trained(problem, problem.features, jnp.float32(1e7)).energy
+    outside, values, _ = np.linalg.svd(np.asarray(problem.features, float), full_matrices=False)
+    learnt = -np.expm1(-1e7 * values**2 / 40)
+    wide = np.asarray(problem.targets, float)
+    left_over = wide - outside @ (learnt[:, None] * (outside.T @ wide))
+    np.testing.assert_allclose(energy, np.sum(left_over**2, axis=1), atol=1e-3 * np.mean(left_over**2))

@@ -11,7 +11,8 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise
 
 import spectral_sim as ss
-from spectral_sim.problems._kernels import RBF, ArcCosine, Linear, feature_map
+from spectral_sim.problems import feature_map
+from spectral_sim.problems._kernels import RBF, ArcCosine, Linear
 
 KERNELS = [Linear(), RBF(), ArcCosine(0), ArcCosine(1), ArcCosine(0, depth=2), ArcCosine(1, depth=3)]
 DTYPES = [np.float32, np.float64]

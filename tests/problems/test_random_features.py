@@ -116,6 +116,27 @@ def test_nodes_stand_for_many_modes():
     assert feature_spectrum(1.5, 2.0, 300.0, 10**8, 256).eigenvalues.shape == (256,)
 
 
+def test_where_newtons_method_takes_too_long_roots_are_bracketed(monkeypatch):
+    from spectral_sim.numerics import _feature_curve, _feature_gaps
+    from spectral_sim.numerics import _feature_spectrum as kernel
+
+    exact = kernel.feature_spectrum(1.6, 2.0, 50.0, 1000, 64)
+    kernel._laid_out.cache_clear()
+    monkeypatch.setattr(_feature_curve, "_MOST_STEPS", 2)
+    crossing = _feature_gaps._crossing
+
+    def unpolished(*arguments):
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(_feature_gaps, "_POLISH", -1)
+            return crossing(*arguments)
+
+    monkeypatch.setattr(_feature_gaps, "_crossing", unpolished)
+    found = kernel.feature_spectrum(1.6, 2.0, 50.0, 1000, 64)
+    np.testing.assert_allclose(found.eigenvalues, exact.eigenvalues, rtol=1e-8)
+    np.testing.assert_allclose(found.energies, exact.energies, rtol=1e-6)
+    kernel._laid_out.cache_clear()
+
+
 @pytest.mark.parametrize("name", ["alpha", "beta", "width"])
 def test_gradients_are_those_of_central_differences(name):
     start, times = {"alpha": 1.5, "beta": 2.2, "width": 40.0}, np.array([0.0, 3.0, 300.0])

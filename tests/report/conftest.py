@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import spectral_sim as ss
-from spectral_sim.assessment import Entry, default_entries, default_times, run_assessment
+from spectral_sim.assessment import Entry, chosen_entries, default_entries, default_times, run_assessment
 
 
 def data_problem(groups=None):
@@ -30,9 +30,9 @@ def data_assessment():
         reference=("a linear model", np.asarray(problem.features)[:, :3]),
         groups=np.arange(60) % 3,
         epoch=5.0,
-        fast=True,
     )
-    entries = [entry for entry in entries if entry.name not in ("random 70%", "loss-proportional")]
+    names = ["hardest 70%", "practical oracle", "what a teacher has learnt", "excess over a linear model"]
+    entries = chosen_entries(entries, [*names, "half self-generated", "groups by loss"])
     return run_assessment("toy", problem, entries, times, title="Toy <data>", cost=0.3, settings={"dtype": "float64"})
 
 

@@ -1,6 +1,8 @@
 """Data sets from the user's own files."""
 
 from ._load import load_table
+from ._read_file import read_table
+from ._split import repeated_rows, split_rows
 from ._wording import options_worded
 
-__all__ = ["load_table", "options_worded"]
+__all__ = ["load_table", "options_worded", "read_table", "repeated_rows", "split_rows"]

@@ -169,13 +169,16 @@ def load_table(
         seen = slice(None) if gram is None else train
         features, eval_features = own[train][:, seen], own[held_out][:, seen]
         notes.insert(0, f"features from {Path(str(features_from or gram)).name}, as they are")
-    groups, group_names = None, ()
+    groups, eval_groups, group_names = None, None, ()
     if roles.group is not None:
         codes, levels = columns[roles.group].codes()
         warnings += check_groups(roles.group, codes, roles.targets, targets, kept)
         groups, _ = number_groups(codes[train])
-        group_names = tuple(levels[code] for code in np.unique(codes[train]))
-    mislabelled = None if roles.noise is None else _noise(columns[roles.noise], train, notes)
+        present = np.unique(codes[train])
+        group_names = tuple(levels[code] for code in present)
+        place = np.minimum(np.searchsorted(present, codes[held_out]), len(present) - 1)
+        eval_groups = np.where(present[place] == codes[held_out], place, -1)
+    wrong = None if roles.noise is None else _noise(columns[roles.noise], train, notes)
     notes.insert(0, f"{path.name}: {len(train)} training and {len(held_out)} held-out examples")
     return Dataset(
         name=path.name.split(".")[0] or path.name,
@@ -192,7 +195,9 @@ def load_table(
         warnings=tuple(warnings),
         rows=train,
         eval_rows=held_out if eval is None else held_out - num_own,
-        mislabelled=mislabelled,
+        mislabelled=None if wrong is None else wrong[train],
+        eval_groups=eval_groups,
+        eval_mislabelled=None if wrong is None else wrong[held_out],
         inputs_are="inputs" if own is None else "features" if gram is None else "gram",
     )
 
@@ -251,15 +256,16 @@ def _target_values(
 
 
 def _noise(column: Column, train: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Which training examples have a label known to be wrong."""
+    """Which rows have a label known to be wrong; it is an error if all that train have."""
     codes, levels = column.codes()
     unknown = [level for level in levels if level.casefold() not in _WRONG]
     if unknown:
         raise ValueError(
             f"{option('noise_column', column.name)} holds {unknown[0]!r}: give true where a label is wrong, else false."
         )
-    wrong = np.array([_WRONG[level.casefold()] for level in levels])[codes[train]]
-    notes.append(f"{int(wrong.sum())} of {len(train)} training labels are known to be wrong (column {column.name!r})")
-    if wrong.all():
+    wrong = np.array([_WRONG[level.casefold()] for level in levels])[codes]
+    known = int(wrong[train].sum())
+    notes.append(f"{known} of {len(train)} training labels are known to be wrong (column {column.name!r})")
+    if known == len(train):
         raise ValueError(f"{option('noise_column', column.name)} is true in every training row: none is left to keep.")
     return wrong

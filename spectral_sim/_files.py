@@ -1,4 +1,4 @@
-"""Files that searches and schedules are kept in: written whole, read back against a schema, one class of error."""
+"""Files of arrays and facts: written whole, read back against a schema, one class of error."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._schema import Schema, explained, read_json, read_npz
+from ._schema import Schema, explained, read_json, read_npz
 
 __all__ = ["SavedFileError", "read_arrays", "read_facts", "scalar", "used", "write_arrays"]
 

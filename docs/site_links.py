@@ -1,0 +1,65 @@
+"""Links from names in backticks to the reference of the API."""
+
+import importlib
+import inspect
+import re
+
+PACKAGES = (
+    "analysis",
+    "assessment",
+    "benchmark",
+    "bounds",
+    "dynamics",
+    "fitting",
+    "learning",
+    "numerics",
+    "problems",
+    "report",
+    "schedules",
+    "sweeps",
+    "testing",
+)
+_SPAN = re.compile(r"(?<![\[`\w])`(?:ss\.)?([A-Za-z_][\w.]*)(?:\([^`]*\))?`(?![\]`])")
+_FENCE = re.compile(r"^ *(```|~~~)")
+
+
+def addresses() -> dict[str, str]:
+    """Address in the reference of each name that a code span may use: `power_law`, `analysis.frontier`, `Status`."""
+    found, places = {}, {}
+    for package in PACKAGES:
+        module = importlib.import_module(f"spectral_sim.{package}")
+        for name in module.__all__:
+            address = f"spectral_sim.{package}.{name}"
+            value = getattr(module, name)
+            found[f"{package}.{name}"] = address
+            if not isinstance(value, str | tuple | dict):
+                places.setdefault(id(value), address)
+            if name[0].isupper():
+                found.setdefault(name, address)
+    root = importlib.import_module("spectral_sim")
+    for name in root.__all__:
+        value = getattr(root, name)
+        if not inspect.ismodule(value):
+            found[name] = places.get(id(value), f"spectral_sim.{name}")
+    return found
+
+
+_ADDRESSES: dict[str, str] = {}
+
+
+def linked(text: str) -> str:
+    """`text` with code spans that are public names made into links; headings and fenced code stay as they are."""
+    if not _ADDRESSES:
+        _ADDRESSES.update(addresses())
+
+    def link(match: re.Match[str]) -> str:
+        address = _ADDRESSES.get(match[1])
+        return f"[{match[0]}][{address}]" if address else match[0]
+
+    lines, fenced = [], False
+    for line in text.split("\n"):
+        if _FENCE.match(line):
+            fenced = not fenced
+        plain = fenced or line.startswith("#") or line.startswith("    >>>")
+        lines.append(line if plain else _SPAN.sub(link, line))
+    return "\n".join(lines)

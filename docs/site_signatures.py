@@ -1,0 +1,85 @@
+"""What the reader of the sources cannot see: constructors of modules and of named tuples, and links in docstrings."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import griffe
+
+sys.path.insert(0, str(Path(__file__).parent))
+from site_links import linked
+
+_FUNCTION_LIKE = {"Enum", "IntEnum", "StrEnum", "Protocol", "TypedDict"}
+_TOGETHER = re.compile(r"^    (\w+(?:, \w+)+): (.*)$")
+# What a field accepts, where a converter makes an array of it.
+_CONVERTED = {"as_inexact": "ArrayLike | PerRefresh", "jnp.asarray": "ArrayLike"}
+
+
+class Signatures(griffe.Extension):
+    """Give equinox modules and named tuples the constructor that their fields make."""
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Go through everything that the package defines."""
+        if pkg.path == "spectral_sim":
+            _visit(pkg)
+
+
+def _visit(scope: griffe.Module | griffe.Class) -> None:
+    for member in list(scope.members.values()):
+        if member.is_alias:
+            continue
+        if member.docstring:
+            member.docstring.value = linked(_apart(member.docstring.value))
+        if member.is_class:
+            _add_constructor(member)
+        if member.is_class or member.is_module:
+            _visit(member)
+
+
+def _apart(text: str) -> str:
+    """`text` with an entry of its own for each argument of an entry such as "low, high: ends of the range"."""
+    lines, waiting = [], []
+    for line in [*text.split("\n"), ""]:
+        if waiting and not line.startswith(" " * 8):
+            lines += waiting
+            waiting = []
+        match = _TOGETHER.match(line)
+        if match:
+            first, *others = match[1].split(", ")
+            lines.append(f"    {first}: {match[2]}")
+            waiting = [f"    {name}: see `{first}`." for name in others]
+        else:
+            lines.append(line)
+    return "\n".join(lines[:-1])
+
+
+def _add_constructor(cls: griffe.Class) -> None:
+    bases = {str(base).rpartition(".")[2] for base in cls.bases}
+    decorated = any("dataclass" in str(decorator.value) for decorator in cls.decorators)
+    if not bases or decorated or bases & _FUNCTION_LIKE or "__init__" in cls.members:
+        return
+    parameters = [griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)]
+    for scope in (*reversed(cls.mro()), cls):
+        parameters += [_parameter(member) for member in scope.members.values() if _is_field(member)]
+    if len(parameters) > 1:
+        init = griffe.Function("__init__", parameters=griffe.Parameters(*parameters), parent=cls, lineno=0, endlineno=0)
+        cls.set_member("__init__", init)
+
+
+def _is_field(member: Any) -> bool:
+    if member.is_alias or not member.is_attribute or member.annotation is None or "property" in member.labels:
+        return False
+    if "ClassVar" in str(member.annotation):
+        return False
+    return "instance-attribute" in member.labels or "class-attribute" not in member.labels
+
+
+def _parameter(field: Any) -> griffe.Parameter:
+    default, annotation = field.value, field.annotation
+    if isinstance(default, griffe.ExprCall) and str(default.function).endswith("field"):
+        named = {argument.name: argument.value for argument in default.arguments if hasattr(argument, "name")}
+        default = named.get("default") or ("..." if "default_factory" in named else None)
+        annotation = _CONVERTED.get(str(named.get("converter")), annotation)
+    kind = griffe.ParameterKind.positional_or_keyword
+    return griffe.Parameter(field.name, annotation=annotation, kind=kind, default=default)

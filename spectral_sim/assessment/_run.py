@@ -1,0 +1,203 @@
+"""One schedule's runs over all splits, and what they cost."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from .._status import Status, describe_status
+from .._types import Array
+from ..analysis import scoring_charges, training_charges
+from ..problems import AbstractProblem
+from ._entry import Entry, Family, family
+from ._runs import Recorded
+from ._split import Split, Steps
+from ._teachers import Taught, taught_by
+
+__all__ = ["Charges", "Run", "charges_of", "run_of"]
+
+_FORWARD = 1 / 3  # of the compute of a training step on the same examples
+
+
+@dataclass(frozen=True)
+class Run:
+    """One schedule's runs, as NumPy arrays; NaN from the refresh at which it failed.
+
+    Losses, weights and shares of samples are means over splits; rows and energies are those of the first split.
+
+    Arguments:
+        name: of the schedule.
+        family: how it comes by its weights.
+        loss: on the evaluation set, shape (times,).
+        train_loss: on the training set, shape (times,).
+        max_weight: largest weight, shape (times,).
+        effective_sample_size: fraction of the base sample that the draws are worth, shape (times,).
+        drive: tr M_w over tr M, shape (times,): how much of the speed is scale; 1 on modes.
+        rows: mean weight in each row of the heat map, shape (times, rows).
+        row_energy: mean residual energy in each row, shape (times, rows).
+        mode_energy: residual energy per mode at the end, shape (modes,).
+        initial_mode_energy: the same at time 0.
+        charges: how many times all data is scored at each refresh, shape (times,).
+        cost: time units for scoring all data once.
+        training_charges: time units that second models train for and own labels take, at each refresh, shape (times,);
+            what is paid before training is part of the first.
+        status: a `Status` code.
+        refresh: index of the first bad refresh, -1 if none.
+        quadrature_error: largest relative change of the loss on a rule with twice the nodes; None without quadrature.
+        is_ceiling: whether it was found by looking at the loss that it is judged by.
+        taught: how far its second model can see, if one was trained beforehand.
+        faults: what its dynamics says of each of its faults.
+        variant: of the entry: how often it scores, where several were tried.
+        meaning: of the entry: one sentence on how it chooses weights.
+        on_the_fly: time units that scoring by rejection takes, shape (times,); None where that cannot be.
+        split_losses: loss of each split, shape (splits, times).
+        picking_losses: loss of each split on the rows that a schedule is picked on, shape (splits, times).
+    """
+
+    name: str
+    family: Family
+    loss: np.ndarray
+    train_loss: np.ndarray
+    max_weight: np.ndarray
+    effective_sample_size: np.ndarray
+    drive: np.ndarray
+    rows: np.ndarray
+    row_energy: np.ndarray
+    mode_energy: np.ndarray
+    initial_mode_energy: np.ndarray
+    charges: np.ndarray
+    cost: float
+    training_charges: np.ndarray
+    status: int
+    refresh: int
+    quadrature_error: float | None
+    is_ceiling: bool
+    split_losses: np.ndarray
+    picking_losses: np.ndarray
+    taught: Taught | None = None
+    faults: tuple[str, ...] = ()
+    variant: str = ""
+    meaning: str = ""
+    on_the_fly: np.ndarray | None = None
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether its weights are anything but uniform."""
+        return self.family not in ("uniform", "own labels")
+
+    @property
+    def teacher_frontier(self) -> float | None:
+        """Modes, or share of the examples, that its second model knows; None without one trained beforehand."""
+        return None if self.taught is None else self.taught.frontier
+
+    @property
+    def passes(self) -> np.ndarray:
+        """Time units that full passes over the data take at each refresh, shape (times,)."""
+        return self.cost * self.charges
+
+    @property
+    def is_scored_on_the_fly(self) -> bool:
+        """Whether rejection is the cheaper way to score."""
+        return self.on_the_fly is not None and float(self.on_the_fly.sum()) < float(self.passes.sum())
+
+    @property
+    def cost_per_refresh(self) -> np.ndarray:
+        """Time units that curation costs at each refresh by the cheaper way to score, shape (times,)."""
+        scoring = self.on_the_fly if self.on_the_fly is not None and self.is_scored_on_the_fly else self.passes
+        return scoring + self.training_charges
+
+    @property
+    def ok(self) -> bool:
+        return self.status == Status.OK
+
+    def describe(self, times: np.ndarray) -> str:
+        """ "ok", or what went wrong and when."""
+        return "ok" if self.ok else f"{describe_status(self.status, self.faults)} at t = {times[self.refresh]:.3g}"
+
+
+@dataclass(frozen=True)
+class Charges:
+    """What one schedule pays for, at each refresh; see `Run`."""
+
+    passes: np.ndarray
+    training: np.ndarray
+
+
+def charges_of(split: Split, times: np.ndarray) -> list[Charges]:
+    """The charges of every schedule of a split, found by one program for each problem."""
+    found: list[Charges | None] = [None] * len(split.entries)
+    problems = {id(entry.problem): entry.problem for entry in split.entries}
+    for number, own in problems.items():
+        numbers = [n for n, entry in enumerate(split.entries) if id(entry.problem) == number]
+        problem = split.problem if own is None else own
+        made = _charges(problem, [split.entries[n] for n in numbers], times)
+        for n, (passes, training) in zip(numbers, made, strict=True):
+            found[n] = Charges(np.asarray(passes, np.float64), np.asarray(training, np.float64))
+    return [each for each in found if each is not None]
+
+
+def _charges(problem: AbstractProblem, entries: list[Entry], times: np.ndarray) -> list[tuple[Array, Array]]:
+    schedules, dynamics = [entry.schedule for entry in entries], [entry.dynamics for entry in entries]
+    return _charged_together(problem, schedules, dynamics, tuple(times.tolist()))
+
+
+@eqx.filter_jit
+def _charged_together(problem, schedules, dynamics, times: tuple[float, ...]) -> list[tuple[Array, Array]]:
+    charges = []
+    for schedule, moved_by in zip(schedules, dynamics, strict=True):
+        fixed, running = training_charges(problem, schedule, np.array(times), moved_by)
+        passes = scoring_charges(schedule, jnp.asarray(times, problem.dtype))
+        charges.append((passes, running.at[0].add(fixed)))
+    return charges
+
+
+def run_of(
+    split: Split,
+    entry: Entry,
+    charges: Charges,
+    recorded: Sequence[Recorded],
+    times: np.ndarray,
+    cost: float,
+    steps: Steps | None,
+) -> Run:
+    """Put the runs of one schedule on all splits together."""
+    first = recorded[0]
+    failed = next((each for each in recorded if each.status != Status.OK), first)
+    mean = {
+        name: np.mean([each.saved[name] for each in recorded], axis=0)
+        for name in ("train_loss", "max_weight", "effective_sample_size", "drive")
+    }
+    on_the_fly = None
+    scored = float(charges.passes.max())
+    if steps is not None and entry.cost is None and entry.schedule.closed_loop and scored > 0:
+        # as many candidates are scored for each example kept as the largest weight says, by each model that scores
+        durations = np.append(np.diff(times), 0)
+        on_the_fly = _FORWARD * math.ceil(scored) * np.nan_to_num(mean["max_weight"], nan=1.0) * durations
+    own = split.problem if entry.problem is None else entry.problem
+    return Run(
+        name=entry.name,
+        family=family(entry.schedule, entry.dynamics),
+        loss=np.mean([each.loss for each in recorded], axis=0),
+        **mean,
+        rows=first.saved["rows"],
+        row_energy=first.saved["row_energy"],
+        mode_energy=first.saved["mode_energy"][-1],
+        initial_mode_energy=first.saved["mode_energy"][0],
+        charges=charges.passes,
+        cost=cost if entry.cost is None else entry.cost,
+        training_charges=charges.training,
+        status=failed.status,
+        refresh=failed.refresh,
+        quadrature_error=first.quadrature_error,
+        is_ceiling=entry.is_ceiling,
+        split_losses=np.stack([each.loss for each in recorded]),
+        picking_losses=np.stack([each.saved["picking_loss"] for each in recorded]),
+        taught=taught_by(own, entry.schedule),
+        faults=first.faults,
+        variant=entry.variant,
+        meaning=entry.meaning,
+        on_the_fly=on_the_fly,
+    )

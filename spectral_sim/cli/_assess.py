@@ -1,0 +1,251 @@
+"""The command `assess`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from .._times import log_times
+from ..assessment import REFRESHES_PER_DECADE, Entry, default_times
+from ..problems import Dataset, load_table
+from ..problems.tables import read_table
+from ._build import how_split, standard_entries
+from ._certify import certify_part, check_certifiable
+from ._config import DEFAULT_BATCH, Config, LearnConfig
+from ._data import LearningTask, known_noise
+from ._data_options import (
+    Drop,
+    Encoding,
+    Eval,
+    EvalFraction,
+    EvalWhere,
+    FeaturesFrom,
+    Gram,
+    Group,
+    Inputs,
+    Missing,
+    MissingOption,
+    NoiseColumn,
+    NoStandardise,
+    Split,
+    SplitBy,
+    SplitOption,
+    Targets,
+    Task,
+    TaskOption,
+    named_as_flags,
+)
+from ._data_part import data_part, first_task
+from ._errors import UserError, explained
+from ._export import exporter
+from ._features import Features
+from ._job import run_job
+from ._learn import learn_part
+from ._options import Force, Kernel, Method, Precision, PrecisionOption, Resume
+from ._output import OutputFolder
+from ._running import reporting
+from ._splits import DataSplits
+from ._validation import trained_on_validation
+
+__all__ = ["assess"]
+
+_SHOWN_COLUMNS, _LONGEST = 7, 24
+
+
+def assess(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Your data: .csv or .tsv (also .gz, .zst), .parquet, .arrow, .feather, .jsonl, .npz, .npy, or a "
+            "folder saved by datasets.",
+            show_default=False,
+        ),
+    ],
+    target: Targets,
+    output: Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)],
+    group: Group = None,
+    inputs: Inputs = None,
+    drop: Drop = None,
+    missing: MissingOption = Missing.error,
+    target_task: TaskOption = Task.auto,
+    no_standardise: NoStandardise = False,
+    eval_file: Eval = None,
+    eval_where: EvalWhere = None,
+    eval_fraction: EvalFraction = None,
+    split: SplitOption = Split.random,
+    split_by: SplitBy = None,
+    features_from: FeaturesFrom = None,
+    gram: Gram = None,
+    noise_column: NoiseColumn = None,
+    encoding: Encoding = None,
+    by_group: Annotated[bool, typer.Option("--by-group", help="Weights on groups, not on examples.")] = False,
+    kernel: Annotated[Kernel | None, typer.Option(help="Kernel on the inputs; rbf.")] = None,
+    features: Annotated[int | None, typer.Option(min=1, help="Number of features; 128, or one per example.")] = None,
+    method: Annotated[
+        Method | None, typer.Option(help="How the kernel becomes features; exact if linear, else nystrom.")
+    ] = None,
+    schedules: Annotated[
+        str | None,
+        typer.Option(help='Names of schedules to compare, with commas: "loss-proportional,easiest 70%".'),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Five schedules only.")] = False,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; chosen by the spectrum.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of SGD; the largest stable one.", metavar="RATE")] = None,
+    batch_size: Annotated[str, typer.Option(help=f"Examples per training step; auto: {DEFAULT_BATCH}.")] = "auto",
+    horizon: Annotated[float | None, typer.Option(help="Last time, in place of --steps.")] = None,
+    times: Annotated[
+        tuple[float, float, int] | None,
+        typer.Option(metavar="FIRST LAST NUM", help="Refresh grid: 0, then NUM - 1 times evenly in the logarithm."),
+    ] = None,
+    splits: Annotated[int, typer.Option(min=1, help="Splits of the data to average over.")] = (
+        Config.model_fields["splits"].default
+    ),
+    max_examples: Annotated[int, typer.Option(min=8, help="Most examples to train on in a split, drawn at random.")] = (
+        Config.model_fields["max_examples"].default
+    ),
+    picking: Annotated[
+        float, typer.Option(help="Part of the held-out rows that picks the best schedule, and that --learn sees.")
+    ] = 1 / 3,
+    seed: Annotated[int, typer.Option(help="Seed of the splits, the features and random stages.")] = 0,
+    precision: PrecisionOption = Precision.float64,
+    force: Force = False,
+    search: Annotated[bool, typer.Option("--learn", help="Search for a schedule too; takes minutes.")] = False,
+    search_steps: Annotated[int, typer.Option(min=1, help="Gradient steps of the search.")] = LearnConfig().steps,
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Prove what no schedule can exceed; needs few features, or --by-group.")
+    ] = False,
+    resume: Resume = False,
+) -> None:
+    """Which schedule would pay for itself on your own data, and by how much."""
+    with reporting() as (console, progress):
+        folder = OutputFolder(output, force=force, resume=resume)
+        ends = {"--horizon": horizon, "--times": times, "--steps": steps}
+        ends = [name for name, value in ends.items() if value is not None]
+        if len(ends) > 1:
+            raise UserError(f"{' and '.join(ends)} are both given: each sets the last time; drop one.")
+        if horizon is not None and not 0 < horizon < float("inf"):
+            raise UserError(f"--horizon {horizon:g} is not possible: give a positive time.")
+        if not 0 < picking < 1:
+            raise UserError(f"--picking {picking:g} is not possible: give a part between 0 and 1.")
+        if quick and schedules is not None:
+            raise UserError("--quick and --schedules both say what is compared: drop one.")
+        if by_group and group is None:
+            raise UserError("--by-group needs --group: name the column that holds the groups.")
+        own_features = features_from is not None or gram is not None
+        if own_features and (kernel, method, features) != (None, None, None):
+            raise UserError("--kernel, --method and --features make features of inputs; yours are given: drop them.")
+        if noise_column is not None and by_group:
+            raise UserError("--noise-column prunes by example and --by-group weighs groups: drop one.")
+
+        def load(own_seed: int) -> Dataset:
+            with named_as_flags():
+                return load_table(
+                    data,
+                    target,
+                    group=group,
+                    inputs=inputs[0] if inputs is not None and len(inputs) == 1 else inputs,
+                    drop=drop,
+                    missing=missing.value,
+                    task=target_task.value,
+                    standardise=not no_standardise,
+                    eval=eval_file,
+                    eval_where=eval_where,
+                    eval_fraction=eval_fraction,
+                    split=split.value,
+                    split_by=split_by,
+                    features_from=features_from,
+                    gram=gram,
+                    noise_column=noise_column,
+                    encoding=encoding,
+                    seed=own_seed,
+                )
+
+        with explained(f"assess {data}"):
+            made: dict[str, Any] = {
+                "precision": precision.value,
+                "batch_size": _batch_size(batch_size),
+                "learning_rate": learning_rate,
+                "by_group": by_group,
+            }
+            progress.print(f"reading {data}", highlight=False, markup=False)
+            dataset = load(seed)
+            _tell(dataset, progress)
+            how = how_split(split.value, eval_file, eval_where, gram)
+            divided = DataSplits(dataset, how, load, splits, max_examples, seed, picking)
+            mapped = Features((kernel or Kernel.rbf).value, None if method is None else method.value, features)
+            task = first_task(divided, mapped, **made)
+            if times is None:
+                last = horizon or (task.default_last() if steps is None else steps * task.steps.learning_rate)
+                grid = default_times(task.modal, REFRESHES_PER_DECADE, last, task.steps.learning_rate)
+            else:
+                grid = log_times(*times)
+            names = "quick" if quick else None if schedules is None else schedules.split(",")
+            standard_entries(task, grid, names)  # a wrong name is told before anything long begins
+        part = data_part(
+            data.stem,
+            divided,
+            mapped,
+            task=task,
+            entries=_entries(grid, names),
+            times=grid,
+            title=f"{data.name}: {', '.join(target)}",
+            subject=data.name,
+            settings={**task.settings, "file": str(data)},
+            **made,
+        )
+        part.export = exporter(divided, mapped, _entries(grid, names), grid, made, _rows_of(data, target, encoding))
+        if certify:
+            check_certifiable(part)
+        if search:
+            folder.open()
+            if task.picking is not None:
+                part.facts = (trained_on_validation(task, grid),)
+            part = learn_part(part, LearnConfig(steps=search_steps), folder, f"assess {data} --learn", progress)
+        if certify:
+            part = certify_part(part, f"assess {data} --certify", progress)
+        run_job([(part.name, lambda: part)], folder, f"Would curation pay on {data.name}?", console, progress)
+
+
+def _entries(times: np.ndarray, names: Any):
+    def entries(task: LearningTask) -> list[Entry]:
+        return standard_entries(task, times, names) + known_noise(task)
+
+    return entries
+
+
+def _rows_of(path: Path, target: list[str], encoding: str | None) -> Callable[[np.ndarray], list[dict[str, Any]]]:
+    """Reads rows of the file as they stand there: the target and some other columns."""
+
+    def rows_of(rows: np.ndarray) -> list[dict[str, Any]]:
+        columns = read_table("path", path, encoding).columns
+        names = [name.strip() for name in target if name.strip() in columns]
+        names += [name for name in columns if name not in names]
+        shown = {name: columns[name] for name in names[:_SHOWN_COLUMNS] if np.ndim(columns[name]) == 1}
+        return [{name: _short(values[int(row)]) for name, values in shown.items()} for row in rows]
+
+    return rows_of
+
+
+def _short(value: Any) -> str:
+    value = value.as_py() if hasattr(value, "as_py") else value
+    text = f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _batch_size(text: str) -> int:
+    if text == "auto":
+        return DEFAULT_BATCH
+    if not text.isdigit() or int(text) < 1:
+        raise UserError(f"--batch-size {text} is not possible: give a whole number from 1, or auto.")
+    return int(text)
+
+
+def _tell(dataset: Dataset, progress: Console) -> None:
+    """What was done with the columns, and what to look at."""
+    for note in dataset.notes:
+        progress.print(f"  {note}", highlight=False, markup=False)
+    for warning in dataset.warnings:
+        progress.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)

@@ -1,0 +1,73 @@
+"""The small parts that figures of the page are made of: axes, lines, layouts as plotly.js takes them."""
+
+import html
+from typing import Any
+
+import numpy as np
+
+from ._gains_view import TimeAxis
+from ._views import log_ticks
+
+__all__ = ["layout", "line", "log_axis", "padded", "rounded", "time_ticks"]
+
+
+def log_axis(span: tuple[float, float]) -> dict[str, Any]:
+    """Range and ticks of a log axis."""
+    ticks = log_ticks(span)
+    plain = [1e-3 <= tick < 1e4 or not np.isclose(np.log10(tick) % 1, [0, 1]).any() for tick in ticks]
+    text = [f"{t:.4g}" if p else f"10<sup>{np.log10(t):.0f}</sup>" for t, p in zip(ticks, plain, strict=True)]
+    return {"range": np.log10(span).tolist(), "tickmode": "array", "tickvals": ticks, "ticktext": text}
+
+
+def time_ticks(axis: TimeAxis, span: tuple[float, float]) -> dict[str, Any]:
+    """Ticks of a time axis, with epochs below the steps; few enough for a narrow page."""
+    if axis.per_epoch is None:
+        return {}
+    ticks = log_ticks(span)
+    ticks = ticks[:: -(-len(ticks) // 4)]
+    text = ["<br>".join(axis.label(tick)) for tick in ticks]
+    return {"tickvals": ticks, "ticktext": text, "tickangle": 0, "tickfont": {"size": 11}}
+
+
+def padded(values: Any) -> tuple[float, float]:
+    """The range of positive values with a little room around it."""
+    low, high = float(np.min(values)), float(np.max(values))
+    room = max((high / low) ** 0.03, 1.05)
+    return low / room, high * room
+
+
+def line(name: str, x: Any, y: Any, colour: str, dash: str, width: float) -> dict[str, Any]:
+    """A curve."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": html.escape(name),
+        "x": rounded(x, 6),
+        "y": rounded(y),
+        "line": {"color": colour, "dash": dash, "width": width},
+        "hovertemplate": "%{y:.4g} at %{x:,.3g}",
+    }
+
+
+def layout(height: int, x: str, y: str, *, log_y: bool = True) -> dict[str, Any]:
+    """Axes, margins and a legend below the plot, where a narrow page has room for it."""
+    axis = {"type": "log", "gridcolor": "#e6e6e6", "ticks": "outside", "automargin": True}
+    return {
+        "height": height,
+        "margin": {"l": 60, "r": 16, "t": 24, "b": 50},
+        "plot_bgcolor": "white",
+        "paper_bgcolor": "white",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#222"},
+        "xaxis": {**axis, "title": {"text": x}},
+        "yaxis": {**axis, "title": {"text": html.escape(y)}, "type": "log" if log_y else "linear"},
+        "legend": {"font": {"size": 11}, "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
+        "hoverlabel": {"namelength": -1},
+    }
+
+
+def rounded(values: Any, digits: int = 5) -> Any:
+    """Nested lists with few digits, which halve the size of the page; None for what is not finite."""
+    array = np.asarray(values, np.float64)
+    if array.ndim > 1:
+        return [rounded(row, digits) for row in array]
+    return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in array]

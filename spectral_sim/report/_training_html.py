@@ -1,0 +1,204 @@
+"""Predicted and real training of a network side by side: a page that works offline, and a plot."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._extras import require
+from ..fitting import Agreement, TrainingComparison
+from ._html import _paragraph, page
+from ._mixture_figures import _layout, _numbers
+from ._mixture_html import _table
+from ._style import PALETTE, new_figure
+
+__all__ = ["draw_training", "training_html", "write_training_report"]
+
+_SCORES = {
+    "tau": "order of the schedules (Kendall's tau)",
+    "curve_error": "mean |log(predicted / real)| of the loss",
+    "gain_error": "mean error of the log gain over uniform",
+    "regret": "regret of the choice, in the log loss",
+    "speedup_side": "speed-ups on the right side of 1",
+    "speedup_error": "median |log(predicted / real)| of speed-ups",
+}
+
+
+def write_training_report(comparison: TrainingComparison, path: str | os.PathLike[str], title: str) -> None:
+    """Write the page on a comparison, replacing the file at once."""
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.part")
+    temporary.write_text(training_html(comparison, title), encoding="utf-8")
+    os.replace(temporary, target)
+
+
+def training_html(comparison: TrainingComparison, title: str) -> str:
+    """The page as text: curves with the prediction dashed over real training, gains, scores beside their ceiling.
+
+    Raises:
+        ImportError: plotly is not installed.
+    """
+    plotly = require("plotly.offline", "the page on real training").get_plotlyjs()
+    figures = {"curves": _curve_figure(comparison), "gains": _gain_figure(comparison)}
+    seeds = comparison.real.loss.shape[0]
+    parts = [
+        _paragraph(f"{len(comparison.names)} schedules, {seeds} real runs of each. {_doubts(comparison)}", "note"),
+        f"<section><h2>{comparison.measure.capitalize()}: real and predicted</h2>",
+        '<div id="curves"></div>',
+        _paragraph("Solid: real, geometric mean over seeds. Dashed: predicted by the kernel.", "note"),
+        "</section><section><h2>Gains over uniform training</h2>",
+        '<div id="gains"></div>',
+        _paragraph("Log ratio of the last loss to that of uniform training; on the line the two agree.", "note"),
+        _schedule_table(comparison),
+        "</section><section><h2>How well it predicts</h2>",
+        _score_table(comparison),
+        "</section>",
+    ]
+    return page(title, "\n".join(parts), figures, plotly)
+
+
+def draw_training(comparison: TrainingComparison) -> Any:
+    """A matplotlib figure: curves with the prediction dashed over real training, and gains.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    require("matplotlib", "plots")
+    figure = new_figure(11.5, 5.2)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    steps = comparison.steps
+    marks = _marks(comparison)
+    for name, colour, real, told in _curves(comparison):
+        width = 2.4 if name == comparison.baseline else 1.5
+        mark = {"marker": "s", "markevery": 0.12, "ms": 4} if marks[name] == "square" else {}
+        left.plot(steps[1:], real[1:], color=colour, lw=width, label=name, **mark)
+        left.plot(steps[1:], told[1:], color=colour, lw=width, ls=(0, (4, 2)))
+    left.set(xscale="log", yscale="log", xlabel="step", ylabel=comparison.measure)
+    left.set_title("solid: real, dashed: predicted", fontsize=10)
+    rows = {row["schedule"]: row for row in comparison.table()}
+    for name, colour, _, _ in _curves(comparison):
+        right.plot(
+            rows[name]["predicted_gain"],
+            rows[name]["real_gain"],
+            "s" if marks[name] == "square" else "o",
+            color=colour,
+            ms=7,
+        )
+    low, high = _span(comparison)
+    right.plot([low, high], [low, high], color="#8A8A8A", lw=1)
+    right.set(xlabel="predicted log gain over uniform", ylabel="real log gain over uniform")
+    right.set_title(f"tau {comparison.tau:.2f}, another seed {comparison.ceiling.tau:.2f}", fontsize=10)
+    for axes in (left, right):
+        axes.grid(True, which="major", lw=0.4, color="#dddddd")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+def _curves(comparison: TrainingComparison) -> list[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Name, colour, real and predicted loss of every schedule; uniform training is black."""
+    real = np.exp(np.mean(np.log(np.asarray(comparison.real.loss, np.float64)), axis=0))
+    told = np.asarray(comparison.predicted.loss, np.float64)
+    found, number = [], 0
+    for n, name in enumerate(comparison.names):
+        if name == comparison.baseline:
+            colour = "#000000"
+        else:
+            colour = PALETTE[number % len(PALETTE)]
+            number += 1
+        found.append((name, colour, real[n], told[n]))
+    return found
+
+
+def _marks(comparison: TrainingComparison) -> dict[str, str]:
+    """What tells schedules apart once colours come round again, as plotly calls it."""
+    others = [name for name in comparison.names if name != comparison.baseline]
+    marks = {name: "circle" if n < len(PALETTE) else "square" for n, name in enumerate(others)}
+    return {comparison.baseline: "circle", **marks}
+
+
+def _curve_figure(comparison: TrainingComparison) -> dict[str, Any]:
+    data, marks = [], _marks(comparison)
+    steps = comparison.steps[1:].tolist()
+    for name, colour, real, told in _curves(comparison):
+        line = {"color": colour, "width": 2.5 if name == comparison.baseline else 1.7}
+        mode = "lines+markers" if marks[name] == "square" else "lines"
+        marker = {"symbol": "square", "size": 5}
+        shown = {"type": "scatter", "mode": mode, "marker": marker, "x": steps, "legendgroup": name}
+        data.append({**shown, "name": name, "y": _numbers(real[1:]), "line": line})
+        dashed = {**line, "dash": "dash"}
+        data.append(
+            {**shown, "name": f"{name}, predicted", "y": _numbers(told[1:]), "line": dashed, "showlegend": False}
+        )
+    layout = _layout(520, "step", comparison.measure, xaxis={"type": "log"}, yaxis={"type": "log"})
+    return {"data": data, "layout": layout}
+
+
+def _gain_figure(comparison: TrainingComparison) -> dict[str, Any]:
+    rows = {row["schedule"]: row for row in comparison.table()}
+    data: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": name,
+            "x": [rows[name]["predicted_gain"]],
+            "y": [rows[name]["real_gain"]],
+            "error_y": {"type": "data", "array": [rows[name]["real_spread"]]},
+            "marker": {"color": colour, "size": 10, "symbol": _marks(comparison)[name]},
+        }
+        for name, colour, _, _ in _curves(comparison)
+    ]
+    ends = _span(comparison)
+    line = {"color": "#8A8A8A", "width": 1}
+    data.append(
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": ends,
+            "y": ends,
+            "line": line,
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
+    )
+    layout = _layout(460, "predicted log gain over uniform", "real log gain over uniform")
+    return {"data": data, "layout": layout}
+
+
+def _span(comparison: TrainingComparison) -> list[float]:
+    """Ends of the diagonal."""
+    gains = [row[kind] for row in comparison.table() for kind in ("real_gain", "predicted_gain")]
+    room = 0.1 * (max(gains) - min(gains)) + 0.01
+    return _numbers([min(gains) - room, max(gains) + room])
+
+
+def _schedule_table(comparison: TrainingComparison) -> str:
+    keys = {
+        "real_loss": "real loss",
+        "real_spread": "spread over seeds (log)",
+        "predicted_loss": "predicted loss",
+        "real_gain": "real log gain",
+        "predicted_gain": "predicted log gain",
+        "real_speedup": "real speed-up",
+        "predicted_speedup": "predicted speed-up",
+    }
+    rows = [[row["schedule"], *(f"{row[key]:.3g}" for key in keys)] for row in comparison.table()]
+    return _table(["schedule", *keys.values()], rows)
+
+
+def _score_table(comparison: TrainingComparison) -> str:
+    rows = [
+        [_SCORES[name], f"{told:.3g}", "" if np.isnan(ceiling) else f"{ceiling:.3g}"]
+        for name, told, ceiling in zip(Agreement._fields, comparison.scores, comparison.ceiling, strict=True)
+    ]
+    return _table(["", "prediction against real", "another real seed"], rows)
+
+
+def _doubts(comparison: TrainingComparison) -> str:
+    doubts = comparison.doubts
+    steps = "adaptive steps" if doubts.adaptive else "steps in proportion to gradients"
+    return (
+        f"Trust {comparison.trust:.2f} of 1, a rule of thumb: the kernel drifts by {doubts.drift:.2g}, real training "
+        f"runs {doubts.clock:.2f} times as fast as the prediction, its training loss falls by {doubts.depth:.1f} "
+        f"e-folds, {steps}."
+    )

@@ -1,0 +1,60 @@
+"""Excess loss over a reference: what can still be learnt, and not what no model gets right."""
+
+from typing import ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from .._checks import check_non_negative
+from .._types import Array, Float, as_inexact
+from ._base import AbstractStage, TrainingCost, scored_once
+from ._score import check_given
+
+
+class Excess(AbstractStage):
+    """Residual energy in excess of that of a reference model, max(0, E_learner - E_reference); the reducible loss.
+
+    The reference is a model that has been trained on held-out data and stays as it is: what it gets wrong, such as a
+    wrong label, is taken for what no training gets right. `fitting.reference_losses` computes it from a network. A
+    second model that is simulated beside the learner is `complement`.
+
+    Where nothing is in excess weights are uniform. With `top_fraction` after it, it picks the examples of the largest
+    reducible loss.
+
+    Arguments:
+        reference: irreducible loss of each mode, example or group, shape (weights,): that of the reference model, in
+            the unit of the learner's loss, which is half of the energy.
+        reference_cost: what training the reference took, in units of the learner's training time. Its one pass over
+            the data is charged in addition.
+
+    Raises:
+        ValueError: a negative loss; at the start of a run, another number of losses than the problem has weights.
+
+    Source:
+        Mindermann et al., Prioritized Training on Points that are Learnable, Worth Learning, and Not Yet Learnt (2022).
+    """
+
+    kind: ClassVar = "observe"
+    reference: Float[Array, "weights"] = eqx.field(converter=as_inexact)
+    reference_cost: float = eqx.field(static=True, default=0.0)
+
+    def __check_init__(self):
+        check_non_negative("reference", self.reference, "give the loss of the reference model on each example")
+        check_non_negative("reference_cost", self.reference_cost, "give the training time of the reference")
+
+    def init(self, problem):
+        check_given(self, "reference", self.reference, problem)
+        return None
+
+    def __call__(self, signal, observation, state):
+        excess = jnp.where(observation.mass > 0, jnp.maximum(signal - 2 * self.reference, 0), 0)
+        return jnp.where(jnp.max(excess) > 0, excess, 1), state
+
+    def scoring(self, times):
+        return None
+
+    def model_scoring(self, times, asked):
+        return scored_once(times)
+
+    def training_cost(self, problem):
+        return TrainingCost(before=self.reference_cost)

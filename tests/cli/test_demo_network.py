@@ -1,0 +1,27 @@
+"""The part of the demonstration on a real network."""
+
+import csv
+
+import pytest
+from rich.console import Console
+
+from spectral_sim.cli._demo_network import show_network
+
+
+@pytest.mark.slow
+def test_ten_curations_are_predicted_and_written(tmp_path):
+    """As the command runs it; the fast version is run with the whole command."""
+    console = Console(record=True, width=200)
+    show_network(tmp_path / "network", False, console, Console(stderr=True))
+    with (tmp_path / "network" / "comparison.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 11
+    losses = [float(row["real_loss"]) for row in rows]
+    assert losses == sorted(losses)
+    told = console.export_text()
+    assert all(row["schedule"] in told for row in rows)
+    tau = float(told.split("tau ")[1].split()[0])
+    assert tau > 0.7
+    page = (tmp_path / "network" / "report.html").read_text(encoding="utf-8")
+    assert "anti-curriculum" in page
+    assert (tmp_path / "network" / "network.png").stat().st_size > 10_000
