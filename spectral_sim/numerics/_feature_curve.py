@@ -67,21 +67,21 @@ def feature_curve(
         across = np.vecdot(np.square(term, out=term), strength)
         slope = 1 - (total - 2 * square * across + 2j * v * along) / width  # dz / d omega
         m = 1 - trace / width
-        return x + 1j * v, m, slope, (counted / m).imag
+        return x + 1j * v, m, slope, np.imag(counted / m)
 
     omega, m, slope, counted = _in_blocks(block, len(modes), x)
-    step = weight * np.abs(slope) ** 2 / slope.real / np.pi  # ds = d x (1 + i v') slope, which is real
-    return FeatureCurve(omega, m, (omega * m).real, step, counted)
+    step = weight * np.abs(slope) ** 2 / np.real(slope) / np.pi  # ds = d x (1 + i v') slope, which is real
+    return FeatureCurve(omega, m, np.real(omega * m), step, counted)
 
 
 def energies_on(curve: FeatureCurve, modes: np.ndarray, energies: np.ndarray) -> Float[np.ndarray, " points"]:
     """Imaginary part of b^T (K - z)^-1 b along the curve, for a target b with these energies along the modes."""
 
     def block(omega: np.ndarray, m: np.ndarray) -> tuple[np.ndarray]:
-        apart = modes - omega.real[:, None]
-        term = 1 / (apart**2 + omega.imag[:, None] ** 2)
-        height = np.vecdot(term, energies) * omega.imag
-        return (((np.vecdot(np.multiply(apart, term, out=apart), energies) + 1j * height) / m).imag,)
+        apart = modes - np.real(omega)[:, None]
+        term = 1 / (apart**2 + np.imag(omega)[:, None] ** 2)
+        height = np.vecdot(term, energies) * np.imag(omega)
+        return (np.imag((np.vecdot(np.multiply(apart, term, out=apart), energies) + 1j * height) / m),)
 
     return _in_blocks(block, len(modes), curve.omega, curve.m)[0]
 
