@@ -81,7 +81,8 @@ def sum_of_parts(a: float, b: float, window: tuple[float, float]) -> tuple[float
     rate = OF_TRACE / ((MODES_PER_FEATURE * widths) ** (1 - alpha) / (1 - alpha) + zeta(alpha))
     # kappa d^alpha, where the features are as many as the modes that they resolve; modes are a continuum k / d
     resolved = lambda kappa: quad(lambda k: 1 / (1 + kappa * k**alpha), 0, MODES_PER_FEATURE)[0] - 1
-    floor = 0.5 * float(brentq(resolved, 1e-6, 1e6)) * zeta(beta - alpha) * widths**-alpha
+    kappa: Any = brentq(resolved, 1e-6, 1e6)
+    floor = 0.5 * kappa * zeta(beta - alpha) * widths**-alpha
     best = []
     for f in compute:
         time = 2 * rate * f / widths
