@@ -81,7 +81,8 @@ def sum_of_parts(a: float, b: float, window: tuple[float, float]) -> tuple[float
     rate = OF_TRACE / ((MODES_PER_FEATURE * widths) ** (1 - alpha) / (1 - alpha) + zeta(alpha))
     # kappa d^alpha, where the features are as many as the modes that they resolve; modes are a continuum k / d
     resolved = lambda kappa: quad(lambda k: 1 / (1 + kappa * k**alpha), 0, MODES_PER_FEATURE)[0] - 1
-    floor = 0.5 * brentq(resolved, 1e-6, 1e6) * zeta(beta - alpha) * widths**-alpha
+    kappa: Any = brentq(resolved, 1e-6, 1e6)
+    floor = 0.5 * kappa * zeta(beta - alpha) * widths**-alpha
     best = []
     for f in compute:
         time = 2 * rate * f / widths
@@ -239,7 +240,7 @@ def draw(curves: dict[tuple[str, str], Any], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer widths and steps")
     parser.add_argument(
         "--output", type=Path, default=HERE / "results", help="folder for the tables, numbers and picture"

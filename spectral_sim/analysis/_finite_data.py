@@ -13,7 +13,7 @@ from ..problems import AbstractProblem, ModalProblem
 __all__ = ["FiniteData", "finite_data", "ridge_regression"]
 
 _POINTS = 240  # on half the contour
-_STRETCH = 12.0  # of the points towards its vertex
+_SLOPES, _OUTSIDE = (0.8, 2.0, 5.0), 0.1  # of the contour, the first that stays so far outside the spectrum
 _TOP, _DECAYED = 1.1, 40.0  # the contour ends beyond the spectrum, where exp(-2 t z) is below exp(-_DECAYED)
 
 
@@ -173,19 +173,22 @@ def _settled(modes: np.ndarray, count: np.ndarray, samples: int) -> float:
 def _at(time: float, modes: np.ndarray, count: np.ndarray, energies: np.ndarray, samples: int) -> tuple[float, float]:
     """Half the energy that is left at a time, and the loss that label noise of variance one has added.
 
-    The contour is a parabola in omega around the spectrum and around z = 0, where what no sample shows stays. Its
-    lower half is the mirror image of the upper one.
+    The contour is a hyperbola in omega around the spectrum and around z = 0, where what no sample shows stays. Its
+    lower half is the mirror image of the upper one. It is outside where sum_k lam_k^2 / |lam_k - omega|^2 < N.
     """
     vertex = _vertex(modes, count, samples, 1 / time)
-    reach = _TOP * modes[0] + _DECAYED / time + vertex
-    u = (np.arange(_POINTS) + 0.5) / _POINTS
-    s = np.sinh(_STRETCH * u) / np.sinh(_STRETCH)
-    ds = _STRETCH * np.cosh(_STRETCH * u) / np.sinh(_STRETCH) / _POINTS
-    omega = -vertex + reach * (s**2 + 0.5j * s)
-    inverse = 1 / (modes - omega[:, None])
+    # near the vertex z moves by 1 / time, as far as it is from there to z = 0, along this length
+    scale = 1 / (time * (1 - np.sum(count * (modes / (modes + vertex)) ** 2) / samples))
+    end = np.arccosh(1 + (_TOP * modes[0] + _DECAYED / time + vertex) / scale)
+    u = end * (np.arange(_POINTS) + 0.5) / _POINTS
+    for slope in _SLOPES:
+        omega = scale * (np.cosh(u) - 1 + 1j * slope * np.sinh(u)) - vertex
+        inverse = 1 / (modes - omega[:, None])
+        if np.max(np.abs(inverse) ** 2 @ (count * modes**2)) < (1 - _OUTSIDE) * samples:
+            break
     c = 1 - inverse @ (count * modes) / samples
     dz = 1 - (inverse**2) @ (count * modes**2) / samples
-    step = dz * reach * (2 * s + 0.5j) * ds / (2j * np.pi)
+    step = dz * scale * (np.sinh(u) + 1j * slope * np.cosh(u)) * (end / _POINTS) / (2j * np.pi)
     z = omega * c
     decayed = step * np.exp(-time * z) / c
     both = np.concatenate([inverse, inverse.conj()])

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
+from ._bisection import bisect
+
 __all__ = ["FeatureCurve", "energies_on", "feature_curve"]
 
 # Sums over modes are np.vecdot: for a matrix of this size `@` starts threads, which costs more than it gains.
@@ -46,9 +48,6 @@ def feature_curve(
 
     Returns:
         The curve.
-
-    Raises:
-        ArithmeticError: Newton's method did not settle, which only numbers beyond double precision bring about.
     """
 
     strength = count * modes**2
@@ -101,7 +100,8 @@ def _squared_height(apart: np.ndarray, strength: np.ndarray, width: float) -> np
 
     Newton's method for the reciprocal of the sum in v^2. That is concave, as a weighted harmonic mean of functions that
     are linear in v^2, and rises. The first value is where the nearest mode alone makes the sum d, which lies below the
-    root. From there the method climbs to the root and never passes it, quadratically fast.
+    root. From there the method climbs to the root and never passes it, quadratically fast. Where that takes too long
+    the root is bracketed.
     """
     distance = apart**2
     nearest = np.argmin(distance, axis=1)
@@ -114,9 +114,9 @@ def _squared_height(apart: np.ndarray, strength: np.ndarray, width: float) -> np
         total = np.vecdot(term, strength)
         step = total * (total / width - 1) / np.vecdot(np.square(term, out=term), strength)
         square = np.maximum(square + step, 0)
-        if np.all(step <= _SETTLED * (square + closest)):  # rounding of the distance leaves no more to gain
+        lost = step > _SETTLED * (square + closest)  # rounding of the distance leaves others no more to gain
+        if not lost.any():
             return square
-    raise ArithmeticError(
-        f"the density of {width:g} features did not settle in {_MOST_STEPS} steps of Newton's method: the eigenvalues "
-        f"span {strength.max():.3g} to {strength.min():.3g}, too much for double precision; give fewer modes."
-    )
+    above = lambda square: np.vecdot(1 / (distance[lost] + square[:, None]), strength) > width
+    square[lost] = bisect(above, square[lost], np.full(lost.sum(), strength.sum() / width), 200)
+    return square

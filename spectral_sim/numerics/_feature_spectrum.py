@@ -2,27 +2,25 @@
 
 import functools
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from ._bisection import bisect
 from ._feature_curve import FeatureCurve, energies_on, feature_curve
+from ._feature_gaps import Gaps, feature_gaps, support_ends, unlearnt
 from ._quadrature import ShellRule, shell_rule
 from ._stieltjes import compressed, panels_of
 
 __all__ = ["FeatureSpectrum", "feature_spectrum", "feature_spectrum_slopes"]
 
-_BUMP_DIGITS = 12.0  # natural logarithm of the accuracy of the rule inside a bump
+_BUMP_DIGITS = 14.0  # natural logarithm of the accuracy of the rule inside a bump
 _FEWEST_IN_BUMP, _MOST_IN_BUMP = 5, 60
-_ORDER, _EDGE_ORDER = 10, 24  # nodes of a panel of the bulk, and of one that ends at an edge
-_RIPPLES = 3.0  # beyond this multiple of the number of bumps the density of the bulk no longer shows single modes
-_PANEL = 0.35  # width of the other panels, in the inverse hyperbolic sine of omega
+_ORDER, _EDGE_ORDER = 10, 24  # nodes of a smooth panel of the bulk, and of one that ends at an edge
+_HALF_ORDER, _PER_REACH = 4.0, 2.0  # nodes of half a mode's panel, and more of them for each unit of its variable
+_RIPPLES = 3.8  # beyond this multiple of the number of bumps the density of the bulk no longer shows single modes
+_PANEL = 0.5  # width of the other panels, in the inverse hyperbolic sine of omega
 _CLEAR = 0.995  # a gap counts where phi falls below this share of d, so that no gap closes under a small move
-_ROUGH, _POLISH = 14, 6  # steps of bisection, and of Newton's method after it
-_POLISHED = 1e-9  # relative, of a level after that
 _STEP = 1e-4  # relative, of the differences that give the slopes
 
 
@@ -51,7 +49,7 @@ class _Layout:
         index: mode numbers of the sums, shape (modes,).
         count: how many modes each stands for, shape (modes,).
         bumps: number of nodes in each bump, the largest eigenvalue first.
-        modes: borders of the panels that resolve single modes, as mode numbers, ascending.
+        halves: number of nodes in each half of a panel between two neighbouring gaps, the largest mode first.
         panels: number of the panels that follow.
         density: factor on the numbers of nodes.
         groups: border of each group of fine nodes that is replaced by a Gauss rule, shape (groups + 1,).
@@ -61,7 +59,7 @@ class _Layout:
     index: np.ndarray
     count: np.ndarray
     bumps: tuple[int, ...]
-    modes: np.ndarray
+    halves: tuple[int, ...]
     panels: int
     density: float = 1.0
     groups: tuple[int, ...] = ()
@@ -101,7 +99,7 @@ def feature_spectrum(alpha: float, beta: float, width: float, num_modes: int, no
         nodes: number of nodes of the result.
 
     Returns:
-        The spectrum. Flows on it agree with the contour integral of the equivalent to about 1e-8.
+        The spectrum. Flows on it agree with the contour integral of the equivalent to 1e-8, with nodes enough.
 
     Raises:
         ValueError: fewer nodes than the spectrum needs.
@@ -140,22 +138,26 @@ def _laid_out(alpha: float, width: float, num_modes: int, nodes: int) -> tuple[_
     """Where nodes are needed for this law and width, and the fine rule there."""
     resolved = max(128, 4 * alpha * width**0.5, 0.02 * alpha * width)
     rule = _modes(num_modes, int(np.exp2(np.ceil(4 * np.log2(max(4 * resolved, 640))) / 4)))
-    modes = rule.index**-alpha
+    modes, count = rule.index**-alpha, rule.multiplicity
+    plain = int(np.sum(np.cumprod(rule.index == np.arange(1, len(modes) + 1))))  # nodes that are single modes
     merged = alpha * width**0.5 / 4
-    tops, bottoms = _support(modes, rule.multiplicity, width, min(int(1.6 * merged) + 3, len(modes) - 1))
-    gaps = np.append(bottoms[:-1] - tops[1:], np.inf)
+    gaps = feature_gaps(modes, count, width, max(min(int(_RIPPLES * merged) + 4, plain - 1), 1))
+    ends = support_ends(modes, count, width)
+    isolated = int(np.sum(np.cumprod(gaps.least < _CLEAR)))
+    tops, bottoms = _bumps(gaps, ends, isolated)
+    between = np.append(bottoms[:-1] - tops[1:], gaps.scale[isolated - 1 : isolated] * 2)
     half = (tops - bottoms) / 2
-    nearest = np.minimum(gaps[:-1], np.append(np.inf, gaps[:-2]))[: len(tops) - 1] / half[:-1]
+    nearest = np.minimum(between[: len(tops)], np.append(np.inf, between[: len(tops) - 1])) / half
     reach = np.log1p(nearest + np.sqrt(nearest * (nearest + 2)))
     bumps = np.clip(np.ceil(_BUMP_DIGITS / reach), _FEWEST_IN_BUMP, _MOST_IN_BUMP).astype(int)
-    last = min(_RIPPLES * merged + 4, num_modes)
-    single = np.arange(len(bumps) + 1.5, max(last, len(bumps) + 2.5))
-    scale = max(-bottoms[-1], modes[-1])
-    left = np.arcsinh(single[-1] ** -alpha / scale) - np.arcsinh(bottoms[-1] / scale)
-    layout = _Layout(rule.index, rule.multiplicity, tuple(bumps), single, int(np.ceil(left / _PANEL)) + 1)
-    while len(_rule(layout, alpha, tops, bottoms)[0]) < 1.5 * nodes:
+    halves = [int(np.ceil(_HALF_ORDER + _PER_REACH * u)) for *_, u in _halves(modes, gaps, ends, isolated)]
+    halves[0] = halves[0] if isolated else _EDGE_ORDER
+    scale = max(-ends[1], modes[-1])
+    left = np.arcsinh(modes[len(gaps.centre)] / scale) - np.arcsinh(ends[1] / scale)
+    layout = _Layout(rule.index, count, tuple(bumps), tuple(halves), int(np.ceil(left / _PANEL)) + 1)
+    while len(_rule(layout, alpha, gaps, ends)[0]) < 1.5 * nodes:
         layout = replace(layout, density=1.5 * layout.density)
-    fine = _fine(layout, alpha, width, (tops, bottoms))
+    fine = _fine(layout, alpha, width, (gaps, ends))
     groups, orders = panels_of(np.log(fine.curve.position), nodes)
     return replace(layout, groups=groups, orders=orders), fine
 
@@ -176,71 +178,48 @@ def _spectrum(layout: _Layout, fine: _Fine, alpha: float, beta: float) -> Featur
     return FeatureSpectrum(np.exp(log_position), count, energy / count, float(np.sum(energies * fine.left_over)))
 
 
-def _fine(layout: _Layout, alpha: float, width: float, support: tuple[np.ndarray, np.ndarray] | None = None) -> _Fine:
+def _fine(layout: _Layout, alpha: float, width: float, support: tuple[Gaps, tuple] | None = None) -> _Fine:
     """Many nodes, whatever the target is."""
     modes, count = layout.index**-alpha, layout.count
-    tops, bottoms = _support(modes, count, width, len(layout.bumps)) if support is None else support
-    curve = feature_curve(*_rule(layout, alpha, tops, bottoms), modes, count, width)
-    return _Fine(curve, curve.step * curve.counted, _left_over(modes, count, width))
+    number = len(layout.bumps) + (len(layout.halves) - 1) // 2
+    gaps, ends = support or (feature_gaps(modes, count, width, number), support_ends(modes, count, width))
+    curve = feature_curve(*_rule(layout, alpha, gaps, ends), modes, count, width)
+    return _Fine(curve, curve.step * curve.counted, unlearnt(modes, count, width))
 
 
-def _rule(layout: _Layout, alpha: float, tops: np.ndarray, bottoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _bumps(gaps: Gaps, ends: tuple[float, float], isolated: int) -> tuple[np.ndarray, np.ndarray]:
+    """Upper and lower ends of the parts of the support above the bulk."""
+    tops = np.append(ends[0], (gaps.centre - gaps.scale)[: max(isolated - 1, 0)])[:isolated]
+    return tops, (gaps.centre + gaps.scale)[:isolated]
+
+
+def _halves(modes: np.ndarray, gaps: Gaps, ends: tuple[float, float], isolated: int) -> list[tuple]:
+    """Halves of panels of the bulk, from a gap to the mode beside it: gap, side of it, and extent in its variable u."""
+    number = len(gaps.centre)
+    above, below = gaps.reach(modes[:number] - gaps.centre), gaps.reach(gaps.centre - modes[1 : number + 1])
+    found = [(isolated - 1, -1, float(below[isolated - 1]) if isolated else 0.0)]
+    for n in range(isolated, number):
+        found += [(n, 1, float(above[n])), (n, -1, float(below[n]))]
+    return found
+
+
+def _rule(layout: _Layout, alpha: float, gaps: Gaps, ends: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Nodes along the real part of omega, descending, and weights."""
-    scale = max(-bottoms[-1], layout.index[-1] ** -alpha)
-    edges = zip(tops, bottoms, layout.bumps, strict=False)
+    modes, isolated = layout.index**-alpha, len(layout.bumps)
+    edges = zip(*_bumps(gaps, ends, isolated), layout.bumps, strict=True)
     rules = [_in_bump(top, bottom, int(layout.density * number)) for top, bottom, number in edges]
-    rules += _in_bulk(layout, alpha, tops[-1], bottoms[-1], scale)
+    for (gap, side, extent), number in zip(_halves(modes, gaps, ends, isolated), layout.halves, strict=True):
+        points, weights = _legendre(int(layout.density * number))
+        if gap < 0:  # from the upper end of the support: the distance as a square makes the density smooth
+            rules.append((ends[0] - (ends[0] - modes[0]) * points**2, 2 * (ends[0] - modes[0]) * points * weights))
+            continue
+        grows, slope = (np.cosh, np.sinh) if gaps.is_open[gap] else (np.sinh, np.cosh)
+        u = extent * (points if side < 0 else points[::-1])
+        x = gaps.centre[gap] + side * gaps.scale[gap] * grows(u)
+        rules.append((x, extent * weights * gaps.scale[gap] * slope(u)))
+    rules += _in_rest(layout, modes[len(gaps.centre)], ends[1], max(-ends[1], modes[-1]))
     x, weight = (np.concatenate(parts) for parts in zip(*rules, strict=True))
     return x, weight
-
-
-def _support(modes: np.ndarray, count: np.ndarray, width: float, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Upper and lower ends in omega of the parts of the support, at most `most` bumps and the bulk.
-
-    On the real axis dz / d omega = 1 - phi / d with phi = sum_k lam_k^2 / (lam_k - omega)^2, and a gap lies where it is
-    positive. phi is convex between neighbouring modes, so there is at most one gap between two of them.
-    """
-    strength = count * modes**2
-
-    def phi(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        inverse = 1 / (modes - x[:, None])
-        square = inverse * inverse
-        return np.vecdot(square, strength), 2 * np.vecdot(square * inverse, strength)
-
-    lower, upper = modes[1 : most + 1], modes[:most]
-    middle = bisect(lambda x: phi(x)[1] < 0, lower, upper, _ROUGH)
-    gaps = phi(middle)[0] < _CLEAR * width
-    number = len(gaps) if gaps.all() else int(np.argmin(gaps))
-    lower, upper, middle = lower[:number], upper[:number], middle[:number]
-    above = lambda x: phi(x)[0] > width
-    top = bisect(lambda u: above(modes[0] + np.exp(u)), *np.log(modes[0] * np.array([[1e-9], [1e4]])))
-    bottom = bisect(lambda u: above(-np.exp(u)), *np.log(np.array([[1e-13 * modes[-1]], [1e4 * modes[0]]])))
-    tops = np.append(modes[0] + np.exp(top), _crossing(phi, width, lower, middle))
-    bottoms = np.append(_crossing(phi, width, upper, middle), -np.exp(bottom))
-    return tops, bottoms
-
-
-def _crossing(phi: Callable, level: float, pole: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Where phi falls to `level` between a pole and a point inside the gap, entry by entry.
-
-    Newton's method for phi^(-1/2), which is nearly linear next to a pole, from a rough bisection.
-    """
-    low, high = bisect(lambda x: phi(x)[0] > level, pole, inside, _ROUGH, ends=True)
-    x = (low + high) / 2
-    for _ in range(_POLISH):
-        value, slope = phi(x)
-        x = x + 2 * value / slope * (1 - np.sqrt(value / level))
-        x = np.clip(x, np.minimum(low, high), np.maximum(low, high))
-    lost = ~(np.abs(phi(x)[0] / level - 1) <= _POLISHED)
-    return np.where(lost, bisect(lambda x: phi(x)[0] > level, low, high), x) if lost.any() else x
-
-
-def _left_over(modes: np.ndarray, count: np.ndarray, width: float) -> np.ndarray:
-    """Share of each mode's energy outside the span: kappa / (lam_k + kappa) with sum_k lam_k / (lam_k + kappa) = d."""
-    low, high = np.log(np.array([[1e-13 * modes[-1]], [1e4 * np.sum(count * modes)]]))
-    full = lambda u: (count * modes / (modes + np.exp(u)[:, None])).sum(axis=1) > width
-    kappa = np.exp(bisect(full, low, high))
-    return kappa / (modes + kappa)
 
 
 def _in_bump(top: float, bottom: float, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -250,27 +229,21 @@ def _in_bump(top: float, bottom: float, number: int) -> tuple[np.ndarray, np.nda
     return (top + bottom) / 2 + half * np.cos(angle), np.pi / (number + 1) * np.sin(angle) * half
 
 
-def _in_bulk(
-    layout: _Layout, alpha: float, top: float, bottom: float, scale: float
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Panels in y = arcsinh(omega / scale): one for each mode that shows, then equal ones; roots at the two ends."""
-    single = np.arcsinh(layout.modes**-alpha / scale)
-    rest = np.linspace(single[-1], np.arcsinh(bottom / scale), layout.panels + 1)
-    borders = np.concatenate([np.arcsinh([top / scale]), single, rest[1:]])
+def _in_rest(layout: _Layout, top: float, bottom: float, scale: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Equal panels in y = arcsinh(omega / scale), where the density is smooth but for a root at the lower end."""
+    borders = np.linspace(np.arcsinh(top / scale), np.arcsinh(bottom / scale), layout.panels + 1)
     found = []
     for n, (high, low) in enumerate(itertools.pairwise(borders)):
-        at_edge = n in (0, len(borders) - 2)
+        at_edge = n == layout.panels - 1
         points, weights = _legendre(int(layout.density * (_EDGE_ORDER if at_edge else _ORDER)))
-        if n == 0:  # distance from the edge as a square, which makes the density smooth
-            points, weights = points**2, 2 * points * weights
-        elif at_edge:
+        if at_edge:
             points, weights = 1 - (1 - points) ** 2, 2 * (1 - points) * weights
         y = high + (low - high) * points
         found.append((scale * np.sinh(y), scale * np.cosh(y) * (high - low) * weights))
     return found
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def _legendre(order: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes, ascending, and weights on [0, 1]."""
     points, weights = np.polynomial.legendre.leggauss(order)

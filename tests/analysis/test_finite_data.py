@@ -78,6 +78,15 @@ def test_many_samples_are_as_good_as_fresh_ones(problem):
     np.testing.assert_allclose(found.fresh, ss.simulate(problem, ss.uniform(), [0, *TIMES[:4]]).loss[1:], rtol=1e-12)
 
 
+def test_late_times_with_more_samples_than_modes(problem):
+    """All is learnt but what noise adds, and a contour that is too wide loses that."""
+    found = finite_data(problem, 800, [1e6], noise_variance=NOISE)
+    np.testing.assert_allclose(found.loss, 0.5 * NOISE * MODES / (800 - MODES), rtol=1e-9)
+    assert abs(found.bias[0]) < 1e-15
+    many = finite_data(problem, 10**13, TIMES)
+    np.testing.assert_allclose(many.bias, many.fresh, rtol=1e-6)
+
+
 def test_the_end_of_the_flow_is_ridge_regression_without_a_penalty(problem):
     late = finite_data(problem, SAMPLES, [1e9], noise_variance=NOISE).loss
     np.testing.assert_allclose(late, ridge_regression(problem, SAMPLES, [1e-13], noise_variance=NOISE), rtol=1e-6)

@@ -10,25 +10,22 @@ import spectral_sim as ss
 from spectral_sim.problems import random_features
 
 
-def contour_losses(alpha, beta, num_modes, width, times, points=400):
-    """Losses of the equivalent flow, mode by mode, by a parabola around the spectrum and the pole at zero."""
-    k = np.arange(1.0, num_modes + 1)
-    modes, energies = k**-alpha, k**-beta
-    slope = lambda x: np.sum((modes / (modes + x)) ** 2) - width
-    kappa = brentq(lambda x: np.sum(modes / (modes + x)) - width, 1e-12 * modes[-1], 1e4)
-    edge = brentq(slope, 1e-12 * modes[-1], kappa)
+def contour_losses(alpha, beta, k, width, times, points=600, count=1.0):
+    """Losses of the equivalent flow, mode by mode, by a hyperbola around the spectrum, the pole at zero outside."""
+    modes, energies = k**-alpha, count * k**-beta
+    slope = lambda x: np.sum(count * (modes / (modes + x)) ** 2) - width
+    kappa = brentq(lambda x: np.sum(count * modes / (modes + x)) - width, 1e-12 * modes[-1], 1e4, xtol=1e-24)
+    edge = brentq(slope, 1e-12 * modes[-1], kappa, xtol=1e-24)
     losses = []
     for time in times:
-        # omega = -c + a u^2 + i b u crosses the real axis between the edge of the support and the pole at zero
+        # a hyperbola crosses the real axis between the edge of the support and the pole at zero
         c, reach = (edge * kappa) ** 0.5, 1.1 * modes[0] + 40 / time
-        u = np.linspace(-1, 1, points + 1)[:-1] + 1 / points
-        s = np.sinh(12 * u) / np.sinh(12)
-        ds = 12 * np.cosh(12 * u) / np.sinh(12) * 2 / points
-        omega = -c + (reach + c) * s**2 + 1j * (reach + c) * s * 0.5
-        step = (2 * (reach + c) * s + 0.5j * (reach + c)) * ds
+        u = np.arccosh(1 + reach / c) * (2 * (np.arange(points) + 0.5) / points - 1)
+        omega = c * (np.cosh(u) - 2 + 0.8j * np.sinh(u))
+        step = c * (np.sinh(u) + 0.8j * np.cosh(u)) * (u[1] - u[0])
         inverse = 1 / (modes - omega[:, None])
-        m = 1 - np.sum(modes * inverse, axis=1) / width
-        dz = 1 - np.sum((modes * inverse) ** 2, axis=1) / width
+        m = 1 - np.sum(count * modes * inverse, axis=1) / width
+        dz = 1 - np.sum(count * (modes * inverse) ** 2, axis=1) / width
         target = np.sum(energies * inverse, axis=1) / m
         losses.append(0.5 * np.sum(np.exp(-2 * time * omega * m) * target * dz * step / (2j * np.pi)).real)
     return np.array(losses) + 0.5 * np.sum(energies * kappa / (modes + kappa))
@@ -79,8 +76,20 @@ def test_the_flow_is_that_of_the_contour_integral(alpha, beta, num_modes, width)
     times = np.concatenate([[0.0], np.geomspace(0.1, 1e5, 13)])
     problem = random_features(alpha, beta, num_modes=num_modes, width=width)
     np.testing.assert_allclose(
-        flow_losses(problem, times)[1:], contour_losses(alpha, beta, num_modes, width, times[1:], 1600), rtol=1e-7
+        flow_losses(problem, times)[1:],
+        contour_losses(alpha, beta, np.arange(1.0, num_modes + 1), width, times[1:]),
+        rtol=1e-8,
     )
+
+
+@pytest.mark.parametrize(("alpha", "beta", "width"), [(2.0, 3.2, 5000.0), (1.4, 2.6, 1600.0), (1.4, 2.6, 25600.0)])
+def test_wide_models_are_as_exact(alpha, beta, width):
+    """Dozens of eigenvalues stand apart, and hundreds more show as ripples."""
+    times = np.concatenate([[0.0], np.geomspace(0.1, 1e7, 9)])
+    problem = random_features(alpha, beta, num_modes=10**8, width=width, nodes=384)
+    law = ss.power_law(alpha, beta, max_mode=1e8, nodes=1024)
+    expected = contour_losses(alpha, beta, np.asarray(law.index), width, times[1:], count=np.asarray(law.multiplicity))
+    np.testing.assert_allclose(flow_losses(problem, times)[1:], expected, rtol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -102,20 +111,30 @@ def test_nodes_stand_for_many_modes():
     found = random_features(1.4, 2.0, num_modes=3000, width=60.0, nodes=128)
     times = np.concatenate([[0.0], np.geomspace(0.1, 1e5, 13)])
     np.testing.assert_allclose(
-        flow_losses(found, times)[1:], contour_losses(1.4, 2.0, 3000, 60.0, times[1:], 1600), rtol=1e-8
+        flow_losses(found, times)[1:], contour_losses(1.4, 2.0, np.arange(1.0, 3001), 60.0, times[1:]), rtol=1e-8
     )
     assert feature_spectrum(1.5, 2.0, 300.0, 10**8, 256).eigenvalues.shape == (256,)
 
 
 def test_where_newtons_method_takes_too_long_roots_are_bracketed(monkeypatch):
+    from spectral_sim.numerics import _feature_curve, _feature_gaps
     from spectral_sim.numerics import _feature_spectrum as kernel
 
     exact = kernel.feature_spectrum(1.6, 2.0, 50.0, 1000, 64)
-    monkeypatch.setattr(kernel, "_MOST_STEPS", 2)
-    monkeypatch.setattr(kernel, "_POLISH", 0)
+    kernel._laid_out.cache_clear()
+    monkeypatch.setattr(_feature_curve, "_MOST_STEPS", 2)
+    crossing = _feature_gaps._crossing
+
+    def unpolished(*arguments):
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(_feature_gaps, "_POLISH", -1)
+            return crossing(*arguments)
+
+    monkeypatch.setattr(_feature_gaps, "_crossing", unpolished)
     found = kernel.feature_spectrum(1.6, 2.0, 50.0, 1000, 64)
     np.testing.assert_allclose(found.eigenvalues, exact.eigenvalues, rtol=1e-8)
     np.testing.assert_allclose(found.energies, exact.energies, rtol=1e-6)
+    kernel._laid_out.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["alpha", "beta", "width"])
