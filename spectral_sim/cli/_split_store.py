@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,7 @@ class SplitStore:
                 if str(archive["identity"]) != self._identity:
                     return {}
                 return {name: archive[name] for name in archive.files if name != "identity"}
-        except (OSError, ValueError, KeyError):  # damaged: what it held is computed again
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # damaged: what it held is computed again
             return {}
 
 
