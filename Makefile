@@ -76,7 +76,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 notebooks: $(STAMP)
-	SPECTRAL_SIM_FAST=1 $(BIN)/python -m pytest -q --nbmake notebooks/*.ipynb
+	SPECTRAL_SIM_FAST=1 $(BIN)/python -m pytest -q -n 2 --nbmake notebooks/*.ipynb
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -201,8 +201,9 @@ def leaf_values(name: str, problem: ss.AbstractProblem) -> Mapping[str, list[Any
         return {"values": list(rng.exponential(size=(3, size)))}
     if name == "excess":
         return {"reference": list(0.05 * rng.exponential(size=(2, size)) * np.arange(1.0, size + 1) ** -1.6)}
-    if "score" in leaves:  # integers, so that some are tied
-        return {**leaves, "score": list(rng.integers(0, 1 + size // 2, size=(2, size)).astype(float))}
+    if "score" in leaves:  # all different, where a small move leaves the order; then some that are tied
+        tied = rng.integers(0, 1 + size // 2, size=size).astype(float)
+        return {**leaves, "score": [rng.permutation(size).astype(float), tied]}
     return leaves
 
 

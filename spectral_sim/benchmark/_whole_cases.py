@@ -207,6 +207,7 @@ CASES = (
         {"kinds": 4, "nodes": 64, "refreshes": 20},
         _small,
         _together,
+        scaled="kinds",
     ),
     Case(
         "static-data",
@@ -215,6 +216,7 @@ CASES = (
         {"examples": 128, "features": 64, "refreshes": 20},
         lambda sizes: 8 * sizes["examples"] * (12 * sizes["features"] + 4 * sizes["refreshes"]),
         _static,
+        scaled="examples",
     ),
     Case(
         "sweep",
@@ -223,6 +225,7 @@ CASES = (
         {"chunk": 256, "chunks": 4, "nodes": 64, "refreshes": 40},
         lambda sizes: 4 * sizes["chunk"] * (60 * sizes["nodes"] + 8 * sizes["refreshes"]),
         _sweep,
+        scaled="chunk",
     ),
     Case(
         "learn",
@@ -231,6 +234,7 @@ CASES = (
         {"nodes": 64, "refreshes": 20, "steps": 10},
         _small,
         _learn,
+        scaled="nodes",
     ),
     Case(
         "curves",
@@ -239,5 +243,6 @@ CASES = (
         {"nodes": 16, "points": 30},
         _small,
         _curves,
+        scaled="nodes",
     ),
 )

@@ -16,6 +16,7 @@ from ._job_part import Part
 __all__ = ["SplitStore"]
 
 _FILE = "splits.npz"
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 class SplitStore:
@@ -71,7 +72,7 @@ class SplitStore:
                 if str(archive["identity"]) != self._identity:
                     return {}
                 return {name: archive[name] for name in archive.files if name != "identity"}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # damaged: what it held is computed again
+        except _DAMAGED:  # what it held is computed again
             return {}
 
 

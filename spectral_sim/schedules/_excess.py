@@ -35,6 +35,7 @@ class Excess(AbstractStage):
     """
 
     kind: ClassVar = "observe"
+    ranges: ClassVar = {"reference": (0.0, None)}
     reference: Float[Array, "weights"] = eqx.field(converter=as_inexact)
     reference_cost: float = eqx.field(static=True, default=0.0)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._checks import check_fraction
 from .._types import Array, Float, as_inexact
-from ._base import AbstractStage, stage_name
+from ._base import SMALLEST, AbstractStage, stage_name
 
 
 class Forgetting(AbstractStage):
@@ -31,6 +31,7 @@ class Forgetting(AbstractStage):
 
     kind: ClassVar = "observe"
     reads_signal: ClassVar[bool] = False
+    ranges: ClassVar = {"threshold": (SMALLEST, 1.0)}
     threshold: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.5)
 
     def __check_init__(self):

@@ -141,7 +141,7 @@ def test_unknown_names_and_devices_are_refused():
 def test_every_case_says_what_it_needs():
     for case in CASES.values():
         for sizes in (case.sizes, case.quick):
-            assert case.scaled in sizes
+            assert case.scaled in sizes, case.name
             assert 0 < case.bytes(sizes) < 2**37
             assert case.bytes({**sizes, case.scaled: 2 * sizes[case.scaled]}) >= case.bytes(sizes)
 

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 import itertools
 
@@ -32,6 +34,7 @@ print("right")
 """
 
 
+@pytest.mark.slow  # compiles for some 20 s
 def test_sums_of_products_on_every_shape():
     """jaxlib 0.10.2 sums memory that was never written for some shapes; which ones depends on what is fused."""
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}

@@ -46,11 +46,13 @@ MODAL, DATA = ("modal", "shells"), ("operator", "grouped", "held_out")
 NETWORK = ("network",)
 
 
+@functools.cache
 def kernel(shift=0.0):
-    """Features of the kernel of the small network; another kernel with a shift."""
-    network = make_problem("network")
-    moved = jax.tree.map(lambda x: x + shift, network.params)
-    return np.asarray(ss.linearise(network, moved).features)
+    """Features of the kernel of the small network; another kernel with a shift. Also while a run is being traced."""
+    with jax.ensure_compile_time_eval():
+        network = make_problem("network")
+        moved = jax.tree.map(lambda x: x + shift, network.params)
+        return np.asarray(ss.linearise(network, moved).features)
 
 
 def relinearised(**leaves):
