@@ -133,7 +133,7 @@ class Setting:
         rate: share of the largest stable rate.
         momentum: of gradient descent.
         predictors: of `compare_training`.
-        rank: of the kernel.
+        kernel, rank: of `compare_training`.
         seeds: how many of the seeds are measured; all if None.
     """
 
@@ -147,6 +147,7 @@ class Setting:
     rate: float = 0.25
     momentum: float = 0.0
     predictors: tuple[str, ...] = ("warm",)
+    kernel: str = "trace"
     rank: int | None = None
     seeds: int | None = None
 
@@ -168,6 +169,7 @@ SETTINGS = {
     "diabetes, wrong labels": Setting("diabetes", **DIABETES, examples=200, predictors=("warm", "initial")),
     "patches, wrong labels": Setting("patches", **PATCHES, examples=300),
     "lazy, digits": Setting("digits", lazy, _lazy, 150, predictors=("initial",)),
+    "lazy, digits, full kernel": Setting("digits", lazy, _lazy, 150, predictors=("initial",), kernel="full", seeds=3),
     "cross-entropy, digits": Setting("digits", **DIGITS, examples=150, loss="cross_entropy"),
     "momentum, digits": Setting("digits", **DIGITS, examples=150, momentum=0.9),
     "Adam, digits": Setting("digits", **DIGITS, examples=150, optimizer=ADAM),
@@ -204,7 +206,7 @@ def measure(name: str, setting: Setting, seeds: int, steps: int) -> dict[str, An
     """Scores of every predictor for every seed; the real runs of a seed are shared by its predictors."""
     grid = ss.log_steps(1, steps, REFRESHES)
     rows: dict[str, list[dict[str, Any]]] = {predictor: [] for predictor in setting.predictors}
-    ceilings, paces = [], []
+    ceilings, paces, failed = [], [], []
     optimizer, table = setting.optimizer, []
     for seed in range(min(seeds, setting.seeds or seeds)):
         network, marked = problem_of(setting, seed)
@@ -214,27 +216,42 @@ def measure(name: str, setting: Setting, seeds: int, steps: int) -> dict[str, An
                 optimizer = optax.sgd(optimizer * (1 - setting.momentum), momentum=setting.momentum)
         pace = optimizer if isinstance(optimizer, float) else float(step_lengths(optimizer, steps).mean())
         schedules = curations(setting.examples, marked, seed, 0.1 * pace * steps)
+        found = None
         with tempfile.TemporaryDirectory() as folder:
             for predictor in setting.predictors:
                 began = time.time()
-                found = ss.compare_training(
-                    network,
-                    schedules,
-                    grid,
-                    optimizer=optimizer,
-                    batch_size=BATCH,
-                    predictor=predictor,
-                    key=jax.random.key(100 + seed),
-                    rank=setting.rank,
-                    store=folder,
-                )
+                try:
+                    found = ss.compare_training(
+                        network,
+                        schedules,
+                        grid,
+                        optimizer=optimizer,
+                        batch_size=BATCH,
+                        predictor=predictor,
+                        key=jax.random.key(100 + seed),
+                        kernel=setting.kernel,
+                        rank=setting.rank,
+                        store=folder,
+                    )
+                except ss.SimulationError as error:
+                    failed.append(f"seed {seed}, {predictor}: {error}")
+                    print(f"{name}, {failed[-1]}", flush=True)
+                    continue
                 row = {**found.scores._asdict(), **dataclasses.asdict(found.doubts), "trust": found.trust}
                 rows[predictor].append(plain({**row, "seconds": time.time() - began}))
                 print(f"{name}, seed {seed}, {predictor}: {found} ({time.time() - began:.0f} s)", flush=True)
-        ceilings.append(plain(found.ceiling._asdict()))
         paces.append(pace)
-        table = found.table()
-    return {"scores": rows, "ceiling": ceilings, "time_per_step": paces, "steps": steps, "last_table": table}
+        if found is not None:
+            ceilings.append(plain(found.ceiling._asdict()))
+            table = found.table()
+    return {
+        "scores": rows,
+        "ceiling": ceilings,
+        "time_per_step": paces,
+        "steps": steps,
+        "last_table": table,
+        "failed": failed,
+    }
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -341,6 +358,10 @@ def markdown(found: dict[str, Any]) -> str:
     lines = [f"| {' | '.join([*header, 'trust'])} |", "| --- " * (len(header) + 1) + "|"]
     for name in SETTINGS:
         for predictor, rows in found.get(name, {}).get("scores", {}).items():
+            if not rows:
+                told = f"the prediction diverges on {len(found[name]['failed'])} seeds"
+                lines.append(f"| {name} | {predictor} | 0 | {told} |{' |' * 6}")
+                continue
             cells = []
             for column in columns:
                 told, ceiling = (

@@ -22,7 +22,7 @@ from ..dynamics import KernelTraining, NetworkTraining, Relinearised, is_adaptiv
 from ..problems import NetworkProblem
 from ..schedules import AbstractStage, uniform
 from ._linearise import linearise
-from ._network_kernel import NetworkJacobian, gram
+from ._network_kernel import KERNELS, NetworkJacobian, gram
 from ._training_comparison import Doubts, TrainingComparison
 from ._training_scores import agreement, clock_factor, mean_agreement
 from ._training_store import RunStore
@@ -47,6 +47,7 @@ def compare_training(
     seeds: int = 2,
     key: PRNGKeyArray,
     draw: str = "sampled",
+    kernel: str = "trace",
     rank: int | None = None,
     store: str | os.PathLike[str] | None = None,
 ) -> TrainingComparison:
@@ -70,6 +71,8 @@ def compare_training(
         warm_up: share of the steps after which the kernel is taken.
         seeds: how many real runs of each schedule there are, at least 2. They differ in their mini-batches.
         key: PRNG key.
+        kernel: as for `linearise`. "full" predicts lazy networks better than "trace", at the price of a row for each
+            output of each example.
         rank: the most features of the kernel; all if None.
         store: a folder in which real runs are kept, a file for each seed; what was killed goes on from there. None
             keeps nothing.
@@ -86,6 +89,7 @@ def compare_training(
     schedules, baseline = _checked_schedules(network, schedules)
     grid = _checked_grid(steps)
     check_choice("predictor", predictor, PREDICTORS)
+    check_choice("kernel", kernel, KERNELS)
     check_whole("seeds", seeds, "give the number of real runs of each schedule")
     if seeds < 2:
         raise ValueError(f"seeds is {seeds}: give at least 2, since a second run says what a prediction can reach.")
@@ -97,7 +101,7 @@ def compare_training(
 
     adaptive = isinstance(optimizer, optax.GradientTransformation) and is_adaptive(optimizer)
     reference = _Reference(network, grid, real_dynamics, jax.random.fold_in(key, 0), warm_up, predictor)
-    prediction = reference.prediction(adaptive, rank)
+    prediction = reference.prediction(adaptive, kernel, rank)
     predicted = simulate_many(network, schedules, grid, dynamics=prediction, save=save_accuracy, key=key)
 
     def train(seed: int) -> Trajectory:
@@ -167,7 +171,7 @@ class _Reference:
         saved = simulate(network, uniform(), kept, dynamics=long, save=save, key=key).saved
         self._at = {int(step): jax.tree.map(lambda x, n=n: x[n], saved) for n, step in enumerate(kept)}
 
-    def prediction(self, adaptive: bool, rank: int | None) -> KernelTraining | Relinearised:
+    def prediction(self, adaptive: bool, kernel: str, rank: int | None) -> KernelTraining | Relinearised:
         """The dynamics that predicts, with kernels of this run."""
         rate, steps = self.dynamics.learning_rate, int(np.diff([0, max(self._at)])[0])
         if self.dynamics.optimizer is not None:
@@ -177,7 +181,7 @@ class _Reference:
         for start in self.starts:
             params = self._at[start][0]
             scale = self._scale(start or self._warm) if adaptive else None  # there are no moments at the start
-            kernels.append(linearise(self.network, params, rank=rank, scale=scale))
+            kernels.append(linearise(self.network, params, kernel=kernel, rank=rank, scale=scale))
         if len(kernels) == 1:
             return KernelTraining(kernels[0], rate, max_steps=longest)
         return Relinearised(kernels, (0, *self.starts[1:]), rate, max_steps=longest)
