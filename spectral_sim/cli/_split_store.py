@@ -3,20 +3,19 @@
 import hashlib
 import json
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import _schema as schema
 from ..assessment import Recorded
 from ._job_part import Part
 
 __all__ = ["SplitStore"]
 
 _FILE = "splits.npz"
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_ARRAYS = schema.record(None, schema.array("fiubU"), identity=schema.array("U", shape=()))
 
 
 class SplitStore:
@@ -68,12 +67,10 @@ class SplitStore:
         if not self._path.is_file():
             return {}
         try:
-            with np.load(self._path, allow_pickle=False) as archive:
-                if str(archive["identity"]) != self._identity:
-                    return {}
-                return {name: archive[name] for name in archive.files if name != "identity"}
-        except _DAMAGED:  # what it held is computed again
+            found = schema.read_npz(self._path.read_bytes(), _ARRAYS)
+        except (OSError, schema.Malformed):  # damaged: what it held is computed again
             return {}
+        return found if str(found.pop("identity")) == self._identity else {}
 
 
 def _recorded(values: dict[str, np.ndarray]) -> Recorded:
