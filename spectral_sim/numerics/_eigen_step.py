@@ -30,7 +30,17 @@ from ._phi import divided_differences, phi1
 from ._repeat import batch_max
 from ._rows import fold_rows, map_rows, row_product, sum_rows
 
-__all__ = ["Spectrum", "eigen_advance", "eigen_change", "eigen_pull", "gram", "phi1_eigen", "spectrum", "trace_bound"]
+__all__ = [
+    "Spectrum",
+    "eigen_advance",
+    "eigen_change",
+    "eigen_pull",
+    "gram",
+    "phi1_eigen",
+    "rotated",
+    "spectrum",
+    "trace_bound",
+]
 
 _MOST_ROUNDING = 1e-4  # of the weighted residual, before singular values are taken
 _NULL = 8.0  # units of rounding of the largest singular value
@@ -81,7 +91,7 @@ def _by_singular_values(features, scale) -> Spectrum:
 
 def eigen_advance(held: Spectrum, drive: Float[Array, "outputs features"]) -> tuple[Array, Array]:
     """phi_1(-A) g, and its gain of rounding."""
-    value = (_rotated(held, drive) * phi1(-held.values)) @ held.vectors.T
+    value = (rotated(held, drive) * phi1(-held.values)) @ held.vectors.T
     seen = jnp.maximum(held.values, held.null)
     largest = jnp.max(held.values)
     gain = jnp.sqrt(largest) * jnp.max(jnp.sqrt(seen) * phi1(-seen))
@@ -106,14 +116,14 @@ def eigen_change(held: Spectrum, features, scale, drive, operands) -> Array:
         half = sum_rows(between, each, scale, features)
         change = change + half + half.T
     change = divided_differences(held.values, jnp.ones((), change.dtype)) * change
-    return (_rotated(held, drive) @ change + (drive_dot @ vectors) * phi1(-held.values)) @ vectors.T
+    return (rotated(held, drive) @ change + (drive_dot @ vectors) * phi1(-held.values)) @ vectors.T
 
 
 def eigen_pull(dense: bool, held: Spectrum, features, scale, drive, cotangent) -> tuple[Array, ...]:
     """The transpose of `eigen_change`: cotangents of s and g, and of Phi where the change is dense."""
     vectors, turned = held.vectors, cotangent @ held.vectors
     differences = divided_differences(held.values, jnp.ones((), scale.dtype))
-    bar = differences * (_rotated(held, drive).T @ turned)
+    bar = differences * (rotated(held, drive).T @ turned)
     both = bar + bar.T
     seen = lambda rows: rows @ vectors
     bars = (
@@ -123,7 +133,7 @@ def eigen_pull(dense: bool, held: Spectrum, features, scale, drive, cotangent) -
     return (*bars, scale[:, None] * ((seen(features) @ both) @ vectors.T)) if dense else bars
 
 
-def _rotated(held: Spectrum, drive: Array) -> Array:
+def rotated(held: Spectrum, drive: Array) -> Array:
     """g in the basis of eigenvectors, without the directions that are rounding."""
     return jnp.where(held.values > held.null, drive @ held.vectors, 0)
 

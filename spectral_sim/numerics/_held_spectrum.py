@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
-from ._eigen_step import Spectrum, eigen_advance, spectrum
+from ._eigen_step import Spectrum, eigen_advance, rotated, spectrum
 from ._phi import divided_differences, integral_decay
 from ._rows import row_product, sum_rows
 
@@ -60,10 +60,10 @@ def _step_jvp(primals, tangents):
     found = found._replace(values=_differentiated_once(found.values, inner))
     value, gain = _step(found, inner, drive, duration)
     # d f(M) = V (F o (V^T dM V)) V^T with F the divided differences of f(x) = h phi_1(-h x), and df/dh = e^(-hx)
-    rotated = jnp.where(found.values > found.null, drive @ found.vectors, 0)
-    change = rotated @ (divided_differences(found.values, duration) * inner_dot)
+    seen = rotated(found, drive)
+    change = seen @ (divided_differences(found.values, duration) * inner_dot)
     change += (drive_dot @ found.vectors) * integral_decay(found.values, duration)
-    change += duration_dot * jnp.exp(-duration * found.values) * rotated
+    change += duration_dot * jnp.exp(-duration * found.values) * seen
     return (value, gain), (change @ found.vectors.T, jnp.zeros_like(gain))
 
 
