@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.interpolate import PchipInterpolator
 
 from .._checks import check_ndim, check_non_negative, check_positive, check_whole
 from .._types import ArrayLike
@@ -65,6 +64,8 @@ class FiniteData:
         Raises:
             ValueError: so many or so few epochs that they end outside of the times that were asked for.
         """
+        from scipy.interpolate import PchipInterpolator  # slow to import
+
         check_positive("epochs", epochs)
         check_positive("learning_rate", learning_rate)
         check_whole("batch_size", batch_size, "give a number of samples")
