@@ -25,11 +25,11 @@ __all__ = ["Assessment", "Store", "run_assessment"]
 class Store(Protocol):
     """Keeps what was recorded on each split, so that an interrupted comparison goes on where it was."""
 
-    def load(self, number: int) -> dict[int, Recorded]:
-        """What is known of a split, by the number of the entry; empty if nothing is."""
+    def load(self, number: int, split: Split) -> dict[int, Recorded]:
+        """What is known of a split, by the number of the entry; empty if nothing is, or it was of other data."""
         ...
 
-    def save(self, number: int, recorded: dict[int, Recorded]) -> None:
+    def save(self, number: int, split: Split, recorded: dict[int, Recorded]) -> None:
         """Keep what is known of a split so far."""
         ...
 
@@ -214,15 +214,15 @@ def run_assessment(
 
     assessment = empty
     for number in range(total):
-        recorded = {} if store is None else store.load(number)
+        split = first
+        if number:
+            started(number, total, f"split {number + 1} of {total}")
+            split = _like(first, more_splits[number - 1]())
+        recorded = {} if store is None else store.load(number, split)
         wanted = [n for n, entry in enumerate(first.entries) if number == 0 or not entry.first_only]
         if not recorded.keys() >= set(wanted):
             if number:
-                started(number, total, f"split {number + 1} of {total}")
-                split = _like(first, more_splits[number - 1]())
                 record = recorder(split.problem, group_names, split.picking)[0]
-            else:
-                split = first
             for found in run_split(split, wanted, times, record, seed, number):
                 recorded = recorded | found
                 if number == 0:
@@ -230,7 +230,7 @@ def run_assessment(
                     assessment = so_far()
                     finished(assessment)
             if store is not None:
-                store.save(number, recorded)
+                store.save(number, split, recorded)
         if number == 0:  # after the first rows are known
             curves, warnings = bounds_of(problem, [entry.schedule for entry in first.entries], times)
             if certificate is not None:
