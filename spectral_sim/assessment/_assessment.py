@@ -18,6 +18,7 @@ from ._run import Run, charges_of, run_of
 from ._runs import Recorded, run_split
 from ._search import Search
 from ._split import Split, Steps
+from ._teachers import taught_by
 
 __all__ = ["Assessment", "Store", "run_assessment"]
 
@@ -34,7 +35,7 @@ class Store(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assessment:
     """Schedules compared on one problem.
 
@@ -202,11 +203,12 @@ def run_assessment(
         exports=exports,
     )
     charges = charges_of(first, times)
+    taught = [taught_by(problem if entry.problem is None else entry.problem, entry.schedule) for entry in first.entries]
     known: list[dict[int, Recorded]] = []
 
     def so_far() -> Assessment:
         runs = [
-            run_of(first, entry, charges[n], [split[n] for split in known if n in split], times, cost, steps)
+            run_of(entry, charges[n], taught[n], [split[n] for split in known if n in split], times, cost, steps)
             for n, entry in enumerate(first.entries)
             if all(n in split for split in known[: 1 if entry.first_only else None])
         ]
