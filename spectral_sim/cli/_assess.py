@@ -183,7 +183,12 @@ def assess(
             else:
                 grid = log_times(*times)
             names = "quick" if quick else None if schedules is None else schedules.split(",")
-            standard_entries(task, grid, names)  # a wrong name is told before anything long begins
+            # a wrong name is told before anything long begins
+            standard = {entry.name for entry in standard_entries(task, grid, names)}
+
+        def again(task: LearningTask, name: str) -> list[Entry]:
+            return standard_entries(task, grid, [name]) if name in standard else []
+
         part = data_part(
             data.stem,
             divided,
@@ -196,7 +201,7 @@ def assess(
             settings={**task.settings, "file": str(data)},
             **made,
         )
-        part.export = exporter(divided, mapped, _entries(grid, names), grid, made, _rows_of(data, target, encoding))
+        part.export = exporter(divided, mapped, again, grid, made, _rows_of(data, target, encoding))
         if certify:
             check_certifiable(part)
         if search:

@@ -1,5 +1,6 @@
 """From a configuration to the job that it describes; everything that can be wrong is found here."""
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -153,15 +154,16 @@ def standard_entries(task: LearningTask, times: np.ndarray, names: Any) -> list[
         times: refresh grid.
         names: of the schedules; "quick" for five of them, None for all.
     """
-    by_group = task.problem.groups is not None
-    found = default_entries(
-        task.problem,
-        times,
-        reference=task.reference_model(),
-        groups=None if by_group else task.groups,
-        epoch=task.epoch,
-    )
-    return chosen_entries(found, QUICK if names == "quick" else names)
+    names = QUICK if names == "quick" else names
+    groups = None if task.problem.groups is not None else task.groups
+
+    def made(reference: tuple[str, np.ndarray] | None) -> list[Entry]:
+        return default_entries(task.problem, times, reference=reference, groups=groups, epoch=task.epoch)
+
+    if names is not None:
+        with contextlib.suppress(ValueError):  # a second model is mapped and kept only where it is asked for
+            return chosen_entries(made(None), names)
+    return chosen_entries(made(task.reference_model), names)
 
 
 def data_task(source: DataProblem | DatasetProblem, folder: Path, precision: str, batch_size: int) -> LearningTask:

@@ -16,6 +16,7 @@ from ..assessment import Assessment, Entry, claim, table
 from ..learning import sampler_weights
 from ._data import LearningTask, learning_task
 from ._features import Features
+from ._job_part import Export
 from ._splits import DataSplits
 
 __all__ = ["exporter", "write_weights"]
@@ -27,26 +28,27 @@ _SHOWN = 5  # rows with the most weight, and as many with the least
 def exporter(
     splits: DataSplits,
     features: Features,
-    entries: Callable[[LearningTask], Sequence[Entry]],
+    again: Callable[[LearningTask, str], Sequence[Entry]],
     times: np.ndarray,
     made: dict[str, Any],
     rows_of: Callable[[np.ndarray], list[dict[str, Any]]],
-) -> Callable[[Assessment, Path], Assessment]:
+) -> Export:
     """A function that runs the picked schedule on all rows that train, and writes its weights.
 
     Arguments:
         splits: of the data; the weights are for all rows of its training part.
         features: how inputs become features.
-        entries: the schedules of a task.
+        again: makes the schedules of a name for a task; none for one that suits any rows as it is.
         times: refresh grid.
         made: as for `learning_task`.
         rows_of: rows of the user's data by number, as titles and values.
 
     Returns:
-        A function that also gives back the comparison with rows of the most and the least weight.
+        A function that takes the comparison, its folder and its schedules, and gives back the comparison with rows of
+        the most and the least weight.
     """
 
-    def export(assessment: Assessment, folder: Path) -> Assessment:
+    def export(assessment: Assessment, folder: Path, compared: Sequence[Entry]) -> Assessment:
         numbers = table(assessment)
         picked = numbers.picked
         if picked is None or assessment.steps is None:
@@ -54,8 +56,16 @@ def exporter(
         variant = next(run.variant for run in assessment.runs if run.name == picked.name)
         rate = assessment.steps.learning_rate
         options = {**made, "learning_rate": rate}
-        task = learning_task(splits.data, features, seed=splits.seed, **options)
-        entry = next(each for each in entries(task) if (each.name, each.variant) == (picked.name, variant))
+        # what is held out has no part in the weights
+        data = dataclasses.replace(splits.data, eval_inputs=None, eval_targets=None)
+        task = learning_task(data, features, seed=splits.seed, **options)
+
+        def is_picked(entry: Entry) -> bool:
+            return (entry.name, entry.variant) == (picked.name, variant)
+
+        entry = next(filter(is_picked, [*again(task, picked.name), *compared]))
+        if entry.first_only and len(data.inputs) != assessment.settings["training_examples"]:
+            raise ValueError(f"{entry.name} has a weight for each example of the first split, and none for others")
         own = task.problem if entry.problem is None else entry.problem
         key = jax.random.key(splits.seed if entry.seed is None else entry.seed)
         found = sampler_weights(own, entry.schedule, times, adjoint="direct", key=key, dynamics=entry.dynamics)

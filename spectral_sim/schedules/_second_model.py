@@ -6,6 +6,7 @@ What a paradigm can see through it depends on how far its own training has come,
 import dataclasses
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -178,6 +179,7 @@ def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> T
     return Trained(energy, residual, progress(start, log_or_minus_inf(energy)))
 
 
+@eqx.filter_jit
 def training_progress(problem: AbstractProblem, stage: Any) -> Float[Array, "weights"]:
     """u = 1/2 log(E(0) / E) of the second model of a stage, once it has been trained for its training time."""
     return trained(problem, second_model(stage, problem), stage.training_time).progress
