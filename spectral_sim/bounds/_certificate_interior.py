@@ -11,6 +11,7 @@ from ._certificate_task import CertificateTask
 
 _TO_BOUNDARY = 0.95  # part of the way to the boundary of the cone that a step goes
 _STEPS = 60
+_START = 1e-2  # size of the first multiplier next to the terminal form: of 1e-4 to 1 the one with the fewest steps
 _FEASIBLE = 1e-4  # residual of the primal constraints, relative, below which its objective is taken for an upper bound
 
 
@@ -102,7 +103,7 @@ class _Conditions:
         self.burden = None if cap is None else cap * task.shares
         if cap is not None:
             eye = np.eye(len(task.start))[None]
-            self._maps = np.stack([2 * self.space.kronecker(eye, a[None]) for a in self.generators])
+            self._maps = np.stack([2 * self.space.kronecker(eye, a[None], (True, False)) for a in self.generators])
         self.priced: list[PricedRow] = []
         self.nodes = degree * (len(knots) - 1) + 1
         self.rows: list[tuple[int, dict[int, float], float]] = []
@@ -175,12 +176,11 @@ class _Conditions:
         for row, (at, slope, duration) in enumerate(self.rows):
             x, g = point.moments[row, :choices], inverse[row, :choices]
             ax, ag = self.generators @ x, self.generators @ g
-            slopes = self.space.kronecker(x, g)
-            slopes = slopes + slopes.T
-            slopes /= 2
-            mixed = -duration * self.space.kronecker(join([g, x]), join([ax, ag]))
-            own = self.space.kronecker(join([2 * ax, x, g]), join([ag, ag @ turned, ax @ turned]))
-            own = duration**2 / 2 * (own + own.T)
+            slopes = self.space.kronecker(x, g, (True, True))
+            mixed = -duration * self.space.kronecker(join([g, x]), join([ax, ag]), (True, False))
+            own = self._quadratic(ax, ag)
+            own = duration**2 * (own + own.T)
+            own += duration**2 * self.space.kronecker(join([x, g]), join([ag @ turned, ax @ turned]), (True, True))
             if self.burden is not None:
                 priced = PricedRow(self.space, self._maps, self.burden, duration, point.moments[row], inverse[row])
                 less = priced.reduction()
@@ -199,15 +199,21 @@ class _Conditions:
                     system.add(n, at, c * mixed)
                 else:
                     system.add(at, n, c * mixed.T)
-        last = self.space.kronecker(point.last_moment[None], last_inverse[None])
-        system.add(self.nodes - 1, self.nodes - 1, (last + last.T) / 2)
+        last = self.space.kronecker(point.last_moment[None], last_inverse[None], (True, True))
+        system.add(self.nodes - 1, self.nodes - 1, last)
         return system
+
+    def _quadratic(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """The form sum_i tr(F A_i X_i F A_i G_i) from the products with X and G; of A_i = x y^T it is a dyad."""
+        if self.task.rank_one:
+            return self.space.vector(first).T @ self.space.vector(second)
+        return self.space.kronecker(first, second, (False, False))
 
 
 def _begin(conditions: _Conditions) -> InteriorPoint:
     """A feasible multiplier -diag(f I, g), f and g falling in time, and moments that are multiples of the identity."""
     task, count, size = conditions.task, conditions.nodes - 1, len(conditions.task.start)
-    unit = float(np.linalg.norm(task.terminal, 2))
+    unit = _START * float(np.linalg.norm(task.terminal, 2))
     level = unit * (1.0 + count - np.arange(count + 1))
     diagonal = level[:, None] * np.ones(size)
     if task.augmented:

@@ -28,6 +28,7 @@ class CertificateTask:
         missed: largest squared misfit of a choice, which the repair of an augmented multiplier needs.
         neglected: largest misfit on the training set that was treated as zero; and its norm on the evaluation set.
         reach: largest norm of a feature vector, 1 but for rounding.
+        rank_one: whether every A_i is x_i y_i^T: one output, and no groups.
     """
 
     generators: np.ndarray
@@ -40,6 +41,7 @@ class CertificateTask:
     missed: float
     neglected: tuple[float, float] = (0.0, 0.0)
     reach: float = 1.0
+    rank_one: bool = False
 
     def pay(self, loss: float, steepest: float, horizon: float) -> float:
         """Lower a bound by what the neglected misfits can change.
@@ -143,6 +145,7 @@ def _task(training, evaluation, solution, groups, scales) -> CertificateTask:
         float(missed.max()),
         (0.0, 0.0) if augmented else (train, held),
         reach,
+        groups is None and outputs == 1,
     )
 
 
