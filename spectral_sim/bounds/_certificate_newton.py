@@ -112,14 +112,25 @@ class BandMatrix:
                         pivot, blocks[row, column].T, lower=True, check_finite=False
                     ).T
 
-    def solve(self, right: np.ndarray) -> np.ndarray:
-        """The solution after `factor`, shape (length, size)."""
+    def forward(self, right: np.ndarray, live: np.ndarray | None = None) -> np.ndarray:
+        """L^-1 right after `factor`, shape (length, size) or (length, size, columns).
+
+        Arguments:
+            live: how many columns there are whose entries do not all vanish up to each block row; all if None.
+        """
         blocks, found = self._blocks, right.copy()
         for row in range(self._length):
+            kept = ... if live is None else np.s_[:, : live[row]]
+            part = found[row][kept]
             for column in range(max(0, row - _BAND), row):
                 if (row, column) in blocks:
-                    found[row] -= blocks[row, column] @ found[column]
-            found[row] = scipy.linalg.solve_triangular(blocks[row, row], found[row], lower=True, check_finite=False)
+                    part = part - blocks[row, column] @ found[column][kept]
+            found[row][kept] = scipy.linalg.solve_triangular(blocks[row, row], part, lower=True, check_finite=False)
+        return found
+
+    def backward(self, right: np.ndarray) -> np.ndarray:
+        """L^-T right after `factor`, shape (length, size)."""
+        blocks, found = self._blocks, right.copy()
         for row in reversed(range(self._length)):
             for later in range(row + 1, min(self._length, row + _BAND + 1)):
                 if (later, row) in blocks:
@@ -128,3 +139,7 @@ class BandMatrix:
                 blocks[row, row], found[row], lower=True, trans=1, check_finite=False
             )
         return found
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """The solution after `factor`, shape (length, size)."""
+        return self.backward(self.forward(right))
