@@ -5,7 +5,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from .._observation import Observation
-from ..numerics import log_or_minus_inf
+from ..numerics import exponential, log_or_minus_inf
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, require
 
@@ -27,12 +27,12 @@ class ModalFlow(AbstractDynamics):
         return state + (-2 * duration * problem.eigenvalues) * weights
 
     def observe(self, problem, state, time):
-        decay = jnp.exp(state)
+        energy = problem.energies * exponential(state)
         return Observation(
             time=time,
-            energy=problem.energies * decay,
+            energy=energy,
             log_energy=log_or_minus_inf(problem.energies) + state,
-            # the form that compiles to one pass
-            loss=problem.floor + 0.5 * ((problem.multiplicity * problem.energies) @ decay),
+            # a product with what the members of a batch share, whatever else of the problem they do not
+            loss=problem.floor + 0.5 * (problem.multiplicity @ energy),
             state=state,
         )

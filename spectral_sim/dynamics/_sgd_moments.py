@@ -247,14 +247,19 @@ def largest_stable_rate(
     least, limits = jnp.max(still - apart), jnp.finfo(a.dtype)
     sound = finite & (least > limits.tiny) & jnp.all(jnp.isfinite(still))
     bottom = jnp.where(sound, least, 1)
+
+    def inverse_sum(y):
+        value = 1 / jnp.sum(still / (y + apart))
+        return value, value**2 * jnp.sum(still / (y + apart) ** 2)
+
     root = where_one(
-        lambda y: 1 / jnp.sum(still / (y + apart)),
+        inverse_sum,
         start=bottom,
         bottom=bottom * (1 - 8 * limits.eps),
         top=jnp.where(sound, jnp.sum(still), 1) * (1 + 8 * limits.eps),
         tolerance=rounding_of_mean(still.shape[0], a.dtype),
         wanted=sound,
-    )
+    ).x
     term = 1 / (root + gap)
     reached = jnp.sum(a * term)
     root = root + reached * (reached - 1) / jnp.sum(a * term**2)

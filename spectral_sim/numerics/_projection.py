@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
-from ._crossing import rounding_of_mean, where_one
+from ._crossing import Crossing, rounding_of_mean, where_one
 from ._scores import mean_one
 from ._sums import total
 
@@ -43,12 +43,12 @@ def _projected(score: Array, mass: Array, low: Array, high: Array) -> Array:
     reach, rest = high * held, jnp.sum(mass) - held
     left_over = reach + low * rest <= 1
 
-    scaled = _scale(score, mass, low, high, ~left_over) * score
+    found = _scale(score, mass, low, high, ~left_over)
+    scaled, free = found.x * score, found.x * found.slope
     active = (scaled > low) & (scaled < high)
-    settled = jnp.where(active, 0, jnp.where(scaled >= high, high, low))
-    free = total(mass, jnp.where(active, scaled, 0))
     # the active entries take what the others leave: 1 up to rounding, of the others too where little is active
-    correction = jnp.clip((1 - total(mass, settled)) / jnp.where(free > 0, free, 1), 0.5, 2)
+    correction = jnp.clip(1 - found.excess / jnp.where(free > 0, free, 1), 0.5, 2)
+    settled = jnp.where(scaled >= high, high, low)
     bounded = jnp.where(active, jnp.clip(correction * scaled, low, high), settled)
 
     share = jnp.minimum((1 - reach) / jnp.where(rest > 0, rest, 1), high)
@@ -80,11 +80,17 @@ def _projected_jvp(primals, tangents):
 _projected.defjvp(_projected_jvp, symbolic_zeros=True)
 
 
-def _scale(score: Array, mass: Array, low: Array, high: Array, wanted: Array) -> Array:
+def _scale(score: Array, mass: Array, low: Array, high: Array, wanted: Array) -> Crossing:
     """The c with sum(mass * clip(c score, low, high)) = 1, as near as the mean can be known."""
     tiny = jnp.finfo(score.dtype).tiny
+
+    def mean(scale):
+        scaled = scale * score
+        active = (scaled > low) & (scaled < high)
+        return total(mass, jnp.clip(scaled, low, high)), total(mass, jnp.where(active, score, 0))
+
     return where_one(
-        lambda scale: total(mass, jnp.clip(scale * score, low, high)),
+        mean,
         start=jnp.ones((), score.dtype),
         bottom=jnp.full((), tiny, score.dtype),
         top=jnp.full((), 1 / (4 * tiny), score.dtype),

@@ -1,5 +1,6 @@
 """Small operations on non-negative scores that must not overflow, underflow or lose their gradient."""
 
+import math
 from functools import partial
 
 import jax
@@ -7,18 +8,13 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from .._types import Array, Float
+from ._exponential import log_or_minus_inf
 from ._guard import without_derivative
 from ._repeat import batch_max
 from ._segmented import SCALAR
 from ._sums import total
 
-__all__ = ["log_or_minus_inf", "mean_one", "power_score", "relative_log", "scaled_mean", "score_of", "unit_of"]
-
-
-def log_or_minus_inf(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """Logarithm; minus infinity at zero and for subnormal numbers, whose gradient would overflow."""
-    positive = score >= jnp.finfo(score.dtype).tiny
-    return jnp.where(positive, jnp.log(jnp.where(positive, score, 1)), -jnp.inf)
+__all__ = ["mean_one", "power_score", "relative_log", "scaled_mean", "score_of", "unit_of"]
 
 
 def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
@@ -33,9 +29,30 @@ def power_score(log_score: Float[Array, "weights"], power: Float[Array, ""]) -> 
     The maximum is a constant to derivatives, as in `score_of`.
     """
     top = checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR)
-    lowest = jnp.log(jnp.finfo(log_score.dtype).tiny)
-    depth = jnp.where(jnp.isneginf(top), 0, jnp.maximum(log_score - top, lowest))
-    return jnp.where(depth > lowest, jnp.exp(power * depth), 0)
+    nothing = jnp.isneginf(top)
+    return _power(log_score, jnp.where(nothing, 0, top), power, jnp.where(nothing, 0, -jnp.inf))
+
+
+@jax.custom_jvp
+def _power(log_score: Array, top: Array, power: Array, unseen: Array) -> Array:
+    """exp(power (log_score - top)), exp(unseen) from the depth of the smallest number on.
+
+    The exponential comes last: the compiler computes it once, and what is done to it later with every use.
+    """
+    depth = log_score - top
+    return jnp.exp(jnp.where(depth > _lowest(depth), power * depth, unseen))
+
+
+@_power.defjvp
+def _power_jvp(primals, tangents):
+    log_score, top, power, _ = primals
+    value, depth = _power(*primals), log_score - top
+    change = value * (power * tangents[0] + depth * tangents[2])
+    return value, jnp.where(depth > _lowest(depth), change, 0)
+
+
+def _lowest(depth: Array) -> float:
+    return math.log(jnp.finfo(depth.dtype).tiny)
 
 
 def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:

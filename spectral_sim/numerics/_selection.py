@@ -10,6 +10,8 @@ from ._sums import total
 
 __all__ = ["Rank", "lowest_mass", "mass_rank", "top_mass"]
 
+_MORE_HALVES = 2  # than would leave one of so many entries, were they spread evenly
+
 
 class Rank(NamedTuple):
     """Where each entry stands in ascending order of score, in units of mass.
@@ -57,21 +59,23 @@ def top_mass(
     entries are left that may be it, and among those from the largest on: no more passes than some for each bit, and no
     sort. Differentiable in the fraction and in the mass; on the score the result depends in steps.
     """
-    limits = jnp.finfo(score.dtype)
-    integer = jnp.dtype(f"int{limits.bits}")
-    pattern = jax.lax.bitcast_convert_type(jnp.maximum(jax.lax.stop_gradient(score), 0), integer)
+    slack = 1 - 4 * jnp.finfo(score.dtype).eps
     wanted = fraction * jnp.sum(mass)
-    threshold = _threshold(pattern, *jax.lax.stop_gradient((mass, wanted * (1 - 4 * limits.eps))))
-    above, tied = total(mass, pattern > threshold), total(mass, pattern == threshold)
-    share = jnp.where(wanted >= above + tied * (1 - 4 * limits.eps), 1, (wanted - above) / jnp.where(tied > 0, tied, 1))
-    return jnp.where(pattern > threshold, 1, jnp.where(pattern == threshold, share, 0)).astype(score.dtype)
+    threshold = _threshold(*jax.lax.stop_gradient((score, mass, wanted * slack)))
+    higher, equal = score > threshold, score == threshold
+    above, tied = total(mass, higher), total(mass, equal)
+    share = jnp.where(wanted >= above + tied * slack, 1, (wanted - above) / jnp.where(tied > 0, tied, 1))
+    return jnp.where(higher, 1, jnp.where(equal, share, 0)).astype(score.dtype)
 
 
-def _threshold(pattern: Array, mass: Array, enough: Array) -> Array:
+def _threshold(score: Array, mass: Array, enough: Array) -> Array:
     """The largest of the entries that is at most as large as entries of mass enough together."""
+    integer = jnp.dtype(f"int{jnp.finfo(score.dtype).bits}")
+    pattern = lambda value: jax.lax.bitcast_convert_type(jnp.maximum(value, 0), integer)
+    number = lambda pattern: jax.lax.bitcast_convert_type(pattern, score.dtype)
 
     def suffices(value):
-        return total(mass, pattern >= value) >= enough
+        return total(mass, score >= number(value)) >= enough
 
     def halve(bracket):
         low, high = bracket  # the mass from `low` on suffices, that from `high` on does not
@@ -81,12 +85,12 @@ def _threshold(pattern: Array, mass: Array, enough: Array) -> Array:
 
     def look(carry):
         low, high, _ = carry
-        largest = jnp.max(jnp.where(pattern < high, pattern, low))
+        largest = pattern(jnp.max(jnp.where(score <= number(high - 1), score, number(low))))
         found = (largest <= low) | suffices(largest)
         lower, higher = halve((low, largest))
         return jnp.where(found, largest, lower), jnp.where(found, high, higher), ~found
 
-    bracket = jnp.min(pattern), jnp.max(pattern) + 1
-    few = min(pattern.shape[0].bit_length() + 4, jnp.iinfo(pattern.dtype).bits)  # halves, after which few are left
+    bracket = pattern(jnp.min(score)), pattern(jnp.max(score)) + 1
+    few = min(score.shape[0].bit_length() + _MORE_HALVES, jnp.iinfo(integer).bits)  # after which few entries are left
     low, high = jax.lax.fori_loop(0, few, lambda _, bracket: halve(bracket), bracket)
-    return jax.lax.while_loop(lambda carry: carry[-1], look, (low, high, jnp.ones((), bool)))[0]
+    return number(jax.lax.while_loop(lambda carry: carry[-1], look, (low, high, jnp.ones((), bool)))[0])

@@ -62,14 +62,15 @@ def held_water_level(
     # were all modes above the level, it would be here; it is never lower, since modes below it spend nothing
     spent = total(multiplicity, jnp.where(seen, still, 0))
     lowest = (still_wanted + spent) / total(multiplicity, seen)
+    share = multiplicity / jnp.where(positive, still_wanted, 1)
     fall = where_one(
-        lambda fall: total(multiplicity, jnp.maximum(fall - still, 0)) / jnp.where(positive, still_wanted, 1),
+        lambda fall: (total(share, jnp.maximum(fall - still, 0)), total(share, still < fall)),
         start=lowest,
         bottom=jnp.full_like(lowest, limits.tiny),
         top=lowest * (1 + 8 * limits.eps),
         tolerance=rounding_of_mean(still.shape[0], depth.dtype),
         wanted=positive,
-    )
+    ).x
     above = still < fall
     return -(wanted + total(multiplicity, jnp.where(above, below, 0))) / total(multiplicity, above)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from .._checks import check_finite, check_fraction, check_positive
 from .._observation import Observation
 from .._types import Array, Float, as_inexact
-from ..numerics import held_water_level, mean_one, power_score, relative_log, score_of, top_mass
+from ..numerics import held_water_level, log_or_minus_inf, mean_one, power_score, relative_log, score_of, top_mass
 from ..problems import ModalProblem
 from ._base import SMALLEST, AbstractStage, require_modal
 
@@ -30,11 +30,8 @@ class Proportional(AbstractStage):
         return None
 
     def __call__(self, signal, observation, state):
-        if signal is observation.energy:  # nothing has changed it, and the learner keeps its logarithm
-            return power_score(observation.log_energy, self.power), state
-        depth = relative_log(signal)
-        seen = jnp.isfinite(depth)  # what shows no residual gets no weight, at any power
-        return jnp.where(seen, jnp.exp(self.power * jnp.where(seen, depth, 0)), 0), state
+        kept = signal is observation.energy  # nothing has changed it, and the learner keeps its logarithm
+        return power_score(observation.log_energy if kept else log_or_minus_inf(signal), self.power), state
 
 
 class Greedy(AbstractStage):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._types import Array, Float, as_inexact, by_refresh
-from ..numerics import group_sums, mass_rank
+from ..numerics import exponential, group_sums, log_or_minus_inf, mass_rank
 from ._base import SMALLEST, AbstractStage, require_modal, stage_name
 
 
@@ -94,7 +94,7 @@ class Delay(AbstractStage):
         newest, taken_at, ring = state
         floor, slots = jnp.finfo(signal.dtype).tiny, taken_at.size
         kept = signal is observation.energy  # nothing has changed it, and the learner keeps its logarithm
-        present = jnp.maximum(observation.log_energy, jnp.log(floor)) if kept else jnp.log(jnp.maximum(signal, floor))
+        present = jnp.maximum(observation.log_energy if kept else log_or_minus_inf(signal), jnp.log(floor))
         first = observation.index == 0
         taken_at = jnp.where(first, observation.time, taken_at)
         # the present becomes a snapshot when the one before it is old enough; the start is one at once
@@ -110,8 +110,8 @@ class Delay(AbstractStage):
         part = jnp.where(gap > 0, (wanted - taken_at[after - 1]) / jnp.where(gap > 0, gap, 1), 1)
         snapshot = lambda place: ring[jnp.maximum(newest - (slots - 1) + place, 0) % slots]  # the start before it
         before = snapshot(after - 1)
-        seen = jnp.exp(before + part * (snapshot(after) - before))
-        return jnp.where(seen > 2 * floor, seen, 0), (newest, taken_at, ring)
+        seen = before + part * (snapshot(after) - before)
+        return jnp.exp(jnp.where(seen > jnp.log(2 * floor), seen, -jnp.inf)), (newest, taken_at, ring)
 
 
 class AddNoise(AbstractStage):
@@ -134,7 +134,10 @@ class AddNoise(AbstractStage):
 
     def __call__(self, signal, observation, state):
         normal = jax.random.normal(key_of(self, observation), signal.shape, signal.dtype)
-        return signal * jnp.exp(self.sigma * normal - self.sigma**2 / 2), state
+        factor = exponential(self.sigma * normal - self.sigma**2 / 2)
+        # in logarithms, which the stage that comes next often takes; by one of the noise, which ends what the compiler
+        # would else compute again for each member of a batch that draws the same
+        return jnp.exp(log_or_minus_inf(signal) + jnp.log(factor)), state
 
     def scoring(self, times):
         return None
