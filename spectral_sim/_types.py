@@ -3,14 +3,19 @@
 Axis names used throughout: `modes`, `examples`, `outputs`, `features`, `groups`, `times`, `schedules`.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxtyping
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
 from typing_extensions import TypeAliasType
+
+if TYPE_CHECKING:
+    PyTree = Any  # what any tree is to a type checker, which knows nothing of jaxtyping's
+else:
+    from jaxtyping import PyTree
 
 __all__ = [
     "Array",
