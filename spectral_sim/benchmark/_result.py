@@ -144,7 +144,12 @@ class Results:
 
 
 def save_results(results: Results, path: Path) -> None:
-    """Replace the file in one step: a run that is cut short leaves the last whole file."""
+    """Write results, replacing the file in one step: a run that is cut short leaves the last whole file.
+
+    Arguments:
+        results: what was measured.
+        path: JSON file.
+    """
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(asdict(results), indent=1) + "\n", encoding="utf-8")
     os.replace(scratch, path)

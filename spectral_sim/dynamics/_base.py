@@ -137,7 +137,13 @@ class Verdict(eqx.Module):
 
 
 def first_fault(dynamics: AbstractDynamics, found: Sequence[tuple[Bool[Array, ""], Any]], dtype: Any) -> Verdict | None:
-    """The first fault at hand among those that `check` and `verify` have looked for; None where they look for none."""
+    """Find the first fault among those that `check` and `verify` have looked for; None where they look for none.
+
+    Arguments:
+        dynamics: names its faults.
+        found: for each fault whether it is there, and a limit or None.
+        dtype: of the limit.
+    """
     if len(found) != len(dynamics.faults):
         raise ValueError(
             f"{type(dynamics).__name__}.check and verify return {len(found)} entries, but the class names "

@@ -147,8 +147,8 @@ class SGDMoments(AbstractDynamics):
             log_diagonal = _log_one_minus(decrement, rate * sampled, inverse_batch)
             return rank_one_power(energy, decrement, left, right, noise, log_diagonal, number.astype(energy.dtype))
 
-        def source(energy):
-            """The strength of the noise that the next step adds: batch noise, and noise of the labels.
+        def added_noise(energy):
+            """The noise that the next step adds: that of the batch, and that of the labels.
 
             The error of many steps at once is proportional to its value before the first of them, which therefore
             sets how many steps may be taken together.
@@ -163,7 +163,7 @@ class SGDMoments(AbstractDynamics):
             at_once = jax.lax.cond(batch_max(many), lambda: many_steps(energy, at_least), lambda: energy)
             few = jnp.where(many, 0, jnp.minimum(remaining, SHORTEST_POWER))
             by_one = jax.lax.cond(batch_max(few) > 0, lambda: few_steps(energy, few), lambda: energy)
-            fall = _fall(source(energy), source(at_once))
+            fall = _fall(added_noise(energy), added_noise(at_once))
             kept = ~(fall > _FALL)  # also where it is not a number: what has diverged is not to hold up its batch
             taken = jnp.where(many, jnp.where(kept, number, 0), few)
             energy = jnp.where(many, jnp.where(kept, at_once, energy), by_one)

@@ -153,7 +153,12 @@ class Penalised(AbstractObjective):
 
 
 def save_costs(observation: Observation, weights: Float[Array, "weights"]) -> Any:
-    """What `Penalised` needs of a run: weights, shape (times, weights), and the measure they have mean one under."""
+    """Record what `Penalised` needs: weights, shape (times, weights), and the measure they have mean one under.
+
+    Arguments:
+        observation: of the learner.
+        weights: in force, shape (weights,).
+    """
     return {"weights": weights, "mass": observation.mass}
 
 

@@ -26,7 +26,12 @@ class _Search(NamedTuple):
 
 
 def rounding_of_mean(size: int, dtype) -> float:
-    """How far from one a mean of `size` entries may be for its rounding alone."""
+    """Bound how far from one a mean of `size` entries may be for its rounding alone.
+
+    Arguments:
+        size: number of entries.
+        dtype: of the entries.
+    """
     return float(jnp.finfo(dtype).eps) * max(8.0, size**0.5 / 2)
 
 

@@ -17,7 +17,13 @@ __all__ = ["draw_training", "training_html", "write_training_report"]
 
 
 def write_training_report(comparison: TrainingComparison, path: str | os.PathLike[str], title: str) -> None:
-    """Write the page on a comparison, replacing the file at once."""
+    """Write the page on a comparison, replacing the file at once.
+
+    Arguments:
+        comparison: of predicted and real training.
+        path: HTML file.
+        title: of the page.
+    """
     target = Path(path)
     temporary = target.with_name(f".{target.name}.part")
     temporary.write_text(training_html(comparison, title), encoding="utf-8")
@@ -25,7 +31,11 @@ def write_training_report(comparison: TrainingComparison, path: str | os.PathLik
 
 
 def training_html(comparison: TrainingComparison, title: str) -> str:
-    """The page as text: curves with the prediction dashed over real training, gains, scores beside their ceiling.
+    """Write the page as text: curves with the prediction dashed over real training, gains, scores beside their ceiling.
+
+    Arguments:
+        comparison: of predicted and real training.
+        title: of the page.
 
     Raises:
         ImportError: plotly is not installed.

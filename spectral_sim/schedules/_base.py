@@ -159,13 +159,25 @@ def stage_name(stage: Any) -> str:
 
 
 def begin_state(stage: AbstractStage, problem: AbstractProblem) -> PyTree:
-    """The state before the first refresh, as arrays; raises ValueError for a stage of a kind that there is not."""
+    """Make the state before the first refresh, as arrays; raises ValueError for a stage of a kind that there is not.
+
+    Arguments:
+        stage: whose state it is.
+        problem: what is to be learnt.
+    """
     check_choice(f"{stage_name(stage)}.kind", stage.kind, KINDS)
     return as_state(stage_name(stage), stage.init(problem), problem.dtype)
 
 
 def answer_of(stage: AbstractStage, signal: Any, observation: Observation, state: PyTree) -> tuple[Any, PyTree]:
-    """What a stage makes of a signal, and the state that it returns; raises TypeError for anything but the two."""
+    """Call a stage and return its signal and its state; raises TypeError for anything but the two.
+
+    Arguments:
+        stage: to be called.
+        signal: what it is shown, shape (weights,).
+        observation: of the learner.
+        state: of the stage.
+    """
     answer = stage(signal, observation, state)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise TypeError(
@@ -176,7 +188,14 @@ def answer_of(stage: AbstractStage, signal: Any, observation: Observation, state
 
 
 def advance_state(stage: AbstractStage, before: PyTree, after: PyTree, dtype: Any) -> PyTree:
-    """The state that a call returned, as arrays; raises where it is not like the one before, see `AbstractStage`."""
+    """Make arrays of the state that a call returned; raises where it is not like the one before, see `AbstractStage`.
+
+    Arguments:
+        stage: whose state it is.
+        before: the state that the call was given.
+        after: the state that it returned.
+        dtype: of the run.
+    """
     name = stage_name(stage)
     state = next_state(name, before, after, dtype)
     check_constants(name, stage.constants, before, state)

@@ -107,7 +107,11 @@ def stages_of(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
 
 
 def stage_at(schedule: AbstractStage, name: str) -> AbstractStage:
-    """The stage of a schedule by its name.
+    """Find the stage of a schedule by its name.
+
+    Arguments:
+        schedule: a stage or a chain.
+        name: such as "lag".
 
     Raises:
         KeyError: no stage of that name, or several.
