@@ -129,7 +129,7 @@ class Results:
     cases: list[CaseResult] = field(default_factory=list)
     suite: int = SUITE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (self.machine.keys() >= _MACHINE and "jax" in self.versions):
             raise TypeError("no description of the machine")
 

@@ -1,7 +1,7 @@
 """What the loop asks of a dynamics."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .._observation import Observation
 from .._registry import family
 from .._status import FIRST_FAULT, Status
-from .._types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from .._types import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Ranges
 from ..numerics import without_derivative
 
 
@@ -32,7 +32,7 @@ class AbstractDynamics(eqx.Module):
     jumps: ClassVar[bool] = False
     clock: ClassVar[str] = "time"
     faults: ClassVar[tuple[str, ...]] = ()
-    ranges: ClassVar[Mapping[str, tuple[float | None, float | None]]] = {}
+    ranges: ClassVar[Ranges] = {}
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:

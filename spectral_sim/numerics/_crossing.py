@@ -25,7 +25,7 @@ class _Search(NamedTuple):
     top: Float[Array, ""]
 
 
-def rounding_of_mean(size: int, dtype) -> float:
+def rounding_of_mean(size: int, dtype: Any) -> float:
     """Bound how far from one a mean of `size` entries may be for its rounding alone.
 
     Arguments:

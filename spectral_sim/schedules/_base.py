@@ -1,7 +1,6 @@
 """Stages: the small parts that schedules are chained from."""
 
 import abc
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
@@ -11,7 +10,7 @@ from .._checks import check_choice
 from .._observation import Observation
 from .._registry import family, registered_name
 from .._state import as_state, check_constants, next_state
-from .._types import Array, Float, PyTree
+from .._types import Array, Float, PyTree, Ranges
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class AbstractStage(eqx.Module):
     looks_past: ClassVar[bool] = False
     curates: ClassVar[bool] = True
     constants: ClassVar[PyTree] = False
-    ranges: ClassVar[Mapping[str, tuple[float | None, float | None]]] = {}
+    ranges: ClassVar[Ranges] = {}
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:
