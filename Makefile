@@ -70,6 +70,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	@echo "every public name has a type"
+	@PATH="$(abspath $(BIN)):$$PATH" pyright --verifytypes spectral_sim --ignoreexternal >$(VENV)/types.txt || { \
+	  grep -B1 -A1 "error" $(VENV)/types.txt; exit 1; }
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -3,6 +3,7 @@
 Axis names used throughout: `modes`, `examples`, `outputs`, `features`, `groups`, `times`, `schedules`.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -26,6 +27,7 @@ __all__ = [
     "PRNGKeyArray",
     "PerRefresh",
     "PyTree",
+    "Ranges",
     "as_inexact",
     "by_refresh",
     "cast_inexact",
@@ -34,6 +36,7 @@ __all__ = [
 # One name each for unions of many types: it is what signatures and `help` show.
 ArrayLike = TypeAliasType("ArrayLike", jaxtyping.ArrayLike)
 PRNGKeyArray = TypeAliasType("PRNGKeyArray", jaxtyping.PRNGKeyArray)
+Ranges = TypeAliasType("Ranges", Mapping[str, tuple[float | None, float | None]])
 
 
 class PerRefresh(eqx.Module):

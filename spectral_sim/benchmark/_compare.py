@@ -62,7 +62,10 @@ class Comparison:
 
 
 def compare(before: Results, after: Results) -> Comparison:
-    """All that both runs measured, in the order of the first: figures, programs, points and limits.
+    """Compare all that both runs measured, in the order of the first: figures, programs, points and limits.
+
+    Arguments:
+        before, after: two runs of the suite.
 
     Raises:
         ValueError: one run is quick and the other is not, so that they have other sizes.

@@ -1,10 +1,11 @@
 """Gradient flow on modes: every mode decays by itself."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from .._observation import Observation
+from .._types import Array, Float, PRNGKeyArray, PyTree
 from ..numerics import exponential, log_or_minus_inf
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, require
@@ -19,14 +20,16 @@ class ModalFlow(AbstractDynamics):
 
     jumps: ClassVar[bool] = True
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require(problem, ModalProblem, self)
         return jnp.zeros_like(problem.eigenvalues)
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         return state + (-2 * duration * problem.eigenvalues) * weights
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = problem.energies * exponential(state)
         return Observation(
             time=time,

@@ -127,7 +127,7 @@ class LawObjective:
     spread: np.ndarray = field(init=False)
     amplitude: np.ndarray = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.lowest = self.losses.min(axis=0)
         self.spread = self.losses.std(axis=0)
         self.amplitude = self.losses.mean(axis=0) - _FLOOR * self.lowest

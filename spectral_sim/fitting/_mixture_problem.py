@@ -10,7 +10,7 @@ import numpy as np
 from .._checks import check_positive
 from .._observation import Observation
 from .._registry import register
-from .._types import Array, ArrayLike, Float
+from .._types import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 from ..dynamics import AbstractDynamics
 from ..numerics import log_or_minus_inf
 from ..problems import AbstractProblem, Bound
@@ -155,7 +155,7 @@ class MixtureFlow(AbstractDynamics):
 
     jumps: ClassVar[bool] = True
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         if not isinstance(problem, MixtureProblem):
             raise TypeError(
                 f"MixtureFlow advances a MixtureProblem, not a {type(problem).__name__}: leave dynamics=None for the "
@@ -163,10 +163,12 @@ class MixtureFlow(AbstractDynamics):
             )
         return jnp.zeros_like(problem.base)
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         return state + duration * problem.base * weights
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = problem.energy(state)
         return Observation(
             time=time,

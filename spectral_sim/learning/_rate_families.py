@@ -150,7 +150,11 @@ class PublishedDecay(NamedTuple):
 
 
 def published_decay(alpha: float, beta: float) -> PublishedDecay:
-    """The published optimum for eigenvalues k^-alpha and energies k^-beta, both exponents above 1.
+    """Give the published optimum for eigenvalues k^-alpha and energies k^-beta, both exponents above 1.
+
+    Arguments:
+        alpha: exponent of the eigenvalues.
+        beta: exponent of the energies.
 
     Source:
         Li et al. (COLT 2026), with source exponent s = (beta - 1) / alpha and capacity exponent alpha.

@@ -30,8 +30,13 @@ class _Search(NamedTuple):
     top: Float[Array, ""]
 
 
-def rounding_of_mean(size: int, dtype) -> float:
-    """How far from one a mean of `size` entries may be for its rounding alone."""
+def rounding_of_mean(size: int, dtype: Any) -> float:
+    """Bound how far from one a mean of `size` entries may be for its rounding alone.
+
+    Arguments:
+        size: number of entries.
+        dtype: of the entries.
+    """
     return float(jnp.finfo(dtype).eps) * max(8.0, size**0.5 / 2)
 
 

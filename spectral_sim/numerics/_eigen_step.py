@@ -55,7 +55,7 @@ class Spectrum(NamedTuple):
 
 
 def gram(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Array:
-    """A; in a batch members come first, as every later product reads it."""
+    """The matrix A = Phi^T diag(s) Phi; in a batch members come first, as every later product reads it."""
     return sum_rows(lambda left, scale, right: row_product(scale[:, None] * left, right), features, scale, features)
 
 
@@ -144,7 +144,13 @@ def phi1_eigen(
     scale: Float[Array, "examples"],
     drive: Float[Array, "features outputs"],
 ) -> tuple[Float[Array, "features outputs"], Float[Array, ""]]:
-    """phi_1(-A) g, and its gain of rounding, which has no derivative."""
+    """Compute phi_1(-A) g, A = Phi^T diag(s) Phi, by eigenvectors, and the gain of rounding, which has no derivative.
+
+    Arguments:
+        features: Phi, shape (examples, features).
+        scale: s, shape (examples,).
+        drive: g, shape (features, outputs).
+    """
     value, gain = eigen_advance(spectrum(features, scale), drive.T)
     return value.T, gain
 

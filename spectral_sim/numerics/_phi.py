@@ -20,7 +20,12 @@ def phi1(z: Array) -> Array:
 
 
 def integral_decay(rates: Array, duration: Array) -> Array:
-    """f(x) = int_0^h exp(-x s) ds = h phi_1(-h x)."""
+    """Integrate a decay, f(x) = int_0^h exp(-x s) ds = h phi_1(-h x), without cancellation at small h x.
+
+    Arguments:
+        rates: x, any shape.
+        duration: h.
+    """
     return duration * phi1(-duration * rates)
 
 

@@ -17,7 +17,7 @@ def project_to_bounds(
     low: Float[Array, ""],
     high: Float[Array, ""],
 ) -> Float[Array, "weights"]:
-    """clip(c s, low, high) with the c that makes the mean one.
+    """Scale a score and clip it between two bounds, so that its mean is one: clip(c s, low, high) with the c for that.
 
     Where even the cap on every positive entry leaves mass over, entries of zero score share it. The search for c runs
     without derivatives; one closed-form step on the active set {low < c s < high} gives its last digits.
@@ -57,7 +57,7 @@ def _projected(score: Array, mass: Array, low: Array, high: Array) -> Array:
 
 
 def _projected_jvp(primals, tangents):
-    """dw = (w/s) ds + w dc/c where low < w < high, and dc from a mean that stays one.
+    """The derivative: dw = (w/s) ds + w dc/c where low < w < high; dc follows from a mean that stays one.
 
     The same where entries of zero score share what is left: they are the active ones, and equal.
     """

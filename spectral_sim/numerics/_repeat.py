@@ -40,7 +40,14 @@ def _batch_size(axis_size, in_batched, value):
 
 
 def repeat(step: Callable[[Any], Any], carry: PyTree, count: Int[Array, ""], most: int) -> PyTree:
-    """Apply `step` `count` times, for `count` of at most `most`; see `repeat_while`."""
+    """Apply a step `count` times, for a count of at most `most`; see `repeat_while`.
+
+    Arguments:
+        step: from carry to carry.
+        carry: what to begin with.
+        count: scalar; may be traced.
+        most: the largest count there can be.
+    """
     counted = jnp.zeros_like(count), carry
     return repeat_while(lambda state: state[0] < count, lambda state: (state[0] + 1, step(state[1])), counted, most)[1]
 

@@ -75,7 +75,13 @@ def chosen_route(
 
 
 def once_pays(features: Float[Array, "examples features"], outputs: int, intervals: int) -> bool:
-    """Whether eigenvectors that serve all intervals of a run cost less than an expansion in each, however short."""
+    """Say whether eigenvectors that serve all intervals of a run cost less than an expansion in each, however short.
+
+    Arguments:
+        features: Phi, shape (examples, features).
+        outputs: number of outputs.
+        intervals: of the run.
+    """
     examples, size = features.shape
     eigh, by_gram, by_features = _costs(_Work(_FEW_TERMS, examples, size, outputs, 1, outputs, features.dtype.itemsize))
     return eigh <= intervals * min(by_gram, by_features)

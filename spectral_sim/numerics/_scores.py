@@ -24,9 +24,13 @@ def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
 
 
 def power_score(log_score: Float[Array, "weights"], power: Float[Array, ""]) -> Float[Array, "weights"]:
-    """(score / max score)^power; zero, at any power, where the score over its maximum is zero or subnormal.
+    """Compute (score / max score)^power; zero, at any power, where the score over its maximum is zero or subnormal.
 
     The maximum is a constant to derivatives, as in `score_of`.
+
+    Arguments:
+        log_score: logarithm of the score, shape (weights,); -inf for zero.
+        power: scalar.
     """
     top = checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR)
     nothing = jnp.isneginf(top)
@@ -121,7 +125,12 @@ _scaled_mean.defjvp(_scaled_mean_jvp, symbolic_zeros=True)
 
 
 def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """Scale a non-negative score to mean one under `mass`; a score that is zero everywhere means uniform."""
+    """Scale a non-negative score to mean one under `mass`; a score that is zero everywhere means uniform.
+
+    Arguments:
+        score: non-negative, shape (weights,).
+        mass: p, sums to one.
+    """
     unit, mean = scaled_mean(score, mass, massless=False)
     nothing = mean == 0
     scale = 1 / jnp.where(nothing, 1, mean)

@@ -27,7 +27,7 @@ def segment_length(steps: int) -> int:
 def segmented_scan(
     step: Callable[[Any, Any], tuple[Any, Any]], carry: PyTree, xs: PyTree, length: int
 ) -> tuple[PyTree, PyTree]:
-    """`jax.lax.scan(step, carry, xs)`, in segments of `length` steps where it is differentiated.
+    """Do `jax.lax.scan(step, carry, xs)`, in segments of `length` steps where it is differentiated.
 
     In reverse mode the carry is kept, exactly, at the borders of segments; one segment at a time is run again, keeping
     the carry at each of its steps, and the inside of a step is computed a third time: memory grows as
@@ -36,6 +36,12 @@ def segmented_scan(
 
     The last segment is padded by repeating the last entry of `xs`; the returned carry may be that after the padding, so
     steps on that entry must not change what is used of it.
+
+    Arguments:
+        step: from (carry, entry) to (carry, output).
+        carry: what to begin with.
+        xs: entries, with a leading axis.
+        length: steps of a segment.
 
     Source:
         Griewank, Achieving logarithmic growth of temporal and spatial complexity in reverse automatic differentiation

@@ -26,7 +26,12 @@ class Rank(NamedTuple):
 
 
 def mass_rank(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Rank:
-    """The rank of each entry by score."""
+    """Rank the entries by score.
+
+    Arguments:
+        score: non-negative, shape (weights,).
+        mass: p, sums to one.
+    """
     order = jnp.argsort(score)
     score, mass = score[order], mass[order]
     upto = jnp.cumsum(mass)
@@ -53,11 +58,16 @@ def lowest_mass(rank: Rank, fraction: Float[Array, ""]) -> Float[Array, "weights
 def top_mass(
     score: Float[Array, "weights"], mass: Float[Array, "weights"], fraction: Float[Array, ""]
 ) -> Float[Array, "weights"]:
-    """1 on the entries of highest score, the part of one on those of the lowest score kept that makes it `fraction`.
+    """Mark the entries of highest score that hold a fraction of the mass: 1 for those, a part for the last of them.
 
     The threshold is found by bisection on the bit pattern of non-negative floats, which orders as they do, until few
     entries are left that may be it, and among those from the largest on: no more passes than some for each bit, and no
     sort. Differentiable in the fraction and in the mass; on the score the result depends in steps.
+
+    Arguments:
+        score: non-negative, shape (weights,).
+        mass: p, sums to one.
+        fraction: of the mass, in (0, 1].
     """
     slack = 1 - 4 * jnp.finfo(score.dtype).eps
     wanted = fraction * jnp.sum(mass)

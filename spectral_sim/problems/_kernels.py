@@ -67,7 +67,7 @@ class RBF(AbstractKernel):
 
     bandwidth: Float[Array, ""] | None = eqx.field(default=None, converter=as_inexact)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.bandwidth is not None:
             check_ndim("bandwidth", self.bandwidth, 0, "")
             check_positive("bandwidth", self.bandwidth, "give a length in the unit of the inputs, or None")
@@ -119,7 +119,7 @@ class ArcCosine(AbstractKernel):
     order: int = eqx.field(default=1, static=True)
     depth: int = eqx.field(default=1, static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.order not in (0, 1):
             raise ValueError(f"order={self.order!r} is not supported: give 0 (step) or 1 (ReLU).")
         if not isinstance(self.depth, int) or self.depth < 1:

@@ -210,7 +210,12 @@ class OperatorProblem(AbstractProblem):
 
 @jax.jit  # fused, it makes no copy of tall features
 def mean_squared_norm(mass: Float[Array, "examples"], features: Float[Array, "examples features"]) -> Array:
-    """sum_i p_i |phi_i|^2, the trace of Phi^T P Phi."""
+    """Compute sum_i p_i |phi_i|^2, the trace of Phi^T P Phi.
+
+    Arguments:
+        mass: p, shape (examples,).
+        features: Phi, shape (examples, features).
+    """
     return jnp.sum(mass * jnp.sum(features**2, axis=1))
 
 

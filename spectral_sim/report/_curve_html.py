@@ -18,7 +18,14 @@ __all__ = ["curves_html", "write_curve_report"]
 
 
 def write_curve_report(fit: CurveFit, path: Path, title: str, best: BestRates | None = None) -> None:
-    """Write the report on a fit, replacing the file at once."""
+    """Write the report on a fit, replacing the file at once.
+
+    Arguments:
+        fit: of the curves.
+        path: HTML file.
+        title: of the page.
+        best: learned rates, or None.
+    """
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(curves_html(fit, title, best), encoding="utf-8")
     os.replace(temporary, path)

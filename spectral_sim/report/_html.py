@@ -47,7 +47,11 @@ def write_report(assessments: Sequence[Assessment], path: Path, title: str) -> N
 
 
 def report_html(assessments: Sequence[Assessment], title: str) -> str:
-    """The page as text, plotly.js included once.
+    """Write the page as text, plotly.js included once.
+
+    Arguments:
+        assessments: the parts of the page, in order.
+        title: of the page.
 
     Raises:
         ImportError: plotly is not installed.

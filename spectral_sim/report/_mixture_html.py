@@ -15,14 +15,28 @@ __all__ = ["mixture_html", "write_mixture_report"]
 
 
 def write_mixture_report(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, path: Path, title: str) -> None:
-    """Write the report on a fit and its optimum, replacing the file at once."""
+    """Write the report on a fit and its optimum, replacing the file at once.
+
+    Arguments:
+        fit: of the table.
+        optimum: what to take.
+        curve: error against runs.
+        path: HTML file.
+        title: of the page.
+    """
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(mixture_html(fit, optimum, curve, title), encoding="utf-8")
     os.replace(temporary, path)
 
 
 def mixture_html(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, title: str) -> str:
-    """The page as text: what to take, how far to trust it, and what drives each loss.
+    """Write the page as text: what to take, how far to trust it, and what drives each loss.
+
+    Arguments:
+        fit: of the table.
+        optimum: what to take.
+        curve: error against runs.
+        title: of the page.
 
     Raises:
         ImportError: plotly is not installed.

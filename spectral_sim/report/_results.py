@@ -174,6 +174,10 @@ def summary(assessment: Assessment) -> dict[str, Any]:
 def write_dataset(assessment: Assessment, folder: Path) -> None:
     """Write `results.nc`, replaced at once, so that it is never half written.
 
+    Arguments:
+        assessment: what was compared.
+        folder: where to write.
+
     Raises:
         ImportError: xarray or scipy is not installed.
     """
@@ -184,7 +188,12 @@ def write_dataset(assessment: Assessment, folder: Path) -> None:
 
 
 def write_results(assessment: Assessment, folder: Path) -> None:
-    """Write `results.nc`, `summary.json` and `table.csv`."""
+    """Write `results.nc`, `summary.json` and `table.csv`.
+
+    Arguments:
+        assessment: what was compared.
+        folder: where to write.
+    """
     write_dataset(assessment, folder)
     write_json(summary(assessment), folder / "summary.json")
     write_table(assessment, folder)

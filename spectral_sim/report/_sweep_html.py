@@ -29,7 +29,12 @@ _TITLES = {"speedup": "speed-up, gross", "speedup_net": "speed-up, net"}
 
 
 def write_sweep_report(table: Any, path: Path) -> None:
-    """Write the report on a table, replacing the file at once."""
+    """Write the report on a table, replacing the file at once.
+
+    Arguments:
+        table: what `sweep` or `open_table` returns.
+        path: HTML file.
+    """
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(sweep_html(table), encoding="utf-8")
     os.replace(temporary, path)

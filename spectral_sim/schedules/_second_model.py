@@ -105,7 +105,12 @@ def once_trained(signal: Array, training_time: Array) -> Array:
 
 
 def relative_trace(stage: Any, problem: AbstractProblem) -> Float[Array, ""]:
-    """Trace of the second model's operator over that of the problem: how many steps its unit of time takes."""
+    """Divide the trace of the second model's operator by that of the problem: how many steps its unit of time takes.
+
+    Arguments:
+        stage: with a second model.
+        problem: what both learn.
+    """
     model, modal = second_model(stage, problem), problem.as_modal()
     if modal is not None:
         return jnp.sum(modal.multiplicity * model) / modal.trace
@@ -181,7 +186,12 @@ def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> T
 
 @eqx.filter_jit
 def training_progress(problem: AbstractProblem, stage: Any) -> Float[Array, "weights"]:
-    """u = 1/2 log(E(0) / E) of the second model of a stage, once it has been trained for its training time."""
+    """Compute u = 1/2 log(E(0) / E) of the second model of a stage, once it has been trained for its training time.
+
+    Arguments:
+        problem: what both models learn.
+        stage: with a second model and a training time.
+    """
     return trained(problem, second_model(stage, problem), stage.training_time).progress
 
 

@@ -30,14 +30,14 @@ class AnytimeSpeedup(AbstractMetric):
     window: tuple[float, float] | None = None
     horizons: int = 129
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         where = _where("speedup", self.window, times)
         return {
             "speedup": Variable(f"anytime speed-up over uniform sampling, gross of costs, {where}"),
             "speedup_bound": Variable(_BOUND),
         }
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         found = _race(run, self.window, self.horizons)
         return {"speedup": _valid(run, found, found.speedup()), "speedup_bound": _bound(found)}
 
@@ -64,10 +64,10 @@ class NetSpeedup(AbstractMetric):
     cost_per_refresh: float = 0.0
     batch_size: int = 64
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_prices(self.cost_per_example, self.cost_per_refresh, self.batch_size)
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         where = _where("speedup_net", self.window, times)
         if self.cost_per_example is None:
             example = f"on data a forward pass on each example at batches of {self.batch_size}, on modes nothing"
@@ -77,7 +77,7 @@ class NetSpeedup(AbstractMetric):
         text = f"anytime speed-up over uniform sampling, net of second models, own labels and passes ({example}{more})"
         return {"speedup_net": Variable(f"{text}, {where}"), "speedup_net_bound": Variable(_BOUND)}
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         if run.counts_steps:
             raise ValueError(
                 "speedup_net: the swept rates give every row times of its own, and costs are in units of time: leave "
