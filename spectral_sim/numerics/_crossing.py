@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Bool, Float
+from .._where import where
 
 __all__ = ["rounding_of_mean", "where_one"]
 
@@ -65,17 +66,17 @@ def where_one(
         proposed = _proposal(search, 3 * limits.eps)
         inside = (proposed > search.bottom) & (proposed < search.top)
         falling = (jnp.abs(search.excess) <= 0.5 * older) & (count < _SECANTS)
-        x = jnp.where(inside & falling, proposed, _halfway(search, count))
+        x = where(inside & falling, proposed, _halfway(search, count))
         excess = function(x) - 1
         short = excess < 0
-        bottom, top = jnp.where(short, x, search.bottom), jnp.where(short, search.top, x)
+        bottom, top = where(short, x, search.bottom), where(short, search.top, x)
         live = (jnp.abs(excess) > tolerance) & (top - bottom > 4 * limits.eps * top) & (count < most)
         found = _Search(x, excess, search.here, search.excess, bottom, top)
         return count + 1, found, jnp.abs(search.excess_before), live
 
     excess, unknown = function(start) - 1, jnp.full_like(start, jnp.nan)
     short = excess < 0
-    search = _Search(start, excess, unknown, unknown, jnp.where(short, start, bottom), jnp.where(short, top, start))
+    search = _Search(start, excess, unknown, unknown, where(short, start, bottom), where(short, top, start))
     live = (jnp.abs(excess) > tolerance) & wanted
     carry = jnp.zeros((), jnp.int32), search, jnp.full_like(start, jnp.inf), live
     return jax.lax.while_loop(lambda carry: carry[-1], step, carry)[1].here
@@ -88,11 +89,11 @@ def _proposal(search: _Search, least: Any) -> Array:
     value, value_before = 1 + search.excess, 1 + search.excess_before
     plain = x - search.excess * (x - before) / (value - value_before)
     slope = (jnp.log(value) - jnp.log(value_before)) / (jnp.log(x) - jnp.log(before))
-    logarithmic = x * jnp.exp(-jnp.log(value) / jnp.where(first, 1, slope))
+    logarithmic = x * jnp.exp(-jnp.log(value) / where(first, 1, slope))
     far = first | (jnp.abs(search.excess) > _FAR)
-    moved = jnp.where(far, logarithmic, plain)
+    moved = where(far, logarithmic, plain)
     # so small a step rather crosses over, which closes the bracket
-    return jnp.where(search.excess < 0, jnp.maximum(moved, x * (1 + least)), jnp.minimum(moved, x * (1 - least)))
+    return where(search.excess < 0, jnp.maximum(moved, x * (1 + least)), jnp.minimum(moved, x * (1 - least)))
 
 
 def _halfway(search: _Search, count: Array) -> Array:

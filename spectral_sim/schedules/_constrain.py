@@ -8,6 +8,7 @@ import numpy as np
 
 from .._checks import check_non_negative, check_positive, concrete, is_concrete
 from .._types import Array, Float, as_inexact
+from .._where import where
 from ..numerics import mean_one, project_to_bounds
 from ._base import AbstractStage
 from ._observe import follow
@@ -44,7 +45,7 @@ class Clip(AbstractStage):
 
     def __call__(self, signal, observation, state):
         # a search may move the bounds past 1, where no weights of mean one would be left
-        low = jnp.where(self.low > 1, 1, jnp.where(self.low < 0, 0, self.low))  # a clip makes zero of a subnormal
+        low = where(self.low > 1, 1, where(self.low < 0, 0, self.low))  # a clip makes zero of a subnormal
         high = jnp.maximum(self.high, 1)
         return project_to_bounds(signal, observation.mass, low, high), state
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from .._checks import check_non_negative
 from .._types import Array, Float, as_inexact
+from .._where import where
 from ._base import AbstractStage, TrainingCost, scored_once
 from ._score import check_given
 
@@ -48,8 +49,8 @@ class Excess(AbstractStage):
         return None
 
     def __call__(self, signal, observation, state):
-        excess = jnp.where(observation.mass > 0, jnp.maximum(signal - 2 * self.reference, 0), 0)
-        return jnp.where(jnp.max(excess) > 0, excess, 1), state
+        excess = where(observation.mass > 0, jnp.maximum(signal - 2 * self.reference, 0), 0)
+        return where(jnp.max(excess) > 0, excess, 1), state
 
     def scoring(self, times):
         return None

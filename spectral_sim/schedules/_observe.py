@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._types import Array, Float, as_inexact, by_refresh
+from .._where import where
 from ..numerics import group_sums, mass_rank
 from ._base import SMALLEST, AbstractStage, require_modal, stage_name
 
@@ -54,8 +55,8 @@ class Stale(AbstractStage):
         scored_at, memory = state
         slack = 1 - 4 * jnp.finfo(signal.dtype).eps  # times are rounded; a period that fits a grid must not slip
         due = (observation.index == 0) | (observation.time - scored_at >= self.period * slack)
-        memory = jnp.where(due, signal, memory)
-        return memory, (jnp.where(due, observation.time, scored_at), memory)
+        memory = where(due, signal, memory)
+        return memory, (where(due, observation.time, scored_at), memory)
 
     def scoring(self, times):
         return _due(times, by_refresh(self.period, times)).astype(times.dtype)
@@ -96,22 +97,22 @@ class Delay(AbstractStage):
         kept = signal is observation.energy  # nothing has changed it, and the learner keeps its logarithm
         present = jnp.maximum(observation.log_energy, jnp.log(floor)) if kept else jnp.log(jnp.maximum(signal, floor))
         first = observation.index == 0
-        taken_at = jnp.where(first, observation.time, taken_at)
+        taken_at = where(first, observation.time, taken_at)
         # the present becomes a snapshot when the one before it is old enough; the start is one at once
         spacing = self.tau / self.slots
         advance = ~first & (taken_at[-1] - taken_at[-2] >= spacing * (1 - 4 * jnp.finfo(signal.dtype).eps))
-        taken_at = jnp.where(advance, jnp.roll(taken_at, -1), taken_at).at[-1].set(observation.time)
-        newest = jnp.where(first, 0, jnp.maximum(newest + advance, 1))
+        taken_at = where(advance, jnp.roll(taken_at, -1), taken_at).at[-1].set(observation.time)
+        newest = where(first, 0, jnp.maximum(newest + advance, 1))
         ring = ring.at[newest % slots].set(present)
 
         wanted = jnp.maximum(observation.time - self.tau, taken_at[0])
         after = jnp.clip(jnp.searchsorted(taken_at, wanted), 1, slots - 1)
         gap = taken_at[after] - taken_at[after - 1]
-        part = jnp.where(gap > 0, (wanted - taken_at[after - 1]) / jnp.where(gap > 0, gap, 1), 1)
+        part = where(gap > 0, (wanted - taken_at[after - 1]) / where(gap > 0, gap, 1), 1)
         snapshot = lambda place: ring[jnp.maximum(newest - (slots - 1) + place, 0) % slots]  # the start before it
         before = snapshot(after - 1)
         seen = jnp.exp(before + part * (snapshot(after) - before))
-        return jnp.where(seen > 2 * floor, seen, 0), (newest, taken_at, ring)
+        return where(seen > 2 * floor, seen, 0), (newest, taken_at, ring)
 
 
 class AddNoise(AbstractStage):
@@ -173,7 +174,7 @@ class ShellAverage(AbstractStage):
             shell, count = state, observation.problem.as_modal().multiplicity
         total = group_sums(count * signal, shell, self.num_shells)
         size = group_sums(count, shell, self.num_shells)
-        return (total / jnp.where(size > 0, size, 1))[shell], state
+        return (total / where(size > 0, size, 1))[shell], state
 
     def scoring(self, times):
         return None
@@ -198,7 +199,7 @@ class BandLimit(AbstractStage):
         return None
 
     def __call__(self, signal, observation, state):
-        return jnp.where(observation.problem.as_modal().index <= self.k_max, signal, 0), state
+        return where(observation.problem.as_modal().index <= self.k_max, signal, 0), state
 
     def scoring(self, times):
         return None
@@ -224,7 +225,7 @@ class Subsample(AbstractStage):
 
     def __call__(self, signal, observation, state):
         drawn = jax.random.uniform(key_of(self, observation), signal.shape, signal.dtype)
-        seen = jnp.where((drawn < self.fraction) | (observation.index == 0), signal, state)
+        seen = where((drawn < self.fraction) | (observation.index == 0), signal, state)
         return seen, seen
 
     def scoring(self, times):
@@ -236,8 +237,8 @@ def follow(signal, observation, state, tau):
     last, memory = state
     elapsed = observation.time - last
     instant = tau <= 0
-    gain = jnp.where(instant, 1, -jnp.expm1(-elapsed / jnp.where(instant, 1, tau)))
-    memory = jnp.where(observation.index == 0, signal, memory + gain * (signal - memory))
+    gain = where(instant, 1, -jnp.expm1(-elapsed / where(instant, 1, tau)))
+    memory = where(observation.index == 0, signal, memory + gain * (signal - memory))
     return memory, (observation.time, memory)
 
 
@@ -256,6 +257,6 @@ def _due(times, periods):
     def look(scored_at, now):
         time, period = now
         due = time - scored_at >= period * slack
-        return jnp.where(due, time, scored_at), due
+        return where(due, time, scored_at), due
 
     return jax.lax.scan(look, jnp.asarray(-jnp.inf, times.dtype), (times, periods))[1]
