@@ -10,6 +10,7 @@ from ._status import Status
 from ._tables import split_tables
 from ._trajectory import Trajectory
 from ._types import cast_inexact
+from ._where import where
 from .numerics import attempt
 from .schedules import begin_state
 
@@ -56,14 +57,14 @@ def run_loop_many(problem, schedules, clock, dynamics, save, adjoint, key) -> Tr
                 answers.append((held[member], memories[member], jnp.zeros((), jnp.int32)))
         weights, memories, codes = zip(*answers, strict=True)
         fault = fault.first(live, jnp.stack(codes), index)
-        weights = jnp.where((fault.status == Status.OK)[:, None], jnp.stack(weights), 1)
+        weights = where((fault.status == Status.OK)[:, None], jnp.stack(weights), 1)
         keep = lambda one, w: save(facts.shown(one, index, duration), w)
-        record = observed.loss, jax.vmap(keep)(observed, jnp.where(live, weights, last_weights))
+        record = observed.loss, jax.vmap(keep)(observed, where(live, weights, last_weights))
 
         start = dynamics_now.init(problem)
-        choose = lambda first, now: jnp.where(jumping.reshape((-1,) + (1,) * (now.ndim - 1)), first, now)
+        choose = lambda first, now: where(jumping.reshape((-1,) + (1,) * (now.ndim - 1)), first, now)
         since = jax.tree.map(choose, start, observed.state) if any(fixed) and dynamics.jumps else observed.state
-        spans = jnp.where(jumping, end, span)
+        spans = where(jumping, end, span)
 
         def move(since, weights, span):
             return attempt(advance, (dynamics_now, problem, since, weights, span, next_time, key, index))[0]

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, PyTree
+from .._where import where
 
 __all__ = ["attempt", "without_derivative"]
 
@@ -39,7 +40,7 @@ def attempt(
     def choose(code, result, otherwise):
         # with nothing to choose from the compiler drops the `where`; what is left is that in a batch every part of the
         # result has the batch axis that its tangent has, which scan needs
-        pick = lambda y, x: jax.tree.map(lambda x, y: jnp.where(code == 0, x, y), x, x if y is None else y)
+        pick = lambda y, x: jax.tree.map(lambda x, y: where(code == 0, x, y), x, x if y is None else y)
         return jax.tree.map(pick, otherwise, result, is_leaf=lambda y: y is None)
 
     @jax.custom_jvp
@@ -55,7 +56,7 @@ def attempt(
         (result, code), derivative = jax.linearize(lambda x: call(eqx.combine(x, still), fixed_arrays), moved)
 
         def mask(tangent):
-            return tangent if tangent.dtype == jax.dtypes.float0 else jnp.where(code == 0, tangent, 0)
+            return tangent if tangent.dtype == jax.dtypes.float0 else where(code == 0, tangent, 0)
 
         result_dot, code_dot = derivative(jax.tree.map(mask, eqx.filter(tangents[0], touched)))
         return (choose(code, result, fallback), code), (jax.tree.map(mask, result_dot), code_dot)

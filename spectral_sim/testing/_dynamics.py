@@ -12,6 +12,7 @@ import numpy as np
 from .._simulate import ADJOINTS
 from .._trajectory import Trajectory
 from .._types import ArrayLike
+from .._where import where
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import chain, clip, proportional, static_weights
@@ -172,7 +173,7 @@ class _DynamicsCheck:
         key = jax.random.key(3) if self.dynamics.needs_key else None
 
         def loss(scale):
-            weights = jnp.append(static[:-1] * scale, static[-1] * jnp.where(scale > 1.5, -1, 1))
+            weights = jnp.append(static[:-1] * scale, static[-1] * where(scale > 1.5, -1, 1))
             schedule = static_weights(weights)
             return simulated(self.problem, schedule, self.times, dynamics=self.dynamics, key=key).loss[-1]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._trajectory import Trajectory
 from .._types import ArrayLike
+from .._where import where
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage, begin_state, chain, proportional, stages_of
@@ -234,5 +235,5 @@ class _Disturbed(AbstractDynamics):
     def observe(self, problem, state, time):
         seen = self.dynamics.observe(problem, state, time)
         factor = jnp.linspace(0.3, 3.0, seen.energy.size, dtype=seen.energy.dtype)
-        later = jnp.where(time > 0, factor, jnp.sqrt(factor))  # a fall of the energies, for stages that go by it
+        later = where(time > 0, factor, jnp.sqrt(factor))  # a fall of the energies, for stages that go by it
         return seen.replace(energy=seen.energy * later, log_energy=seen.log_energy + jnp.log(later))
