@@ -151,12 +151,9 @@ def items(item: Schema, *, length: int | None = None, least: int = 0) -> Schema:
     """
 
     def check(value: Any, field: str) -> list[Any]:
-        if not isinstance(value, list):
-            raise _not(value, field, "a list")
-        if len(value) < least or (length is not None and len(value) != length):
-            raise Malformed(
-                field, f"has {len(value)} entries, not {length if length is not None else f'{least} or more'}"
-            )
+        number = len(_of_kind(value, field, list, "a list"))
+        if number < least or (length is not None and number != length):
+            raise Malformed(field, f"has {number} entries, not {f'{least} or more' if length is None else length}")
         return [item(part, f"{field}[{n}]") for n, part in enumerate(value)]
 
     return check
@@ -165,12 +162,7 @@ def items(item: Schema, *, length: int | None = None, least: int = 0) -> Schema:
 def integer(*, low: int | None = None, high: int | None = None) -> Schema:
     """A whole number, in a range if one is given."""
 
-    def check(value: Any, field: str) -> int:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise _not(value, field, "a whole number")
-        return _within(value, field, low, high)
-
-    return check
+    return lambda value, field: _within(_of_kind(value, field, int, "a whole number"), field, low, high)
 
 
 def number(*, low: float | None = None, high: float | None = None, finite: bool = True) -> Schema:
@@ -183,8 +175,7 @@ def number(*, low: float | None = None, high: float | None = None, finite: bool 
     """
 
     def check(value: Any, field: str) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise _not(value, field, "a number")
+        _of_kind(value, field, (int, float), "a number")
         if isinstance(value, float) and finite and not math.isfinite(value):
             raise _not(value, field, "a finite number")
         return _within(value, field, low, high)
@@ -196,9 +187,7 @@ def text(*, longest: int = 2**20) -> Schema:
     """A string."""
 
     def check(value: Any, field: str) -> str:
-        if not isinstance(value, str):
-            raise _not(value, field, "a text")
-        if len(value) > longest:
+        if len(_of_kind(value, field, str, "a text")) > longest:
             raise Malformed(field, f"has {len(value)} characters, and {longest} is the most")
         return value
 
@@ -248,9 +237,8 @@ def plain() -> Schema:
         if depth > _DEEPEST:
             raise Malformed(field[:_SHOWN], "is nested too deeply")
         if isinstance(value, dict):
-            return {
-                name: check(item, _join(field, name), depth + 1) for name, item in _dictionary(value, field).items()
-            }
+            pairs = _dictionary(value, field).items()
+            return {name: check(item, _join(field, name), depth + 1) for name, item in pairs}
         if isinstance(value, list):
             return [check(item, f"{field}[{n}]", depth + 1) for n, item in enumerate(value)]
         if value is not None and not isinstance(value, str | bool | int | float):
@@ -270,14 +258,11 @@ def array(kinds: str, *, shape: tuple[int | None, ...] | None = None, finite: bo
     """
 
     def check(value: Any, field: str) -> np.ndarray:
-        if not isinstance(value, np.ndarray):
-            raise _not(value, field, "an array")
+        _of_kind(value, field, np.ndarray, "an array")
         if value.dtype.kind not in kinds:
             raise Malformed(field, f"holds {value.dtype}")
-        fits = shape is None or (
-            value.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, value.shape, strict=True))
-        )
-        if not fits:
+        wanted = value.shape if shape is None else shape
+        if value.ndim != len(wanted) or any(n not in (None, m) for n, m in zip(wanted, value.shape, strict=True)):
             raise Malformed(field, f"has the shape {value.shape}, not {shape}")
         if finite and not np.all(np.isfinite(value)):
             raise Malformed(field, "holds values that are not finite")
@@ -286,12 +271,16 @@ def array(kinds: str, *, shape: tuple[int | None, ...] | None = None, finite: bo
     return check
 
 
+def _of_kind(value: Any, field: str, kind: type | tuple[type, ...], words: str) -> Any:
+    """The value, which is of some type; True and False are no numbers."""
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise _not(value, field, words)
+    return value
+
+
 def _dictionary(value: Any, field: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _not(value, field, "a dictionary")
-    for name in value:
-        if not isinstance(name, str):
-            raise _not(name, f"a key of {field or 'the file'}", "a text")
+    for name in _of_kind(value, field, dict, "a dictionary"):
+        _of_kind(name, f"a key of {field or 'the file'}", str, "a text")
     return value
 
 

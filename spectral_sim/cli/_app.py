@@ -34,6 +34,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+_Config = Annotated[Path | None, typer.Argument(help="Configuration (TOML).", show_default=False)]
+_Output = Annotated[Path | None, typer.Option(help="Folder for the results; CONFIG-output.")]
+_Precision = Annotated[Precision | None, typer.Option(help="Overrides that of the file.")]
+_ShowExample = Annotated[bool, typer.Option("--example", help="Print an example configuration and stop.")]
+
 
 @app.callback()
 def shared(
@@ -67,12 +72,12 @@ def demo(
 
 @app.command()
 def simulate(
-    config: Annotated[Path | None, typer.Argument(help="Configuration (TOML).", show_default=False)] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for the results; CONFIG-output.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Overrides that of the file.")] = None,
+    config: _Config = None,
+    output: _Output = None,
+    precision: _Precision = None,
     force: Force = False,
     resume: Resume = False,
-    example: Annotated[bool, typer.Option("--example", help="Print an example configuration and stop.")] = False,
+    example: _ShowExample = False,
 ) -> None:
     """Run the problem and the schedules of a configuration file."""
     if example:
@@ -89,12 +94,12 @@ def simulate(
 
 @app.command()
 def learn(
-    config: Annotated[Path | None, typer.Argument(help="Configuration (TOML).", show_default=False)] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for the results; CONFIG-output.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Overrides that of the file.")] = None,
+    config: _Config = None,
+    output: _Output = None,
+    precision: _Precision = None,
     force: Force = False,
     resume: Resume = False,
-    example: Annotated[bool, typer.Option("--example", help="Print an example configuration and stop.")] = False,
+    example: _ShowExample = False,
 ) -> None:
     """Search for a schedule by gradients, and say how near to the best it is."""
     if example:

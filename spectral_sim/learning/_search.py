@@ -165,21 +165,16 @@ def search(
     draws = schedule.needs_key or (dynamics is not None and dynamics.needs_key)
     if key is None and (num_starts > 1 or draws):
         raise ValueError("several starts and random stages draw random numbers: pass learn(key=jax.random.key(0)).")
-    bounds = [_optimum(each, schedule, objective, grid, dynamics) for each in problems]
+    cap = cap_of(schedule, fixed=True)
+    proven = [bound_on(each, grid, cap, dynamics) for each in problems]
+    found = [None if each is None else evaluate(objective, grid, each) for each in proven]
+    bounds = [np.nan if each is None else each for each in found]  # NaN where it is not known
     if across == "worst_gap" and not np.isfinite(bounds).all():
         n = int(np.argmin(np.isfinite(bounds)))
         raise ValueError(f"across='worst_gap', but the bound on problem {n} is {bounds[n]}: use 'worst' or 'mean'.")
-    task = _Task(
-        parameters,
-        problems,
-        jnp.asarray(bounds, jnp.result_type(*(each.dtype for each in problems))),
-        run_key(key),
-        tuple(grid.tolist()),
-        objective,
-        _adam(steps) if optimizer is None else optimizer,
-        across,
-        adjoint,
-    )
+    optimizer = _adam(steps) if optimizer is None else optimizer
+    held = jnp.asarray(bounds, jnp.result_type(*(each.dtype for each in problems)))
+    task = _Task(parameters, problems, held, run_key(key), tuple(grid.tolist()), objective, optimizer, across, adjoint)
     start_key = None if key is None else jax.random.split(key)[0]
     state = task.begin(_noise(parameters.free(), num_starts, spread, start_key))
     # schedules of optax convert what they close over when they are first called: before they are told by it
@@ -267,19 +262,6 @@ def _advance(task: _Task, state: SearchState, length: int) -> tuple[SearchState,
 @functools.cache  # the same optimiser is the same program
 def _adam(steps: int) -> optax.GradientTransformation:
     return optax.adam(optax.cosine_decay_schedule(0.1, steps))
-
-
-def _optimum(
-    problem: AbstractProblem,
-    schedule: AbstractStage,
-    objective: AbstractObjective,
-    grid: np.ndarray,
-    dynamics: AbstractDynamics | None,
-) -> float:
-    """What no schedule that the search may find goes below, NaN where that is not known."""
-    bound = bound_on(problem, grid, cap_of(schedule, fixed=True), dynamics)
-    found = None if bound is None else evaluate(objective, grid, bound)
-    return float("nan") if found is None else found
 
 
 def _result(task: _Task, snapshot: Snapshot) -> SearchResult:
