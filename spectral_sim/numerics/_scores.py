@@ -51,9 +51,11 @@ def _power(log_score: Array, top: Array, power: Array, unseen: Array) -> Array:
 @_power.defjvp
 def _power_jvp(primals, tangents):
     log_score, top, power, _ = primals
-    value, depth = _power(*primals), log_score - top
-    change = value * (power * tangents[0] + depth * tangents[2])
-    return value, where(depth > _lowest(depth), change, 0)
+    depth = log_score - top
+    seen = depth > _lowest(depth)
+    change = power * tangents[0] + where(seen, depth, 0) * tangents[2]
+    value = _power(*primals)
+    return value, value * where(seen, change, 0)
 
 
 def _lowest(depth: Array) -> float:
@@ -118,7 +120,7 @@ def _scaled_mean_jvp(massless, primals, tangents):
         ((primals[0], tangents[1]), tangents[1]),
     ):
         if not isinstance(still, jax.custom_derivatives.SymbolicZero):
-            change = change + total(mass, inverse * score)
+            change = change + jnp.sum(mass * (inverse * score))  # not by pieces; see `total`
     return (unit, mean), (jnp.zeros_like(unit), change)
 
 
