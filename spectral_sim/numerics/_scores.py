@@ -19,7 +19,7 @@ __all__ = ["mean_one", "power_score", "relative_log", "scaled_mean", "score_of",
 
 
 def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
+    """Compute log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
     top = jnp.max(score)
     return where(top == 0, 0.0, log_or_minus_inf(score / where(top == 0, 1, top)))
 
@@ -141,7 +141,7 @@ def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> F
 
 
 def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """exp(log_score) up to a factor, the largest entry 1.
+    """Compute exp(log_score) up to a factor, the largest entry 1.
 
     The factor is a constant to derivatives: weights do not depend on the scale of a score, and the derivative of a
     maximum costs as much as all the rest.
