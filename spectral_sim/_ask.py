@@ -9,13 +9,11 @@ from ._where import where
 from .numerics import scaled_mean, without_derivative
 from .schedules import AbstractStage, advance_state, answer_of
 
-__all__ = ["ask"]
+__all__ = ["ask", "normalised"]
 
 
-def ask(
-    schedule: AbstractStage, observation: Observation, state: PyTree
-) -> tuple[Float[Array, "weights"], PyTree, Int[Array, ""]]:
-    """Weights of mean one, the new state of the schedule, and a `Status` code that says what is wrong with them.
+def ask(schedule: AbstractStage, observation: Observation, state: PyTree) -> tuple[Float[Array, "weights"], PyTree]:
+    """What a schedule asks for, of any scale, and its new state.
 
     A schedule of observe stages alone asks for what it sees, and for uniform weights where it sees nothing.
     """
@@ -31,12 +29,13 @@ def ask(
             f"the schedule returned weights of shape {jnp.shape(signal)}, but the problem is reweighted by "
             f"{mass.shape[0]} weights: return one for each."
         )
-    weights, code = _normalised(jnp.asarray(signal, mass.dtype), mass)
-    return weights, new_state, code
+    return jnp.asarray(signal, mass.dtype), new_state
 
 
-def _normalised(signal: Array, mass: Array) -> tuple[Array, Array]:
-    """The signal over its mean, and the status of the signal."""
+def normalised(
+    signal: Float[Array, "weights"], mass: Float[Array, "weights"]
+) -> tuple[Float[Array, "weights"], Int[Array, ""]]:
+    """Weights of mean one in proportion to a signal, and a `Status` code that says what is wrong with it."""
     # in a unit of their own where products of small scores and masses may underflow; a negative weight shows in it as
     # minus infinity
     unit, mean = scaled_mean(signal, mass)

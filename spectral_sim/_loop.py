@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from ._ask import ask
+from ._ask import ask, normalised
 from ._clock import Clock
 from ._observation import Observation
 from ._state import as_state, next_state
@@ -148,7 +148,8 @@ def decide(
 
     def answer(operands):
         schedule, shown, memory, constants, before = operands
-        weights, state, code = ask(schedule, shown, eqx.combine(memory, constants))
+        signal, state = ask(schedule, shown, eqx.combine(memory, constants))
+        weights, code = normalised(signal, shown.mass)
         code = where(before == Status.OK, code, before)
         return (weights, eqx.filter(state, schedule.constants, inverse=True)), code
 

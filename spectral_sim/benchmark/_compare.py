@@ -39,7 +39,7 @@ class Change:
 
     @property
     def relative(self) -> float | None:
-        """after / before - 1; None where there is nothing to divide by."""
+        """The relative change, after / before - 1; None where there is nothing to divide by."""
         if self.before == self.after:
             return 0.0
         return self.after / self.before - 1 if self.before else None

@@ -12,7 +12,7 @@ from ._base import AbstractDynamics, require
 
 
 class ModalFlow(AbstractDynamics):
-    """du_k/dt = lam_k w_k and E_k = E_k(0) exp(-2 u_k), exact for held weights.
+    """Gradient flow on modes, exact for held weights: du_k/dt = lam_k w_k and E_k = E_k(0) exp(-2 u_k).
 
     The state is the log decay -2 u, shape (modes,). Energies are kept as logarithms: in float32 they underflow within
     four decades of time.

@@ -51,7 +51,9 @@ class OperatorState(eqx.Module):
 
 
 class OperatorFlow(AbstractDynamics):
-    """theta(t + h) = theta(t) + h phi_1(-h M_w) Phi^T P W r, exact for held weights and any targets.
+    """Gradient flow on data, exact for held weights and any targets.
+
+    An interval of length h takes theta to theta + h phi_1(-h M_w) Phi^T P W r, with r the residual at its start.
 
     Rounding: a direction of eigenvalue x is learnt at t = 1/x, and the matrix M_w holds x to eps kappa only, kappa its
     trace. In float32, where eps h kappa exceeds 1e-4 (h kappa beyond 840), eigenvectors therefore come from singular

@@ -32,7 +32,7 @@ class TransportState(eqx.Module):
 
 
 class ShellTransport(AbstractDynamics):
-    """d_t g + d_lam(v g) = -gamma lam w g + S with v = -c(t) lam^b, on the entries of a spectrum as shells.
+    """Energy that drifts along the spectrum: d_t g + d_lam(v g) = -gamma lam w g + S, v = -c(t) lam^b, on shells.
 
     v = 0 is lazy training, `ModalFlow`; v != 0 is feature learning: energy moves along the spectrum by itself, towards
     small eigenvalues for c > 0. The drift is an input: this library does not derive it from a network.

@@ -79,7 +79,7 @@ class MixtureProblem(AbstractProblem):
 
     @property
     def floor(self) -> Float[Array, ""]:
-        """sum_h v_h c_h, which no amount of any domain removes."""
+        """The loss that no amount of any domain removes, sum_h v_h c_h."""
         return self.importance @ self.constant
 
     @property
@@ -152,7 +152,7 @@ class MixtureProblem(AbstractProblem):
 
 @register
 class MixtureFlow(AbstractDynamics):
-    """dA_g/dt = r_g = base_g w_g: totals of the domains, exact for held weights; the state is A, shape (domains,)."""
+    """Training that counts the totals of the domains, dA_g/dt = base_g w_g, exact for held weights; the state is A."""
 
     jumps: ClassVar[bool] = True
 

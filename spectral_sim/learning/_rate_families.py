@@ -58,7 +58,7 @@ class RatesByHand(NamedTuple):
 
 
 def power_decay(exponent: float | None = None) -> RateFamily:
-    """peak (1 - share)^exponent; the exponent is tuned too if None."""
+    """Learning rates peak (1 - share)^exponent; the exponent is tuned too if None."""
     area = lambda share, p: (1 - (1 - share) ** (p + 1)) / (p + 1)
     return RateFamily(area, (0.1, 10.0)) if exponent is None else RateFamily(lambda share, _: area(share, exponent))
 

@@ -49,7 +49,7 @@ def where_one(
     tolerance: float,
     wanted: Bool[Array, ""],
 ) -> Crossing:
-    """x with function(x) = 1 to `tolerance`, or to the rounding of x.
+    """Find the x with function(x) = 1 to `tolerance`, or to the rounding of x.
 
     Newton's steps, kept inside a bracket. A step that would leave the bracket, or that follows one which has not halved
     the distance from one, halves the bracket instead (in the logarithm). So every two steps halve one or the other, and

@@ -72,14 +72,14 @@ def _exponential(x):
 
 @_exponential.defjvp
 def _exponential_jvp(primals, tangents):
-    value = _exponential(primals[0])
-    return value, value * tangents[0]
+    # a derivative is used several times, and the compiler's own exponential is computed once
+    return _exponential(primals[0]), jnp.exp(primals[0]) * tangents[0]
 
 
 def _format(dtype: Any, integer: Any, digits: int, degree: int) -> _Format:
     limits, half, log_two = np.finfo(dtype), math.log(2) / 2, Decimal(2).ln()
     high = round(log_two * 2**digits) / 2**digits
-    series = lambda r: sum(r**k / math.factorial(k + 2) for k in reversed(range(20)))
+    series = np.polynomial.Polynomial([1 / math.factorial(k + 2) for k in range(20)])
     nearly_best = np.polynomial.Chebyshev.interpolate(series, degree, [-half, half])
     coefficients = tuple(map(float, nearly_best.convert(kind=np.polynomial.Polynomial).coef[::-1]))
     return _Format(integer, limits.nmant, limits.maxexp - 1, high, float(log_two - Decimal(high)), coefficients)

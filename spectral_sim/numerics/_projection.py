@@ -72,9 +72,9 @@ def _projected_jvp(primals, tangents):
     change = ratio * score_dot + where(active, 0, where(above, high_dot, low_dot))
     movable = where(active, weights, 0)
     moved = total(mass, movable)
-    gained = total(mass, change)
+    gained = jnp.sum(mass * change)  # not by pieces; see `total`
     if not none[1]:
-        gained = gained + total(mass_dot, weights)
+        gained = gained + jnp.sum(mass_dot * weights)
     return weights, change - movable * (gained / where(moved > 0, moved, 1))
 
 

@@ -19,7 +19,7 @@ __all__ = ["mean_one", "power_score", "relative_log", "scaled_mean", "score_of",
 
 
 def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
+    """Compute log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
     top = jnp.max(score)
     return where(top == 0, 0.0, log_or_minus_inf(score / where(top == 0, 1, top)))
 
@@ -51,9 +51,11 @@ def _power(log_score: Array, top: Array, power: Array, unseen: Array) -> Array:
 @_power.defjvp
 def _power_jvp(primals, tangents):
     log_score, top, power, _ = primals
-    value, depth = _power(*primals), log_score - top
-    change = value * (power * tangents[0] + depth * tangents[2])
-    return value, where(depth > _lowest(depth), change, 0)
+    depth = log_score - top
+    seen = depth > _lowest(depth)
+    change = power * tangents[0] + where(seen, depth, 0) * tangents[2]
+    value = _power(*primals)
+    return value, value * where(seen, change, 0)
 
 
 def _lowest(depth: Array) -> float:
@@ -118,7 +120,7 @@ def _scaled_mean_jvp(massless, primals, tangents):
         ((primals[0], tangents[1]), tangents[1]),
     ):
         if not isinstance(still, jax.custom_derivatives.SymbolicZero):
-            change = change + total(mass, inverse * score)
+            change = change + jnp.sum(mass * (inverse * score))  # not by pieces; see `total`
     return (unit, mean), (jnp.zeros_like(unit), change)
 
 
@@ -139,7 +141,7 @@ def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> F
 
 
 def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """exp(log_score) up to a factor, the largest entry 1.
+    """Compute exp(log_score) up to a factor, the largest entry 1.
 
     The factor is a constant to derivatives: weights do not depend on the scale of a score, and the derivative of a
     maximum costs as much as all the rest.

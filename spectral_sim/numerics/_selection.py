@@ -45,7 +45,7 @@ def mass_rank(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> 
 
 
 def lowest_mass(rank: Rank, fraction: Float[Array, ""]) -> Float[Array, "weights"]:
-    """1 on the entries of lowest rank, the part of one on those at the border that makes their mass `fraction`.
+    """Mark the entries of lowest rank that hold a fraction of the mass: 1 for those, a part of one at the border.
 
     Differentiable in the fraction, through those at the border.
     """

@@ -14,7 +14,7 @@ __all__ = ["capped_water_level", "held_water_level", "water_level"]
 def water_level(
     log_energy: Float[Array, "modes"], multiplicity: Float[Array, "modes"], budget: Float[Array, "..."]
 ) -> Float[Array, "..."]:
-    """log(mu / E_max) with sum_k m_k 1/2 log(E_k / mu)_+ = budget, exact by one sort.
+    """Find the level of water-filling: log(mu / E_max) with sum_k m_k 1/2 log(E_k / mu)_+ = budget, by one sort.
 
     The level is relative to the largest energy, so that short intervals keep their digits in float32. Modes of zero
     energy take no part.
@@ -82,7 +82,7 @@ def capped_water_level(
     limit: Float[Array, "modes"],
     budget: Float[Array, ""],
 ) -> Float[Array, ""]:
-    """log(mu / E_max) with sum_k m_k clip(1/2 log(E_k / mu), 0, limit_k) = budget, exact by one sort.
+    """Find log(mu / E_max) with sum_k m_k clip(1/2 log(E_k / mu), 0, limit_k) = budget, exactly, by one sort.
 
     Arguments:
         log_energy: log E_k, at least one finite.

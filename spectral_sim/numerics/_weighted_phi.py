@@ -29,7 +29,7 @@ def weighted_phi1(
     method: str,
     tolerance: float,
 ) -> tuple[Float[Array, "features outputs"], Float[Array, ""]]:
-    """phi_1(-A) g for A = Phi^T diag(s) Phi: the change of the parameters over an interval of held weights.
+    """Compute phi_1(-A) g, A = Phi^T diag(s) Phi: the change of the parameters over an interval of held weights.
 
     Routes: the eigenvectors of A; a Chebyshev expansion with A as a matrix; the same with A as two products with Phi,
     which the members of a batch share as one matrix-matrix product each. All members take the same route and the same

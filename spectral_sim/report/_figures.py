@@ -8,7 +8,7 @@ import numpy as np
 from ..analysis import Speedup
 from ..assessment import Assessment, Run, format_speedup, table
 from ._gains_view import shown_runs, time_axis
-from ._plotly import layout, line, log_axis, padded, rounded, time_ticks
+from ._plotly import in_lines, layout, line, log_axis, padded, rounded, time_ticks
 from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, styles
 from ._views import (
     COLOUR_TICKS,
@@ -37,6 +37,7 @@ __all__ = [
     "weight_figure",
 ]
 
+_MOST_TICKS = 8
 _SPEEDUP_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
 _RDBU = "#053061 #2166ac #4393c3 #92c5de #d1e5f0 #f7f7f7 #fddbc7 #f4a582 #d6604d #b2182b #67001f"
 # ColorBrewer RdBu from blue to red: white at weight 1, safe for colour-blind readers
@@ -249,7 +250,7 @@ def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
     groups = speedup_bars(table(assessment))
     if not groups or not groups[0].bars:
         return None
-    names = [html.escape(name) for name, _, _ in groups[0].bars]
+    names = [in_lines(name) for name, _, _ in groups[0].bars]
     views = []
     for group in groups:
         parts = [_bars([gross for _, gross, _ in group.bars]), _bars([net for _, _, net in group.bars])]
@@ -275,10 +276,12 @@ def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
         )
     values = [v.value for group in groups for bar in group.bars for v in bar[1:] if v is not None]
     low, high = np.log10(min([1.0, *values])), np.log10(max([1.0, *values]))
-    room = max(0.18 * (high - low), 0.12)
+    room = max(0.3 * (high - low), 0.12)  # for the numbers beside the bars
+    ticks = [tick for tick in _SPEEDUP_TICKS if low - room <= np.log10(tick) <= high + room]
+    ticks = ticks if len(ticks) <= _MOST_TICKS else [tick for tick in ticks if f"{tick:e}"[0] == "1"]
     shape = layout(110 + 40 * len(names), "speed-up over uniform sampling (log scale)", "")
-    shape["xaxis"] |= {"range": [low - room, high + room], "tickvals": _SPEEDUP_TICKS}
-    shape["xaxis"]["ticktext"] = [f"{tick:g}" for tick in _SPEEDUP_TICKS]
+    shape["xaxis"] |= {"range": [low - room, high + room], "tickvals": ticks, "tickangle": 0}
+    shape["xaxis"]["ticktext"] = [f"{tick:g}" for tick in ticks]
     shape["yaxis"] = {"autorange": "reversed", "automargin": True, "type": "category", "showgrid": False}
     shape |= {"barmode": "group", "bargap": 0.3, "showlegend": False}
     shape["shapes"] = [{"type": "line", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "yref": "paper", "line": {"width": 1}}]

@@ -15,7 +15,7 @@ from ._base import SMALLEST, AbstractStage, Kind, require_modal
 
 
 class Proportional(AbstractStage):
-    """Score signal^power: sampling in proportion to the residual.
+    """Sample in proportion to a power of the residual: the score is signal^power.
 
     Arguments:
         power: 1 samples in proportion to residual energy, 0 uniformly.

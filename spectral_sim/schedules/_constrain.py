@@ -57,7 +57,7 @@ class Clip(AbstractStage):
 
 
 class Mix(AbstractStage):
-    """A uniform share: (1 - eps) s + eps, s of mean one.
+    """Leave a uniform share to everything: (1 - eps) s + eps, s of mean one.
 
     Arguments:
         eps: share of uniform sampling, in [0, 1]; also the smallest weight.

@@ -15,7 +15,7 @@ from ._base import SMALLEST, AbstractStage, Kind, require_modal, stage_name
 
 
 class Lag(AbstractStage):
-    """A first-order lag: s += (1 - exp(-h / tau)) (signal - s), h the time since the last refresh.
+    """Show a running average of the residual: s += (1 - exp(-h / tau)) (signal - s), h the time since the last refresh.
 
     Arguments:
         tau: time constant, in units of time; 0 sees the present.

@@ -145,7 +145,7 @@ class SecondModel:
         return isinstance(self.threshold, PerRefresh) or isinstance(self.training_time, PerRefresh)
 
     def progress(self) -> Float[Array, "weights"]:
-        """u = 1/2 log(E(0) / E) once it has been trained for its training time."""
+        """How far it has learnt each weight, u = 1/2 log(E(0) / E), once it has been trained for its training time."""
         return training_progress(self.problem, self.stage)
 
 
