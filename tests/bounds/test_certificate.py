@@ -491,3 +491,45 @@ def test_a_search_begins_where_the_multiplier_points():
     for schedule, start in ((None, None), (ss.uniform(), proof)):
         with pytest.raises(ValueError, match=r"learn\(\) was given .* start=: give one of them"):
             ss.learn(problem, schedule, times, objective=objective, start=start)
+
+
+@pytest.mark.parametrize("kind", ["realisable", "many outputs", "capped"])
+def test_a_saved_search_keeps_its_proof(kind, tmp_path):
+    problem, options = draw(kind)
+    proof = certificate(problem, TIMES, horizon=[0.5, 1.0], pieces=3, **options)
+    found = ss.learn(problem, None, TIMES, objective=ss.terminal_log_loss(), start=proof, steps=2)
+    path = tmp_path / "learned.json"
+    found.save(path)
+    read = ss.load_learned(path).certificate
+    assert read.verified
+    assert read.report() == proof.report()
+    assert read.tasks[0].neglected == proof.tasks[0].neglected
+    np.testing.assert_array_equal(read.bound(TIMES), proof.bound(TIMES))
+    np.testing.assert_array_equal(read.schedule(TIMES).log_weights.values, proof.schedule(TIMES).log_weights.values)
+    # one that claims more than it proves is refused, however it came into the file
+    greedy = dataclasses.replace(found, certificate=dataclasses.replace(proof, loss=proof.loss * 1.01))
+    greedy.save(path)
+    with pytest.raises(ss.learning.SavedFileError, match="certificate does not prove the loss that it names"):
+        ss.load_learned(path)
+    short = dataclasses.replace(proof, instants=proof.instants[1:])
+    dataclasses.replace(found, certificate=short).save(path)
+    with pytest.raises(ss.learning.SavedFileError, match=r"certificate.shares0"):
+        ss.load_learned(path)
+
+
+def test_small_problems_are_bounded_by_a_certificate_by_default():
+    times = np.linspace(0.0, 8.0, 9)
+    small, large = ss.torus(2.0, 2.0, 8), ss.torus(2.0, 2.0, 32)
+    bound, limit = small.lower_bound(times), np.asarray(ss.bounds.speed_limit(small, times).loss)
+    assert bound.name == "certificate"
+    assert np.all(bound.loss >= limit)
+    assert bound.loss[-1] > 10 * limit[-1]
+    assert np.isinf(bound.valid_until)
+    assert np.all(ss.simulate(small, ss.uniform(), times).loss >= bound.loss)
+    assert large.lower_bound(times).name == "speed limit"
+    np.testing.assert_array_equal(large.lower_bound(times).loss, ss.bounds.speed_limit(large, times).loss)
+    blind = ss.OperatorProblem(np.array([[1.0], [1.0]]), np.array([1.0, -1.0]))
+    assert blind.lower_bound(times).name == "speed limit"
+    assert small.lower_bound([0.0]).name == "speed limit"
+    traced = jax.jit(lambda end: small.lower_bound(jax.numpy.stack([0.0, end])).loss)(8.0)
+    np.testing.assert_allclose(traced, limit[[0, -1]], rtol=1e-9)
