@@ -3,14 +3,13 @@
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import is_concrete
 from .._types import ArrayLike
 from ..problems import Bound, OperatorProblem
 from ._certificate import certificate
 from ._speed_limit import speed_limit
 
 _CHOICES, _COORDINATES = 16, 12  # up to which a certificate takes some tenths of a second; see docs/certificates.md
-_HORIZONS = (0.1, 1.0)  # parts of the last time
+_HORIZONS = np.array([0.1, 1.0])  # parts of the last time
 
 
 def lower_bound(problem: OperatorProblem, times: ArrayLike) -> Bound:
@@ -24,7 +23,7 @@ def lower_bound(problem: OperatorProblem, times: ArrayLike) -> Bound:
     loss, until, name = limit.loss, float(limit.vacuous_from), "speed limit"
     choices, coordinates = problem.mass.shape[0], problem.initial_parameters.size
     small = choices <= _CHOICES and coordinates <= _COORDINATES
-    proven = _proven(problem, np.asarray(times, np.float64)) if small and is_concrete(problem, times) else None
+    proven = _proven(problem, np.asarray(times, np.float64)) if small else None
     if proven is not None and np.any(proven > np.asarray(loss)):
         loss, name = jnp.maximum(loss, jnp.asarray(proven, loss.dtype)), "certificate"
         idle = proven <= float(limit.floor)
@@ -39,7 +38,7 @@ def _proven(problem: OperatorProblem, times: np.ndarray) -> np.ndarray | None:
     if not last > 0:
         return None
     try:
-        found = certificate(problem, [0.0, last], horizon=[part * last for part in _HORIZONS], pieces=6)
+        found = certificate(problem, np.array([0.0, last]), horizon=_HORIZONS * last, pieces=6)
     except ValueError:  # nothing can be learned: the floor is all there is to say
         return None
     return found.bound(times) * (1 - 4 * float(jnp.finfo(problem.dtype).eps))
