@@ -1,6 +1,6 @@
 """How tight are certificates, and does any schedule beat one? Every number of docs/certificates.md, from one command.
 
-    python benchmarks/certificates.py [beaten] [torus] [caps] [domains] [conflict] [routes] [large] [digits] ["large digits"]
+    python benchmarks/certificates.py [beaten] [torus] [caps] [domains] [conflict] [routes] [large] [digits] [...]
 
 Each part is run on its own or all in turn, and replaces its part of results/certificates.json, from which
 results/certificates.md is written anew. "ratio" is the certificate over the best learned loss: 1 would prove the

@@ -11,7 +11,7 @@ from .._shown import Shown, View
 from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..schedules import uniform
-from ._curves import Curve, bounds_of, certified
+from ._curves import CERTIFICATE, Curve, bounds_of, certified
 from ._entry import Entry, family
 from ._gains import gain_window, log_gain
 from ._record import Rows, Spectrum, recorder
@@ -242,7 +242,7 @@ def run_assessment(
         if number == 0:  # after the first rows are known
             curves, warnings = bounds_of(problem, [entry.schedule for entry in first.entries], times)
             if certificate is not None:
-                curves = (*curves, certified(certificate, times))
+                curves = (*(curve for curve in curves if curve.name != CERTIFICATE), certified(certificate, times))
             empty = dataclasses.replace(empty, bounds=curves, warnings=warnings)
         known = [*known[:number], recorded]
         assessment = so_far()

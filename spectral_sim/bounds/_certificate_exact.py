@@ -37,7 +37,7 @@ def exact_multipliers(
     """
     cvxpy: Any = require("cvxpy", "method='exact'", INSTALL)
     choices, rows = len(tasks[0].generators), (len(knots) - 1) * (degree + 1)
-    lent = [cvxpy.Variable((rows, choices)) for _ in tasks] if len(tasks) > 1 else [None]
+    lent: list[Any] = [cvxpy.Variable((rows, choices)) for _ in tasks] if len(tasks) > 1 else [None]
     programs = [_Program(cvxpy, task, knots, degree, cap, tau) for task, tau in zip(tasks, lent, strict=True)]
     constraints = [constraint for each in programs for constraint in (*each.last, *each.conditions)]
     if len(tasks) > 1:
@@ -61,7 +61,13 @@ class _Program:
     """The part of the programme that is about one output; the conditions are multiplied by a duration."""
 
     def __init__(self, cvxpy: Any, task: CertificateTask, knots: np.ndarray, degree: int, cap: float | None, lent: Any):
-        size, choices, self._knots, self._degree, self._capped = len(task.start), len(task.generators), knots, degree, cap
+        size, choices, self._knots, self._degree, self._capped = (
+            len(task.start),
+            len(task.generators),
+            knots,
+            degree,
+            cap,
+        )
         self.control = control = [
             cvxpy.Variable((size, size), symmetric=True) for _ in range(degree * (len(knots) - 1) + 1)
         ]

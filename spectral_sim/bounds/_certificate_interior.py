@@ -130,11 +130,11 @@ class InteriorMethod:
         The moments of a condition are q_i s s^T where the relaxation is exact.
         """
         choices = len(self.outputs[0].generators)
-        traces = sum(np.trace(part.moments[:, :choices], axis1=2, axis2=3) for part in point.parts)
+        traces = np.sum([np.trace(part.moments[:, :choices], axis1=2, axis2=3) for part in point.parts], axis=0)
         return traces / traces.sum(axis=1, keepdims=True)
 
     def _begin(self) -> InteriorPoint:
-        """Feasible multipliers -diag(f I, g), f and g falling in time, and moments that are multiples of the identity."""
+        """Feasible multipliers -diag(f I, g), f and g falling in time, and multiples of the identity as moments."""
         parts = []
         for conditions in self.outputs:
             task, count, size = conditions.task, conditions.nodes - 1, len(conditions.task.start)

@@ -20,7 +20,7 @@ class Multiplier:
         control: Bernstein coefficients, neighbouring pieces sharing the one between them, shape
             (degree * pieces + 1, state, state).
         prices: with a cap the matrices S_i >= 0 of each condition, shape (pieces, degree + 1, choices, state, state).
-        transfers: numbers tau_i that are added to the last entry of each condition, shape (pieces, degree + 1, choices).
+        transfers: numbers tau_i added to the last entry of each condition, shape (pieces, degree + 1, choices).
             Multipliers of several outputs hold together if their transfers do not add up to more than 0.
     """
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import scipy.linalg
-from scipy.linalg.blas import dsyrk
 
+(_DSYRK,) = scipy.linalg.get_blas_funcs(["syrk"], dtype=np.float64)
 _BAND = 2  # a condition joins a control matrix to the one before and the one after
 
 
@@ -58,7 +58,7 @@ class Symmetric:
         return matrices[:, self.rows, self.columns] if symmetric else matrices.reshape(len(matrices), -1)
 
     def _gathered(self, symmetric: tuple[bool, bool]) -> list[np.ndarray]:
-        """Where the products stand that tr(E X F Y) takes from X Y^T, of which half coincide if X and Y are symmetric."""
+        """Where the products stand that tr(E X F Y) is made of; half of them coincide if X and Y are symmetric."""
         if symmetric not in self._places:
             a, b, c, d = self.rows[:, None], self.columns[:, None], self.rows[None], self.columns[None]
             orders = ((b, c, d, a), (a, c, d, b), (b, d, c, a), (a, d, c, b))[: 2 if all(symmetric) else 4]
@@ -101,7 +101,7 @@ class BandMatrix:
                         continue
                     if column == row:  # the lower triangle is all that the factor looks at
                         left = blocks[row, earlier].T
-                        dsyrk(-1.0, left, 1.0, blocks[row, row].T, trans=1, overwrite_c=1)
+                        _DSYRK(-1.0, left, 1.0, blocks[row, row].T, trans=1, overwrite_c=1)
                     else:
                         self.add(row, column, -blocks[row, earlier] @ blocks[column, earlier].T)
                 if column == row:

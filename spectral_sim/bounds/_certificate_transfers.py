@@ -4,8 +4,8 @@ Let every output c have a multiplier P_c on a state whose last entry stays 1. It
 
     dP_c/dt - A_ic^T P_c - P_c A_ic + tau_ic e e^T >= 0,    sum_c tau_ic <= 0,
 
-hold, e the last unit vector: under shares q the sum of all s_c^T P_c s_c then changes by -sum_i q_i sum_c tau_ic >= 0 at
-least. So what an output loses to example i another may gain from it. The dual says that q_i is the same for all outputs.
+hold, e the last unit vector: under shares q the sum of all s_c^T P_c s_c then changes by -sum_i q_i sum_c tau_ic >= 0
+at least. What an output loses to example i another may gain from it. The dual: q_i is the same for all outputs.
 """
 
 import dataclasses
@@ -22,10 +22,11 @@ _LEAST = 1e-4  # size next to the largest that is taken for an eigenvalue that s
 
 
 class Links:
-    """How the conditions of one output at one point in time hang on the last entries of dP/dt, which transfers make free.
+    """How the conditions of one output at one point in time hang on the last entries of dP/dt.
 
-    Raising that in the slack S_i puts (X_i)_ee (G_i)_ee on the diagonal of the normal equations, with X_i the moments
-    and G_i the inverse slack, and the form (E, F) -> e^T G_i (E - h (A_i^T F + F A_i)) X_i e beside it.
+    Transfers make these free. Raising that in the slack S_i puts (X_i)_ee (G_i)_ee on the diagonal of the normal
+    equations, with X_i the moments and G_i the inverse slack, and the form
+    (E, F) -> e^T G_i (E - h (A_i^T F + F A_i)) X_i e beside it.
 
     Arguments:
         space: symmetric matrices as vectors.
@@ -48,10 +49,10 @@ class Consensus:
     """The normal equations of several outputs, joined by the sum of their last entries.
 
     Only the sum s of the last entries of the P_c has a meaning before the horizon: the outputs may shift theirs against
-    each other, with transfers that make up for it. So the last entries u_ic of dP_c/dt in each condition are unknowns of
-    their own, and so is s, with sum_c u_ic = ds/dt for every choice i. The prices of these equations, the shares of the schedule
-    that serves all outputs, have the matrix sum_c D_c^-1 + (L_c^-1 W_c)^T L_c^-1 W_c, with D_c the diagonals and W_c the
-    scaled links of output c, and L_c L_c^T its matrix without the u_ic.
+    each other, with transfers that make up for it. So the last entries u_ic of dP_c/dt in each condition are unknowns
+    of their own, and so is s, with sum_c u_ic = ds/dt for every choice i. The prices of these equations, the shares of
+    the schedule that serves all outputs, have the matrix sum_c D_c^-1 + (L_c^-1 W_c)^T L_c^-1 W_c, with D_c the
+    diagonals and W_c the scaled links of output c, and L_c L_c^T its matrix without the u_ic.
 
     Arguments:
         outputs: conditions of each output, whose systems were assembled.
@@ -99,7 +100,7 @@ class Consensus:
         """For each output the changes of its control matrices, slacks and last slack.
 
         Arguments:
-            aims: for each output the moments, and those at the horizon, whose image under the adjoint is the right side.
+            aims: for each output the moments, and those at the horizon; their adjoint is the right side.
         """
         halves = []
         for each, system, (aim, last) in zip(self._outputs, self._systems, aims, strict=True):
@@ -159,7 +160,10 @@ def least_transfers(conditions: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(inner)
         turned = np.einsum("ikl,ik->il", vectors, side)
-        return np.sum(turned**2 / np.where(values > 1e-12 * size[:, None], values, _LEAST * size[:, None]), axis=1) - corner
+        return (
+            np.sum(turned**2 / np.where(values > 1e-12 * size[:, None], values, _LEAST * size[:, None]), axis=1)
+            - corner
+        )
 
 
 def settled(tasks: list[CertificateTask], multipliers: list[Multiplier]) -> tuple[list[Multiplier], np.ndarray, float]:

@@ -12,6 +12,7 @@ from .._schema import array, either, integer, items, nothing, record, text
 from .._shown import Line, Shown, View, digits
 from .._types import ArrayLike, Float
 from ..bounds import Certificate
+from ..bounds._certificate_saved import certificate_facts, described, rebuilt
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage, stage_name, stages_of
@@ -36,6 +37,7 @@ _FACTS = {
     "gap": items(_GAP),
     "last": items(real, least=1),
 }
+_OPTIONAL = {"certificate": certificate_facts}
 _SAMPLER = {"times": (None,), "weights": (None, None), "mass": (None,)}
 
 
@@ -52,7 +54,7 @@ class Learned(Shown, eqx.Module):
         gap: how far from the optimum, or what certifies it; see `Gap`. One for each problem.
         steps: how many steps were done.
         samplers: the weights that the schedule asks for at each refresh. One for each problem.
-        certificate: the proof of what no schedule can beat that the search began at, if it did; `save` leaves it out.
+        certificate: the proof of what no schedule can beat that the search began at, if it did.
     """
 
     schedule: AbstractStage
@@ -97,7 +99,10 @@ class Learned(Shown, eqx.Module):
         arrays = {"history": self.history, "failed_at": self.failed_at}
         for n, sampler in enumerate(self.samplers):
             arrays |= {f"sampler{n}.{name}": getattr(sampler, name) for name in _SAMPLER}
-        SavedSchedule(path, "learned", _FACTS).write(facts, self.schedule, arrays, self.dynamics)
+        if self.certificate is not None:
+            facts["certificate"], more = described(self.certificate)
+            arrays |= more
+        SavedSchedule(path, "learned", _FACTS, _OPTIONAL).write(facts, self.schedule, arrays, self.dynamics)
 
     def _view(self) -> View:
         first, sampler = self.gap[0], self.samplers[0]
@@ -138,7 +143,7 @@ def load_learned(path: str | os.PathLike[str]) -> Learned:
         SavedFileError: files of another version, damaged files, files that do not belong together, or a class that is
             not registered.
     """
-    file = SavedSchedule(path, "learned", _FACTS)
+    file = SavedSchedule(path, "learned", _FACTS, _OPTIONAL)
     facts, schedule, arrays, dynamics = file.read()
     take = lambda name, kinds, shape: file.checked(lambda: array(kinds, shape=shape)(arrays.get(name), name))
     samplers = []
@@ -151,7 +156,9 @@ def load_learned(path: str | os.PathLike[str]) -> Learned:
     failed_at = take("failed_at", "i", history.shape[1:])
     gaps = tuple(Gap(**gap) for gap in facts["gap"])
     value, best, steps = facts["value"], facts["best_start"], facts["steps"]
-    return Learned(schedule, dynamics, value, history, failed_at, best, gaps, steps, tuple(samplers))
+    told = facts.get("certificate")
+    proof = None if told is None else file.checked(lambda: rebuilt(told, arrays))
+    return Learned(schedule, dynamics, value, history, failed_at, best, gaps, steps, tuple(samplers), proof)
 
 
 def warn_of_small_samples(learned: Learned, problems: Sequence[AbstractProblem]) -> None:

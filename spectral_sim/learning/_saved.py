@@ -86,14 +86,22 @@ class SavedSchedule:
         path: the .json file.
         kind: what it holds, "schedule" or "learned"; None for either.
         facts: schema of each fact beside the schedule.
+        optional: schema of each fact that may be left out.
     """
 
     fix = "Save it anew, or copy both files again."
 
-    def __init__(self, path: str | os.PathLike[str], kind: str | None, facts: dict[str, Schema] | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        kind: str | None,
+        facts: dict[str, Schema] | None = None,
+        optional: dict[str, Schema] | None = None,
+    ):
         self._json = Path(path)
         self._npz = self._json.with_suffix(".npz")
         self._kind, self._facts = kind, facts
+        self._optional = {"dynamics": either(nothing(), _part("dynamics")), **(optional or {})}
         if self._json.suffix != ".json":
             raise ValueError(f"path={str(path)!r} does not end in .json: the arrays go to the .npz file beside it.")
 
@@ -129,9 +137,9 @@ class SavedSchedule:
         kinds = [f"{_LIBRARY}.{kind}" for kind in ([self._kind] if self._kind else ["schedule", "learned"])]
         head = {"format": choice(*kinds), "version": _version}
         known = {**head, "arrays": text(), "digest": text(), "stages": items(_part("stage"), least=1)}
-        schema = record({"dynamics": either(nothing(), _part("dynamics"))}, **known, **(self._facts or {}))
+        schema = record(self._optional, **known, **(self._facts or {}))
         if self._facts is None:  # whatever else stands beside the schedule is not looked at
-            schema = record({"dynamics": either(nothing(), _part("dynamics"))}, plain(), **known)
+            schema = record(self._optional, plain(), **known)
         self.checked(lambda: record(None, plain(), **head)(told, ""))
         facts = self.checked(lambda: schema(told, ""))
         leaves = read_arrays(self._npz, mapping(array("biuf")), self.fix)

@@ -214,7 +214,7 @@ def search_views(assessment: Assessment) -> list[SearchView]:
         levels = [("uniform", curve.uniform), (f"best by hand: {curve.by_hand}", curve.by_hand_value)]
         span = np.nanmax(curve.values) - np.nanmin(curve.best)
         if not attained and np.isfinite(curve.optimum) and curve.best[-1] - curve.optimum < 3 * span:
-            levels.append(("speed limit", curve.optimum))
+            levels.append((curve.kind, curve.optimum))
         measures = assessment.search.measures if assessment.search else "loss"
         axis = f"gap to {curve.kind} (e-folds of {measures})" if attained else f"objective (log {measures})"
         if curve.is_penalised:

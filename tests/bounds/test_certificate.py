@@ -430,7 +430,10 @@ def test_kronecker_forms_and_band_solves_agree_with_dense_algebra():
     space = Symmetric(4)
     e, f = (x + x.T for x in rng.normal(size=(2, 4, 4)))
     for symmetric in itertools.product((True, False), repeat=2):
-        pairs = [x + x.swapaxes(1, 2) if each else x for x, each in zip(rng.normal(size=(2, 3, 4, 4)), symmetric)]
+        pairs = [
+            x + x.swapaxes(1, 2) if each else x
+            for x, each in zip(rng.normal(size=(2, 3, 4, 4)), symmetric, strict=True)
+        ]
         direct = sum(np.trace(e @ x @ f @ y) for x, y in zip(*pairs, strict=True))
         assert space.vector(e) @ space.kronecker(*pairs, symmetric) @ space.vector(f) == pytest.approx(direct)
     np.testing.assert_allclose(space.matrix(space.vector(e)), e)
@@ -491,3 +494,43 @@ def test_a_search_begins_where_the_multiplier_points():
     for schedule, start in ((None, None), (ss.uniform(), proof)):
         with pytest.raises(ValueError, match=r"learn\(\) was given .* start=: give one of them"):
             ss.learn(problem, schedule, times, objective=objective, start=start)
+
+
+@pytest.mark.parametrize("kind", ["realisable", "many outputs", "capped"])
+def test_a_saved_search_keeps_its_proof(kind, tmp_path):
+    problem, options = draw(kind)
+    proof = certificate(problem, TIMES, horizon=[0.5, 1.0], pieces=3, **options)
+    found = ss.learn(problem, None, TIMES, objective=ss.terminal_log_loss(), start=proof, steps=2)
+    path = tmp_path / "learned.json"
+    found.save(path)
+    read = ss.load_learned(path).certificate
+    assert read.verified
+    assert read.report() == proof.report()
+    assert read.tasks[0].neglected == proof.tasks[0].neglected
+    np.testing.assert_array_equal(read.bound(TIMES), proof.bound(TIMES))
+    np.testing.assert_array_equal(read.schedule(TIMES).log_weights.values, proof.schedule(TIMES).log_weights.values)
+    # one that claims more than it proves is refused, however it came into the file
+    greedy = dataclasses.replace(found, certificate=dataclasses.replace(proof, loss=proof.loss * 1.01))
+    greedy.save(path)
+    with pytest.raises(ss.learning.SavedFileError, match="certificate does not prove the loss that it names"):
+        ss.load_learned(path)
+    short = dataclasses.replace(proof, instants=proof.instants[1:])
+    dataclasses.replace(found, certificate=short).save(path)
+    with pytest.raises(ss.learning.SavedFileError, match=r"certificate.shares0"):
+        ss.load_learned(path)
+
+
+def test_small_problems_are_bounded_by_a_certificate_by_default():
+    times = np.linspace(0.0, 8.0, 9)
+    small, large = ss.torus(2.0, 2.0, 8), ss.torus(2.0, 2.0, 32)
+    bound, limit = small.lower_bound(times), np.asarray(ss.bounds.speed_limit(small, times).loss)
+    assert bound.name == "certificate"
+    assert np.all(bound.loss >= limit)
+    assert bound.loss[-1] > 10 * limit[-1]
+    assert np.isinf(bound.valid_until)
+    assert np.all(ss.simulate(small, ss.uniform(), times).loss >= bound.loss)
+    assert large.lower_bound(times).name == "speed limit"
+    np.testing.assert_array_equal(large.lower_bound(times).loss, ss.bounds.speed_limit(large, times).loss)
+    blind = ss.OperatorProblem(np.array([[1.0], [1.0]]), np.array([1.0, -1.0]))
+    assert blind.lower_bound(times).name == "speed limit"
+    assert small.lower_bound([0.0]).name == "speed limit"
