@@ -13,6 +13,7 @@ from ._status import Status
 from ._tables import split_tables
 from ._trajectory import Trajectory
 from ._types import PyTree, cast_inexact
+from ._where import where
 from .numerics import attempt
 from .schedules import begin_state
 
@@ -63,14 +64,14 @@ def run_loop_many(problem, schedules, clock, dynamics, save, adjoint, key) -> Tr
             codes = jnp.stack([none if fixed[m] else next(codes) for m in range(members)])
             memories = tuple(old if fixed[m] else next(memories) for m, old in enumerate(carry.memory))
         fault = fault.first(live, codes, index)
-        weights = jnp.where((fault.status == Status.OK)[:, None], weights, 1)
+        weights = where((fault.status == Status.OK)[:, None], weights, 1)
         keep = lambda one, w: save(facts.shown(one, index, duration), w)
-        record = observed.loss, jax.vmap(keep)(observed, jnp.where(live, weights, last_weights))
+        record = observed.loss, jax.vmap(keep)(observed, where(live, weights, last_weights))
 
         start = dynamics_now.init(problem)
-        choose = lambda first, now: jnp.where(jumping.reshape((-1,) + (1,) * (now.ndim - 1)), first, now)
+        choose = lambda first, now: where(jumping.reshape((-1,) + (1,) * (now.ndim - 1)), first, now)
         since = jax.tree.map(choose, start, observed.state) if any(fixed) and dynamics.jumps else observed.state
-        spans = jnp.where(jumping, end, span)
+        spans = where(jumping, end, span)
 
         def move(since, weights, span):
             return attempt(advance, (dynamics_now, problem, since, weights, span, next_time, key, index))[0]
@@ -108,7 +109,7 @@ def decide_all(asked: list) -> tuple[Any, tuple, Any]:
         memories = [
             eqx.filter(state, one[0].constants, inverse=True) for one, (_, state) in zip(asked, raw, strict=True)
         ]
-        return (weights, tuple(memories)), jnp.where(before == Status.OK, codes, before)
+        return (weights, tuple(memories)), where(before == Status.OK, codes, before)
 
     if not asked:
         return (), (), ()

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .._shown import Shown, View
 from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..schedules import uniform
@@ -18,6 +19,7 @@ from ._run import Run, charges_of, run_of
 from ._runs import Recorded, run_split
 from ._search import Search
 from ._split import Split, Steps
+from ._teachers import taught_by
 
 __all__ = ["Assessment", "Store", "run_assessment"]
 
@@ -25,17 +27,17 @@ __all__ = ["Assessment", "Store", "run_assessment"]
 class Store(Protocol):
     """Keeps what was recorded on each split, so that an interrupted comparison goes on where it was."""
 
-    def load(self, number: int) -> dict[int, Recorded]:
-        """What is known of a split, by the number of the entry; empty if nothing is."""
+    def load(self, number: int, split: Split) -> dict[int, Recorded]:
+        """What is known of a split, by the number of the entry; empty if nothing is, or it was of other data."""
         ...
 
-    def save(self, number: int, recorded: dict[int, Recorded]) -> None:
+    def save(self, number: int, split: Split, recorded: dict[int, Recorded]) -> None:
         """Keep what is known of a split so far."""
         ...
 
 
-@dataclass(frozen=True)
-class Assessment:
+@dataclass(frozen=True, eq=False, repr=False)
+class Assessment(Shown):
     """Schedules compared on one problem.
 
     Arguments:
@@ -108,6 +110,11 @@ class Assessment:
     def has_picking_rows(self) -> bool:
         """Whether the best schedule is picked on other rows than those that score it."""
         return any(not np.array_equal(run.picking_losses, run.split_losses) for run in self.runs)
+
+    def _view(self) -> View:
+        from ._views import assessment_view  # reads the table, which is one of these
+
+        return assessment_view(self)
 
 
 def run_assessment(
@@ -202,11 +209,12 @@ def run_assessment(
         exports=exports,
     )
     charges = charges_of(first, times)
+    taught = [taught_by(problem if entry.problem is None else entry.problem, entry.schedule) for entry in first.entries]
     known: list[dict[int, Recorded]] = []
 
     def so_far() -> Assessment:
         runs = [
-            run_of(first, entry, charges[n], [split[n] for split in known if n in split], times, cost, steps)
+            run_of(entry, charges[n], taught[n], [split[n] for split in known if n in split], times, cost, steps)
             for n, entry in enumerate(first.entries)
             if all(n in split for split in known[: 1 if entry.first_only else None])
         ]
@@ -214,15 +222,15 @@ def run_assessment(
 
     assessment = empty
     for number in range(total):
-        recorded = {} if store is None else store.load(number)
+        split = first
+        if number:
+            started(number, total, f"split {number + 1} of {total}")
+            split = _like(first, more_splits[number - 1]())
+        recorded = {} if store is None else store.load(number, split)
         wanted = [n for n, entry in enumerate(first.entries) if number == 0 or not entry.first_only]
         if not recorded.keys() >= set(wanted):
             if number:
-                started(number, total, f"split {number + 1} of {total}")
-                split = _like(first, more_splits[number - 1]())
                 record = recorder(split.problem, group_names, split.picking)[0]
-            else:
-                split = first
             for found in run_split(split, wanted, times, record, seed, number):
                 recorded = recorded | found
                 if number == 0:
@@ -230,7 +238,7 @@ def run_assessment(
                     assessment = so_far()
                     finished(assessment)
             if store is not None:
-                store.save(number, recorded)
+                store.save(number, split, recorded)
         if number == 0:  # after the first rows are known
             curves, warnings = bounds_of(problem, [entry.schedule for entry in first.entries], times)
             if certificate is not None:

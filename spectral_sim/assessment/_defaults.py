@@ -104,7 +104,7 @@ def default_entries(
     problem: OperatorProblem,
     times: np.ndarray,
     *,
-    reference: tuple[str, np.ndarray],
+    reference: tuple[str, np.ndarray] | None,
     groups: np.ndarray | None = None,
     epoch: float,
 ) -> list[Entry]:
@@ -117,7 +117,7 @@ def default_entries(
         problem: a data problem.
         times: refresh grid; at a tenth of its end curricula are complete, and up to there teachers have trained.
         reference: a second model of another kind, with a name and features of the training examples, shape (examples,
-            second_features); it is trained for as much compute as teachers are.
+            second_features); it is trained for as much compute as teachers are. Left out if None.
         groups: group number of each example, for one schedule with weights per group; None for none.
         epoch: time units that one pass over the data takes.
 
@@ -125,8 +125,6 @@ def default_entries(
         The entries, uniform first.
     """
     end = float(times[-1]) / 10
-    kind, features = reference
-    relative = float(relative_trace(complement(features=features), problem))
     percent = f"{_KEPT:.0%}"
     seldom = max(epoch, float(times[-1]) / _SPARSE)
 
@@ -149,16 +147,19 @@ def default_entries(
         Entry("practical oracle", chain(stale(epoch), proportional(1.0), clip(0.1, 10.0), mix(0.1))),
         Entry("distance to a teacher", chain(teacher(end, shows="distance"), proportional(1.0), mix(0.1))),
         Entry("what a teacher has learnt", chain(teacher(end), proportional(1.0), mix(0.1))),
-        Entry(
-            f"{_EXCESS} {kind}",
-            chain(complement(end / relative, features=features), proportional(1.0), mix(0.1)),
-        ),
+        *([] if reference is None else [_excess(problem, end, *reference)]),
         Entry("self-scoring", chain(self_scoring(), proportional(1.0), mix(0.1))),
         Entry("half self-generated", uniform(), dynamics=SelfGenerated(0.5, epoch)),
     ]
     if groups is not None:
         entries.append(Entry("groups by loss", chain(proportional(1.0), clip(0.1, 10.0)), problem.with_groups(groups)))
     return [dataclasses.replace(entry, meaning=_meaning(entry.name)) for entry in entries]
+
+
+def _excess(problem: OperatorProblem, end: float, kind: str, features: np.ndarray) -> Entry:
+    relative = float(relative_trace(complement(features=features), problem))
+    schedule = chain(complement(end / relative, features=features), proportional(1.0), mix(0.1))
+    return Entry(f"{_EXCESS} {kind}", schedule)
 
 
 def _meaning(name: str) -> str:

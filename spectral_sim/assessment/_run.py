@@ -15,7 +15,7 @@ from ..problems import AbstractProblem
 from ._entry import Entry, Family, family
 from ._runs import Recorded
 from ._split import Split, Steps
-from ._teachers import Taught, taught_by
+from ._teachers import Taught
 
 __all__ = ["Charges", "Run", "charges_of", "run_of"]
 
@@ -155,9 +155,9 @@ def _charged_together(problem, schedules, dynamics, times: tuple[float, ...]) ->
 
 
 def run_of(
-    split: Split,
     entry: Entry,
     charges: Charges,
+    taught: Taught | None,
     recorded: Sequence[Recorded],
     times: np.ndarray,
     cost: float,
@@ -176,7 +176,6 @@ def run_of(
         # as many candidates are scored for each example kept as the largest weight says, by each model that scores
         durations = np.append(np.diff(times), 0)
         on_the_fly = _FORWARD * math.ceil(scored) * np.nan_to_num(mean["max_weight"], nan=1.0) * durations
-    own = split.problem if entry.problem is None else entry.problem
     return Run(
         name=entry.name,
         family=family(entry.schedule, entry.dynamics),
@@ -195,7 +194,7 @@ def run_of(
         is_ceiling=entry.is_ceiling,
         split_losses=np.stack([each.loss for each in recorded]),
         picking_losses=np.stack([each.saved["picking_loss"] for each in recorded]),
-        taught=taught_by(own, entry.schedule),
+        taught=taught,
         faults=first.faults,
         variant=entry.variant,
         meaning=entry.meaning,

@@ -1,5 +1,6 @@
 """The one table of a comparison: numbers by row, and each of them as text."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -146,6 +147,7 @@ class Table:
         return any(abs(row.drive - 1) > SCALED for row in self.rows)
 
 
+@functools.lru_cache(maxsize=8)  # the table, the pictures and the page of a comparison are of the same numbers
 def table(assessment: Assessment) -> Table:
     """The table of a comparison; it needs the uniform run at least."""
     window = gain_window(assessment.times, assessment.reference.loss)

@@ -75,6 +75,7 @@ class LearningTask:
         ]
         return float(min(latest, _LONGER * times[int(np.argmin(loss))]))
 
+    @functools.cached_property
     def reference_model(self) -> tuple[str, np.ndarray]:
         """A model of another kind, by name and features: arc-cosine ones, or RBF ones where the learner has those."""
         kernel = "rbf" if self.settings["kernel"] == "arc_cosine" else "arc_cosine"
@@ -139,23 +140,25 @@ def learning_task(
         if like is not None:
             assert like.problem.eval_features is not None
             parts = [_as_long(part, len(like.problem.eval_features)) for part in parts]
-        held_out = dict(zip(("eval_features", "eval_targets"), (p.astype(precision) for p in parts[:2]), strict=True))
-        held_out["eval_mass"] = parts[2].astype(precision)
+        names = ("eval_features", "eval_targets", "eval_mass")
+        held_out = {name: part.astype(precision, copy=False) for name, part in zip(names, parts, strict=False)}
         picked = parts[3] if picking is not None else None
     train = [made.training, data.targets, np.ones(len(made.training))]
     if like is not None:
         train = [_as_long(part, like.problem.num_examples) for part in train]
         groups = None if groups is None else _as_long(groups, like.problem.num_examples, pad=int(groups[0]))
     problem = OperatorProblem(
-        train[0].astype(precision),
-        train[1].astype(precision),
-        mass=train[2].astype(precision),
+        train[0].astype(precision, copy=False),
+        train[1].astype(precision, copy=False),
+        mass=train[2].astype(precision, copy=False),
         groups=groups if by_group else None,
         **held_out,
     )
 
+    inputs = made.inputs
+
     def second_features(other: Features) -> np.ndarray:
-        found = np.asarray(mapped(made.inputs, other, seed)[0](made.inputs)).astype(precision)
+        found = np.asarray(mapped(inputs, other, seed)[0](inputs)).astype(precision, copy=False)
         return found if like is None else _as_long(found, like.problem.num_examples)
 
     if like is not None:

@@ -14,39 +14,43 @@ import numpy as np
 from .._extras import require
 from ..assessment import Assessment, Entry, claim, table
 from ..learning import sampler_weights
+from ..problems.tables import read_table
 from ._data import LearningTask, learning_task
 from ._features import Features
+from ._job_part import Export
 from ._splits import DataSplits
 
-__all__ = ["exporter", "write_weights"]
+__all__ = ["exporter", "rows_of_file", "write_weights"]
 
 _KEY = "spectral_sim.weights"
 _SHOWN = 5  # rows with the most weight, and as many with the least
+_SHOWN_COLUMNS, _LONGEST = 7, 24
 
 
 def exporter(
     splits: DataSplits,
     features: Features,
-    entries: Callable[[LearningTask], Sequence[Entry]],
+    again: Callable[[LearningTask, str], Sequence[Entry]],
     times: np.ndarray,
     made: dict[str, Any],
     rows_of: Callable[[np.ndarray], list[dict[str, Any]]],
-) -> Callable[[Assessment, Path], Assessment]:
+) -> Export:
     """A function that runs the picked schedule on all rows that train, and writes its weights.
 
     Arguments:
         splits: of the data; the weights are for all rows of its training part.
         features: how inputs become features.
-        entries: the schedules of a task.
+        again: makes the schedules of a name for a task; none for one that suits any rows as it is.
         times: refresh grid.
         made: as for `learning_task`.
         rows_of: rows of the user's data by number, as titles and values.
 
     Returns:
-        A function that also gives back the comparison with rows of the most and the least weight.
+        A function that takes the comparison, its folder and its schedules, and gives back the comparison with rows of
+        the most and the least weight.
     """
 
-    def export(assessment: Assessment, folder: Path) -> Assessment:
+    def export(assessment: Assessment, folder: Path, compared: Sequence[Entry]) -> Assessment:
         numbers = table(assessment)
         picked = numbers.picked
         if picked is None or assessment.steps is None:
@@ -54,8 +58,16 @@ def exporter(
         variant = next(run.variant for run in assessment.runs if run.name == picked.name)
         rate = assessment.steps.learning_rate
         options = {**made, "learning_rate": rate}
-        task = learning_task(splits.data, features, seed=splits.seed, **options)
-        entry = next(each for each in entries(task) if (each.name, each.variant) == (picked.name, variant))
+        # what is held out has no part in the weights
+        data = dataclasses.replace(splits.data, eval_inputs=None, eval_targets=None)
+        task = learning_task(data, features, seed=splits.seed, **options)
+
+        def is_picked(entry: Entry) -> bool:
+            return (entry.name, entry.variant) == (picked.name, variant)
+
+        entry = next(filter(is_picked, [*again(task, picked.name), *compared]))
+        if entry.first_only and len(data.inputs) != assessment.settings["training_examples"]:
+            raise ValueError(f"{entry.name} has a weight for each example of the first split, and none for others")
         own = task.problem if entry.problem is None else entry.problem
         key = jax.random.key(splits.seed if entry.seed is None else entry.seed)
         found = sampler_weights(own, entry.schedule, times, adjoint="direct", key=key, dynamics=entry.dynamics)
@@ -75,6 +87,25 @@ def exporter(
         return dataclasses.replace(assessment, examples=tuple(examples))
 
     return export
+
+
+def rows_of_file(path: Path, target: list[str], encoding: str | None) -> Callable[[np.ndarray], list[dict[str, Any]]]:
+    """Reads rows of the file as they stand there: the target and some other columns."""
+
+    def rows_of(rows: np.ndarray) -> list[dict[str, Any]]:
+        columns = read_table("path", path, encoding).columns
+        names = [name.strip() for name in target if name.strip() in columns]
+        names += [name for name in columns if name not in names]
+        shown = {name: columns[name] for name in names[:_SHOWN_COLUMNS] if np.ndim(columns[name]) == 1}
+        return [{name: _short(values[int(row)]) for name, values in shown.items()} for row in rows]
+
+    return rows_of
+
+
+def _short(value: Any) -> str:
+    value = value.as_py() if hasattr(value, "as_py") else value
+    text = f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def write_weights(

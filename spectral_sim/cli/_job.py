@@ -91,7 +91,7 @@ def run_job(
         write_results(latest[0], folder)
         if part.export is not None:
             with steps(progress, f"weights of {name}"):
-                latest[:] = [_warn(progress, part.export, latest[0], folder) or latest[0]]
+                latest[:] = [_warn(progress, part.export, latest[0], folder, part.entries) or latest[0]]
         finished += latest
         show(latest[0], console)
         with steps(progress, f"plots of {name}"):

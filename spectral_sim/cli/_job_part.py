@@ -11,7 +11,10 @@ from ..assessment import Assessment, Entry, Search, Split, Steps
 from ..bounds import Certificate
 from ..problems import AbstractProblem
 
-__all__ = ["Part"]
+__all__ = ["Export", "Part"]
+
+Export = Callable[[Assessment, Path, Sequence[Entry]], Assessment]
+"""Writes more of a comparison, given its folder and its schedules, and gives back what is shown of it."""
 
 
 @dataclass
@@ -36,4 +39,4 @@ class Part:
     overlap: float = 0.0
     steps: Steps | None = None
     facts: tuple[str, ...] = ()
-    export: Callable[[Assessment, Path], Assessment] | None = None
+    export: Export | None = None

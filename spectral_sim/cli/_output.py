@@ -24,7 +24,7 @@ class OutputFolder:
         path: the folder.
         parts: names of the parts; none for a single one, which is written to the folder itself.
         force: replace earlier results.
-        resume: go on with searches and comparisons that were begun; what is there is replaced by what is better.
+        resume: go on with searches and comparisons that were begun; results are made anew from what was kept of them.
 
     Raises:
         UserError: it is a file, or holds something and `force` is not set, or nothing that can be resumed.
@@ -33,7 +33,7 @@ class OutputFolder:
     def __init__(self, path: Path, parts: tuple[str, ...] = (), force: bool = False, resume: bool = False):
         self.path = path
         self._parts = parts
-        self._stale = [] if resume else [*_OWN, *_BEGUN]
+        self._stale = _OWN if resume else (*_OWN, *_BEGUN)
         if force and resume:
             raise UserError("--force begins anew and --resume goes on: give one of them.")
         folders = [path, *(path / part for part in parts)]
@@ -57,7 +57,7 @@ class OutputFolder:
                 folder.mkdir(parents=True, exist_ok=True)
                 for name in self._stale:
                     (folder / name).unlink(missing_ok=True)
-        self._stale = []
+        self._stale = ()
 
     def part(self, name: str) -> Path:
         """The folder of a part."""

@@ -1,7 +1,5 @@
 """What was recorded on each split of a comparison, kept until it is finished."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,42 +7,49 @@ from typing import Any
 import numpy as np
 
 from .. import _schema as schema
-from ..assessment import Recorded
+from .._identity import identity
+from .._version import __version__
+from ..assessment import Recorded, Split
 from ._job_part import Part
 
 __all__ = ["SplitStore"]
 
 _FILE = "splits.npz"
-_ARRAYS = schema.record(None, schema.array("fiubU"), identity=schema.array("U", shape=()))
+_ARRAYS = schema.record(None, schema.array("fiubU"))
 
 
 class SplitStore:
-    """Keeps recorded runs in one file of the output folder, under the name of the comparison that made them.
+    """Keeps recorded runs in one file of the output folder, under the identity of what they were computed from.
+
+    Each split has an identity of its own: every number of its problem and of its schedules, their dynamics and seeds,
+    the refresh grid, the rows for picking and the version of the library. What was recorded on other data is not read.
 
     Arguments:
         folder: output folder of the comparison.
-        part: the comparison; what another one left behind is not read.
+        part: the comparison; its refresh grid and seed are those of all splits.
     """
 
     def __init__(self, folder: Path, part: Part):
         self._path = folder / _FILE
-        about = [part.name, part.cost, part.seed, part.settings, len(part.more_splits), part.times.tolist()]
-        about += [[entry.name, entry.variant, str(entry.seed)] for entry in part.entries]
-        text = json.dumps(about, default=str, sort_keys=True)
-        self._identity = hashlib.sha256(text.encode()).hexdigest()
+        self._shared = __version__, part.times, part.seed
         self._kept = self._read()
 
-    def load(self, number: int) -> dict[int, Recorded]:
+    def load(self, number: int, split: Split) -> dict[int, Recorded]:
         """What is known of a split, by the number of the entry; empty if nothing is."""
         prefix, found = f"{number}/", {}
+        known = self._kept.get(f"{prefix}identity")
+        if known is None or str(known) != self._identity(split):
+            return {}
         for key, values in self._kept.items():
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key.count("/") > 1:
                 _, entry, name = key.split("/", 2)
                 found.setdefault(int(entry), {})[name] = values
         return {entry: _recorded(values) for entry, values in found.items()}
 
-    def save(self, number: int, recorded: dict[int, Recorded]) -> None:
-        """Keep what is known of a split so far; the file is replaced at once."""
+    def save(self, number: int, split: Split, recorded: dict[int, Recorded]) -> None:
+        """Keep what is known of a split so far, in place of what was kept of it; the file is replaced at once."""
+        self._kept = {key: values for key, values in self._kept.items() if not key.startswith(f"{number}/")}
+        self._kept[f"{number}/identity"] = np.array(self._identity(split))
         for entry, each in recorded.items():
             key = f"{number}/{entry}/"
             error = np.nan if each.quadrature_error is None else each.quadrature_error
@@ -55,7 +60,7 @@ class SplitStore:
             }
             self._kept |= {f"{key}saved {name}": values for name, values in each.saved.items()}
         temporary = self._path.with_name(f".{_FILE}.part.npz")
-        arrays: dict[str, Any] = {"identity": self._identity, **self._kept}
+        arrays: dict[str, Any] = self._kept
         np.savez(temporary, **arrays)
         os.replace(temporary, self._path)
 
@@ -63,14 +68,16 @@ class SplitStore:
         """The comparison is finished: its results hold everything."""
         self._path.unlink(missing_ok=True)
 
+    def _identity(self, split: Split) -> str:
+        return identity((self._shared, split))
+
     def _read(self) -> dict[str, np.ndarray]:
         if not self._path.is_file():
             return {}
         try:
-            found = schema.read_npz(self._path.read_bytes(), _ARRAYS)
+            return schema.read_npz(self._path.read_bytes(), _ARRAYS)
         except (OSError, schema.Malformed):  # damaged: what it held is computed again
             return {}
-        return found if str(found.pop("identity")) == self._identity else {}
 
 
 def _recorded(values: dict[str, np.ndarray]) -> Recorded:

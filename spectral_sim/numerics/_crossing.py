@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Bool, Float
+from .._where import where
 
 __all__ = ["Crossing", "rounding_of_mean", "where_one"]
 
@@ -30,8 +31,13 @@ class _Search(NamedTuple):
     top: Float[Array, ""]
 
 
-def rounding_of_mean(size: int, dtype) -> float:
-    """How far from one a mean of `size` entries may be for its rounding alone."""
+def rounding_of_mean(size: int, dtype: Any) -> float:
+    """Bound how far from one a mean of `size` entries may be for its rounding alone.
+
+    Arguments:
+        size: number of entries.
+        dtype: of the entries.
+    """
     return float(jnp.finfo(dtype).eps) * max(8.0, size**0.5 / 2)
 
 
@@ -43,7 +49,7 @@ def where_one(
     tolerance: float,
     wanted: Bool[Array, ""],
 ) -> Crossing:
-    """x with function(x) = 1 to `tolerance`, or to the rounding of x.
+    """Find the x with function(x) = 1 to `tolerance`, or to the rounding of x.
 
     Newton's steps, kept inside a bracket. A step that would leave the bracket, or that follows one which has not halved
     the distance from one, halves the bracket instead (in the logarithm). So every two steps halve one or the other, and
@@ -75,15 +81,15 @@ def where_one(
         proposed = _proposal(here, 3 * limits.eps)
         inside = (proposed > bottom) & (proposed < top)
         falling = (jnp.abs(here.excess) <= 0.5 * before) & (count < _TANGENTS)
-        found = look(jnp.where(inside & falling, proposed, _halfway(here.x, bottom, top, count)))
+        found = look(where(inside & falling, proposed, _halfway(here.x, bottom, top, count)))
         short = found.excess < 0
-        bottom, top = jnp.where(short, found.x, bottom), jnp.where(short, top, found.x)
+        bottom, top = where(short, found.x, bottom), where(short, top, found.x)
         live = (jnp.abs(found.excess) > tolerance) & (top - bottom > 4 * limits.eps * top) & (count < most)
         return count + 1, _Search(found, bottom, top), jnp.abs(here.excess), live
 
     found = look(start)
     short = found.excess < 0
-    search = _Search(found, jnp.where(short, start, bottom), jnp.where(short, top, start))
+    search = _Search(found, where(short, start, bottom), where(short, top, start))
     live = (jnp.abs(found.excess) > tolerance) & wanted
     carry = jnp.zeros((), jnp.int32), search, jnp.full_like(start, jnp.inf), live
     return jax.lax.while_loop(lambda carry: carry[-1], step, carry)[1].here
@@ -94,9 +100,9 @@ def _proposal(here: Crossing, least: Any) -> Array:
     x, value = here.x, 1 + here.excess
     plain = x - here.excess / here.slope
     logarithmic = x * jnp.exp(-jnp.log(value) * value / (x * here.slope))
-    moved = jnp.where(jnp.abs(here.excess) > _FAR, logarithmic, plain)
+    moved = where(jnp.abs(here.excess) > _FAR, logarithmic, plain)
     # so small a step rather crosses over, which closes the bracket
-    return jnp.where(here.excess < 0, jnp.maximum(moved, x * (1 + least)), jnp.minimum(moved, x * (1 - least)))
+    return where(here.excess < 0, jnp.maximum(moved, x * (1 + least)), jnp.minimum(moved, x * (1 - least)))
 
 
 def _halfway(here: Array, bottom: Array, top: Array, count: Array) -> Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._types import Array, Float
+from .._where import where
 
 __all__ = ["exponential", "log_or_minus_inf"]
 
@@ -42,14 +43,14 @@ def log_or_minus_inf(score: Float[Array, "..."]) -> Float[Array, "..."]:
     The compiler takes it for what it undoes: of the exponential of a logarithm neither is computed.
     """
     logarithm, limits = jnp.log(score), jnp.finfo(score.dtype)
-    return jnp.where(logarithm >= math.log(limits.tiny) * (1 + 4 * limits.eps), logarithm, -jnp.inf)
+    return where(logarithm >= math.log(limits.tiny) * (1 + 4 * limits.eps), logarithm, -jnp.inf)
 
 
 @log_or_minus_inf.defjvp
 def _log_jvp(primals, tangents):
     (score,), (change,) = primals, tangents
     positive = score >= jnp.finfo(score.dtype).tiny
-    return log_or_minus_inf(score), jnp.where(positive, change / jnp.where(positive, score, 1), 0)
+    return log_or_minus_inf(score), where(positive, change / where(positive, score, 1), 0)
 
 
 @jax.custom_jvp
@@ -57,8 +58,8 @@ def _exponential(x):
     known = _FORMATS[jnp.dtype(x.dtype)]
     # comparisons that let what is no number through, which takes a minimum or a maximum two steps more
     least, most = -known.bias * math.log(2), (known.bias + 1) * math.log(2)
-    x = jnp.where(x < least, least, x)
-    x = jnp.where(x > most, most, x)
+    x = where(x < least, least, x)
+    x = where(x > most, most, x)
     count = jnp.round(x * (1 / math.log(2)))
     rest = (x - count * known.high) - count * known.low
     value: Any = known.coefficients[0]

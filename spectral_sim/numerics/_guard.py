@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, PyTree
+from .._where import where
 
 __all__ = ["attempt", "without_derivative"]
 
@@ -43,12 +44,12 @@ def attempt(
     def choose(code, result, otherwise):
         # with nothing to choose from the compiler drops the `where`; what is left is that in a batch every part of the
         # result has the batch axis that its tangent has, which scan needs
-        pick = lambda y, x: jax.tree.map(lambda x, y: jnp.where(_along(code == 0, x), x, y), x, x if y is None else y)
+        pick = lambda y, x: jax.tree.map(lambda x, y: where(_along(code == 0, x), x, y), x, x if y is None else y)
         return jax.tree.map(pick, otherwise, result, is_leaf=lambda y: y is None)
 
     def mask(code, tangents):
         still = lambda x: x.dtype == jax.dtypes.float0
-        return jax.tree.map(lambda x: x if still(x) else jnp.where(_along(code == 0, x), x, 0), tangents)
+        return jax.tree.map(lambda x: x if still(x) else where(_along(code == 0, x), x, 0), tangents)
 
     @jax.custom_jvp
     def run(moving, fixed_arrays, fallback):
@@ -86,7 +87,7 @@ def _by_member(function: Callable[..., PyTree], code: Array, *trees: Any) -> PyT
 
 def _along(code: Array, values: Array) -> Array:
     """Codes with further axes of length one, to go with values."""
-    return code.reshape(code.shape + (1,) * (values.ndim - code.ndim))
+    return code.reshape(code.shape + (1,) * (jnp.ndim(values) - code.ndim))
 
 
 @jax.custom_jvp

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from .._types import Array, Float
+from .._where import where
 from ._exponential import log_or_minus_inf
 from ._guard import without_derivative
 from ._repeat import batch_max
@@ -18,19 +19,23 @@ __all__ = ["mean_one", "power_score", "relative_log", "scaled_mean", "score_of",
 
 
 def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
+    """Compute log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
     top = jnp.max(score)
-    return jnp.where(top == 0, 0.0, log_or_minus_inf(score / jnp.where(top == 0, 1, top)))
+    return where(top == 0, 0.0, log_or_minus_inf(score / where(top == 0, 1, top)))
 
 
 def power_score(log_score: Float[Array, "weights"], power: Float[Array, ""]) -> Float[Array, "weights"]:
-    """(score / max score)^power; zero, at any power, where the score over its maximum is zero or subnormal.
+    """Compute (score / max score)^power; zero, at any power, where the score over its maximum is zero or subnormal.
 
     The maximum is a constant to derivatives, as in `score_of`.
+
+    Arguments:
+        log_score: logarithm of the score, shape (weights,); -inf for zero.
+        power: scalar.
     """
     top = checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR)
     nothing = jnp.isneginf(top)
-    return _power(log_score, jnp.where(nothing, 0, top), power, jnp.where(nothing, 0, -jnp.inf))
+    return _power(log_score, where(nothing, 0, top), power, where(nothing, 0, -jnp.inf))
 
 
 @jax.custom_jvp
@@ -40,7 +45,7 @@ def _power(log_score: Array, top: Array, power: Array, unseen: Array) -> Array:
     The exponential comes last: the compiler computes it once, and what is done to it later with every use.
     """
     depth = log_score - top
-    return jnp.exp(jnp.where(depth > _lowest(depth), power * depth, unseen))
+    return jnp.exp(where(depth > _lowest(depth), power * depth, unseen))
 
 
 @_power.defjvp
@@ -48,9 +53,9 @@ def _power_jvp(primals, tangents):
     log_score, top, power, _ = primals
     depth = log_score - top
     seen = depth > _lowest(depth)
-    change = power * tangents[0] + jnp.where(seen, depth, 0) * tangents[2]
+    change = power * tangents[0] + where(seen, depth, 0) * tangents[2]
     value = _power(*primals)
-    return value, value * jnp.where(seen, change, 0)
+    return value, value * where(seen, change, 0)
 
 
 def _lowest(depth: Array) -> float:
@@ -64,13 +69,13 @@ def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
     all, as far as that does not overflow. Minus infinity where an entry is negative, NaN where one is, 0 where all are.
     """
     limits = jnp.finfo(score.dtype)
-    seen = jnp.where(score < 0, -jnp.inf, jnp.minimum(score, limits.max / (4 * score.shape[0])))
+    seen = where(score < 0, -jnp.inf, jnp.minimum(score, limits.max / (4 * score.shape[0])))
     size = total(jnp.ones_like(score), seen)
     exponent = (1 << (limits.bits - 1)) - (1 << limits.nmant)  # the bits of a number without sign and mantissa
     integer = jnp.dtype(f"int{limits.bits}")
     power = jax.lax.bitcast_convert_type(size, integer) & jnp.asarray(exponent, integer)
     power = jax.lax.bitcast_convert_type(power, score.dtype)
-    return without_derivative(jnp.where(jnp.isfinite(size), power, size))
+    return without_derivative(where(jnp.isfinite(size), power, size))
 
 
 def scaled_mean(
@@ -93,22 +98,22 @@ def scaled_mean(
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _scaled_mean(score: Array, mass: Array, massless: bool) -> tuple[Array, Array]:
     limits = jnp.finfo(score.dtype)
-    plain = total(mass, jnp.where(score < 0, -jnp.inf, score))
+    plain = total(mass, where(score < 0, -jnp.inf, score))
     fine = (plain > score.shape[0] * limits.tiny / limits.eps) & (plain < jnp.inf)
 
     def in_unit():
-        unit = unit_of(score if massless else jnp.where(mass > 0, score, 0))
-        return unit, total(mass, score / jnp.where(unit == 0, 1, unit))
+        unit = unit_of(score if massless else where(mass > 0, score, 0))
+        return unit, total(mass, score / where(unit == 0, 1, unit))
 
     needed = batch_max((~fine).astype(jnp.int32)) > 0
     unit, mean = jax.lax.cond(needed, in_unit, lambda: (jnp.ones_like(plain), plain))
-    return jnp.where(fine, 1, unit), jnp.where(fine, plain, mean)
+    return where(fine, 1, unit), where(fine, plain, mean)
 
 
 def _scaled_mean_jvp(massless, primals, tangents):
     """The unit is a constant, and the mean is linear in each of the two."""
     unit, mean = _scaled_mean(*primals, massless)
-    inverse = 1 / jnp.where(unit == 0, 1, unit)
+    inverse = 1 / where(unit == 0, 1, unit)
     change = jnp.zeros_like(mean)
     for (score, mass), still in (
         ((tangents[0], primals[1]), tangents[0]),
@@ -123,15 +128,20 @@ _scaled_mean.defjvp(_scaled_mean_jvp, symbolic_zeros=True)
 
 
 def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """Scale a non-negative score to mean one under `mass`; a score that is zero everywhere means uniform."""
+    """Scale a non-negative score to mean one under `mass`; a score that is zero everywhere means uniform.
+
+    Arguments:
+        score: non-negative, shape (weights,).
+        mass: p, sums to one.
+    """
     unit, mean = scaled_mean(score, mass, massless=False)
     nothing = mean == 0
-    scale = 1 / jnp.where(nothing, 1, mean)
-    return jnp.where(nothing, 1.0, score * (1 / jnp.where(unit == 0, 1, unit)) * scale)
+    scale = 1 / where(nothing, 1, mean)
+    return where(nothing, 1.0, score * (1 / where(unit == 0, 1, unit)) * scale)
 
 
 def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """exp(log_score) up to a factor, the largest entry 1.
+    """Compute exp(log_score) up to a factor, the largest entry 1.
 
     The factor is a constant to derivatives: weights do not depend on the scale of a score, and the derivative of a
     maximum costs as much as all the rest.

@@ -15,10 +15,14 @@ _BINS = 2**20
 
 
 def total(mass: Float[Array, "weights"], values: Float[Array, "weights"]) -> Float[Array, ""]:
-    """sum(mass * values).
+    """Sum mass * values over the weights.
 
     A product with the whole batch of values takes a fraction of the time of a sum over each of them. Long sums are
     left to the compiler's own reduction, which adds pairwise.
+
+    Arguments:
+        mass: p, shape (weights,).
+        values: shape (weights,).
     """
     return _total(mass, values.astype(mass.dtype))
 

@@ -34,6 +34,10 @@ _MOST_MAPS = 4
 def write_plots(assessment: Assessment, folder: Path) -> list[str]:
     """Write every plot; one that fails leaves the others.
 
+    Arguments:
+        assessment: what was compared.
+        folder: where to write.
+
     Returns:
         A warning for each that failed.
     """
@@ -43,7 +47,8 @@ def write_plots(assessment: Assessment, folder: Path) -> list[str]:
         try:
             figure = draw(assessment)
             if figure is not None:
-                figure.savefig(folder / name, dpi=_DPI)
+                figure.set_dpi(_DPI)
+                figure.canvas.print_png(folder / name)  # savefig would draw everything twice
         except Exception as error:  # whatever goes wrong in a plot, the results are on disk already
             warnings.append(f"{name} could not be drawn: {type(error).__name__}: {error}")
     return warnings

@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from spectral_sim.assessment import QUICK
+from spectral_sim.cli._build import standard_entries
 from spectral_sim.cli._data import learning_task
 from spectral_sim.cli._features import Features
 from spectral_sim.problems import Dataset
@@ -70,6 +72,24 @@ def test_weights_are_exported_by_row(assessed, frame):
     drawn = rows.draw(0, 20_000)
     share = np.bincount(drawn, minlength=len(frame))[rows.rows] / 20_000
     np.testing.assert_allclose(share, rows.probabilities(0), atol=0.012)
+
+
+def test_a_second_model_is_made_only_where_it_is_asked_for(monkeypatch):
+    rng = np.random.default_rng(0)
+    sizes = {"inputs": rng.normal(size=(30, 3)), "targets": rng.normal(size=(30, 1))}
+    rest = {"groups": None, "group_names": (), "eval_inputs": None, "eval_targets": None, "description": ""}
+    data = Dataset("toy", target_names=("y",), task="regression", **sizes, **rest)
+    task = learning_task(data, Features(number=8), precision="float64", batch_size=8, seed=0)
+    times = np.array([0, 0.1, 1.0, 10.0])
+    assert "excess over an arc-cosine model" in {entry.name for entry in standard_entries(task, times, None)}
+
+    def never(features):
+        raise AssertionError("a second model was mapped")
+
+    task = dataclasses.replace(task, second_features=never)
+    assert {entry.name for entry in standard_entries(task, times, "quick")} == set(QUICK)
+    with pytest.raises(AssertionError, match="was mapped"):
+        standard_entries(task, times, ["excess over an arc-cosine model"])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas
 import pytest
 
 import spectral_sim as ss
@@ -148,4 +149,7 @@ def test_assess_can_search_too(run, refused, files):
     assert result.exit_code == 0, result.output
     names = [row["name"] for row in json.loads((out / "summary.json").read_text())["schedules"]]
     assert {"learned (deployable)", "learned (ceiling: saw the held-out loss)"} < set(names)
+    weights = pandas.read_parquet(out / "weights.parquet").drop(columns="row")  # of the only one that can be used
+    np.testing.assert_allclose(weights.sum(), 1)
+    assert (weights.nunique() > 1).any()
     assert "no splits to go on with" in refused("assess", table, *options[:-6], "--output", files / "new", "--resume")
