@@ -171,6 +171,19 @@ def run_python(script: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def test_no_import_touches_a_device():
+    """Scripts choose their devices, or meet other processes, after they have imported what they need."""
+    packages = sorted(file.parent.name for file in ROOT.glob("*/__init__.py"))
+    script = f"""
+import importlib, json
+from jax._src.xla_bridge import backends_are_initialized
+for name in {packages}:
+    importlib.import_module("spectral_sim." + name)
+print(json.dumps(backends_are_initialized()))
+"""
+    assert run_python(script) is False
+
+
 def test_import_has_no_side_effects():
     script = """
 import json, sys

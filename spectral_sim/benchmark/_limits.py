@@ -1,12 +1,15 @@
 """What the machine can do, measured by the same compiler in the same process: exponentials, products, copies."""
 
+import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..numerics import exponential
 from ._timing import seconds_of
 
 __all__ = ["OPERATIONS_PER_EXP", "copy_pass", "exp_pass", "gemm"]
@@ -22,7 +25,7 @@ def exp_pass(log_energy: Any, rate: Any, times: Any) -> Callable[[], Any]:
     """Sum over modes of exp(log_energy + time * rate), shape (schedules, times), in the form that runs fastest here.
 
     Which of them the compiler makes the most of changes from version to version: all at once, a time or a schedule at a
-    time, the sum as it stands or as a product.
+    time, the sum as it stands or as a product, the compiler's exponential or that of the library.
 
     Arguments:
         log_energy: shape (modes,).
@@ -30,21 +33,22 @@ def exp_pass(log_energy: Any, rate: Any, times: Any) -> Callable[[], Any]:
         times: shape (times,).
     """
 
-    def at_once(log_energy, rate, times):
-        return jnp.sum(jnp.exp(log_energy + times[None, :, None] * rate[:, None, :]), axis=-1)
+    def at_once(exp, log_energy, rate, times):
+        return jnp.sum(exp(log_energy + times[None, :, None] * rate[:, None, :]), axis=-1)
 
-    def by_time(log_energy, rate, times):
-        return jax.lax.map(lambda time: jnp.sum(jnp.exp(log_energy + time * rate), axis=-1), times).T
+    def by_time(exp, log_energy, rate, times):
+        return jax.lax.map(lambda time: jnp.sum(exp(log_energy + time * rate), axis=-1), times).T
 
-    def by_product(log_energy, rate, times):
+    def by_product(exp, log_energy, rate, times):
         ones = jnp.ones_like(log_energy)
-        return jax.lax.map(lambda time: jnp.exp(log_energy + time * rate) @ ones, times).T
+        return jax.lax.map(lambda time: exp(log_energy + time * rate) @ ones, times).T
 
-    def by_schedule(log_energy, rate, times):
-        return jax.lax.map(lambda row: jnp.sum(jnp.exp(log_energy + times[:, None] * row), axis=-1), rate)
+    def by_schedule(exp, log_energy, rate, times):
+        return jax.lax.map(lambda row: jnp.sum(exp(log_energy + times[:, None] * row), axis=-1), rate)
 
     arrays = [jnp.asarray(x) for x in (log_energy, rate, times)]
-    forms = [jax.jit(form).lower(*arrays).compile() for form in (at_once, by_time, by_product, by_schedule)]
+    every = itertools.product((at_once, by_time, by_product, by_schedule), (jnp.exp, exponential))
+    forms = [jax.jit(partial(form, exp)).lower(*arrays).compile() for form, exp in every]
     calls = [lambda form=form: form(*arrays) for form in forms]
     return min(calls, key=lambda call: min(seconds_of(call) for _ in range(4)))
 

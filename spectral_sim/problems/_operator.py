@@ -180,8 +180,9 @@ class OperatorProblem(AbstractProblem):
     def leverage(self) -> Float[Array, "weights"]:
         """How unusual an example is, phi_i^T (M + r I)^-1 phi_i, r the mean eigenvalue; its mean over a group."""
         covariance = sum_rows(row_product, self.features, self.example_mass[:, None] * self.features)
-        solved = jnp.linalg.solve(_ridged(covariance), self.features.T)
-        return self.per_weight(jnp.sum(self.features.T * solved, axis=0))
+        factor = jnp.linalg.cholesky(_ridged(covariance))
+        half = jax.scipy.linalg.solve_triangular(factor, self.features.T, lower=True)
+        return self.per_weight(jnp.sum(half**2, axis=0))
 
     def with_groups(self, groups: ArrayLike) -> "OperatorProblem":
         """The same data, reweighted by group."""

@@ -17,6 +17,17 @@ def test_a_total_is_that_of_float64(size):
     np.testing.assert_allclose(total(jnp.asarray(mass), jnp.asarray(values)), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [3, 256, 300, 5000])
+def test_a_total_is_linear_in_both(size):
+    rng = np.random.default_rng(size)
+    mass, values, mass_dot, values_dot = jnp.asarray(rng.standard_normal((4, size)))
+    change = jax.jvp(total, (mass, values), (mass_dot, values_dot))[1]
+    np.testing.assert_allclose(change, mass_dot @ values + mass @ values_dot, rtol=1e-12)
+    np.testing.assert_array_equal(jax.jit(jax.grad(total, (0, 1)))(mass, values), (values, mass))
+    transposed = jax.jit(jax.grad(total, 1)).lower(mass, values).compile().as_text()
+    assert " pad(" not in transposed  # loops over padded arrays take numbers one by one
+
+
 @pytest.mark.parametrize("sizes", [(990_000, 10_000), (3, 700_001, 44), (1,) * 50])
 def test_masses_of_groups(sizes):
     """Equal terms are the worst case: every addition rounds the same way."""
