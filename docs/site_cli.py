@@ -47,6 +47,7 @@ def _row(parameter: Any) -> str | None:
             name += " " + " \\| ".join(str(choice.value) for choice in kind)
     default = parameter.default
     shown = "" if default is None or default is False or callable(default) or default == () else str(default)
+    shown = f"{default:.3g}" if isinstance(default, float) else shown
     shown = str(getattr(default, "value", shown))
     return f"| {name} | {_cell(getattr(parameter, 'help', '') or '')} | {_cell(shown)} |"
 

@@ -3,30 +3,22 @@
 import importlib
 import inspect
 import re
+from pathlib import Path
 
-PACKAGES = (
-    "analysis",
-    "assessment",
-    "benchmark",
-    "bounds",
-    "dynamics",
-    "fitting",
-    "learning",
-    "numerics",
-    "problems",
-    "report",
-    "schedules",
-    "sweeps",
-    "testing",
-)
 _SPAN = re.compile(r"(?<![\[`\w])`(?:ss\.)?([A-Za-z_][\w.]*)(?:\([^`]*\))?`(?![\]`])")
 _FENCE = re.compile(r"^ *(```|~~~)")
+
+
+def packages() -> list[str]:
+    """The public packages of the library; the command line is documented by its commands."""
+    root = Path(importlib.import_module("spectral_sim").__file__ or "").parent
+    return sorted(path.parent.name for path in root.glob("*/__init__.py") if path.parent.name != "cli")
 
 
 def addresses() -> dict[str, str]:
     """Address in the reference of each name that a code span may use: `power_law`, `analysis.frontier`, `Status`."""
     found, places = {}, {}
-    for package in PACKAGES:
+    for package in packages():
         module = importlib.import_module(f"spectral_sim.{package}")
         for name in module.__all__:
             address = f"spectral_sim.{package}.{name}"
@@ -34,7 +26,7 @@ def addresses() -> dict[str, str]:
             found[f"{package}.{name}"] = address
             if not isinstance(value, str | tuple | dict):
                 places.setdefault(id(value), address)
-            if name[0].isupper():
+            if name[0].isupper() or "_" in name or package == "schedules":  # other names are words of English too
                 found.setdefault(name, address)
     root = importlib.import_module("spectral_sim")
     for name in root.__all__:
@@ -53,7 +45,8 @@ def linked(text: str) -> str:
         _ADDRESSES.update(addresses())
 
     def link(match: re.Match[str]) -> str:
-        address = _ADDRESSES.get(match[1])
+        name, _, member = match[1].rpartition(".")
+        address = _ADDRESSES.get(match[1]) or (_ADDRESSES.get(name) if name[:1].isupper() and member else None)
         return f"[{match[0]}][{address}]" if address else match[0]
 
     lines, fenced = [], False

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._checks import check_choice, check_steps, check_times, is_concrete
 from ._times import constant_times
-from ._types import Array, ArrayLike, Float, Int
+from ._types import Array, Float, Int
 from .dynamics import AbstractDynamics
 
 __all__ = ["Clock", "run_clock"]
@@ -32,7 +32,7 @@ class Clock(eqx.Module):
     steps: Int[Array, "times"] | None
 
 
-def run_clock(dynamics: AbstractDynamics, grid: ArrayLike, dtype: Any) -> tuple[AbstractDynamics, Clock]:
+def run_clock(dynamics: AbstractDynamics, grid: Any, dtype: Any) -> tuple[AbstractDynamics, Clock]:
     """The dynamics as they run on a grid, and the grid on their clock.
 
     Raises:

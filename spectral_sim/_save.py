@@ -7,20 +7,34 @@ from ._types import Array, Float, PyTree
 
 
 def save_loss(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
-    """Nothing beyond the loss, which is always recorded."""
+    """Record nothing beyond the loss, which is always recorded.
+
+    Arguments:
+        observation: what there is to see of the learner at a refresh.
+        weights: those in force from then on, shape (weights,).
+    """
     return None
 
 
 def save_weights(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
-    """The weights in force from each refresh on, shape (times, weights); the last entry repeats the one before."""
+    """Record the weights in force from each refresh on, shape (times, weights); the last entry repeats the one before.
+
+    Arguments:
+        observation: what there is to see of the learner at a refresh.
+        weights: those in force from then on, shape (weights,).
+    """
     return weights
 
 
 def save_summary(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
-    """Scalars for each refresh.
+    """Record three scalars at each refresh.
 
     `train_loss` (under the base mass), `max_weight`, and `effective_sample_size`: the fraction 1 / E[w^2] of the base
     sample that draws with these weights are worth.
+
+    Arguments:
+        observation: what there is to see of the learner at a refresh.
+        weights: those in force from then on, shape (weights,).
     """
     return {
         "train_loss": observation.problem.training_loss(observation.energy),
@@ -30,10 +44,14 @@ def save_summary(observation: Observation, weights: Float[Array, "weights"]) -> 
 
 
 def save_accuracy(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
-    """Of a network in training, real or linearised: scalars for each refresh.
+    """Record three scalars at each refresh of a network in training, real or linearised.
 
     `accuracy` and `train_accuracy` are shares of the evaluation set and of the training set whose largest output is
     right (NaN for a single output), and `train_loss` is the training loss under the base mass.
+
+    Arguments:
+        observation: what there is to see of the learner at a refresh.
+        weights: those in force from then on, shape (weights,).
     """
     problem, state = observation.problem, observation.state
     return {

@@ -3,14 +3,20 @@
 Axis names used throughout: `modes`, `examples`, `outputs`, `features`, `groups`, `times`, `schedules`.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxtyping
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int
 from typing_extensions import TypeAliasType
+
+if TYPE_CHECKING:
+    PyTree = Any  # what any tree is to a type checker, which knows nothing of jaxtyping's
+else:
+    from jaxtyping import PyTree
 
 __all__ = [
     "Array",
@@ -21,6 +27,7 @@ __all__ = [
     "PRNGKeyArray",
     "PerRefresh",
     "PyTree",
+    "Ranges",
     "as_inexact",
     "by_refresh",
     "cast_inexact",
@@ -29,6 +36,7 @@ __all__ = [
 # One name each for unions of many types: it is what signatures and `help` show.
 ArrayLike = TypeAliasType("ArrayLike", jaxtyping.ArrayLike)
 PRNGKeyArray = TypeAliasType("PRNGKeyArray", jaxtyping.PRNGKeyArray)
+Ranges = TypeAliasType("Ranges", Mapping[str, tuple[float | None, float | None]])
 
 
 class PerRefresh(eqx.Module):

@@ -7,11 +7,14 @@ import xarray
 from mixture_tables import table
 
 import spectral_sim as ss
+from spectral_sim import assessment, fitting
 from spectral_sim._shown import Shown
 from spectral_sim.fitting import CurvePrediction
+from spectral_sim.fitting._training_comparison import Doubts
 
 PROBLEM = ss.power_law(2.0, 2.0, num_modes=8)
 TIMES = ss.log_times(0.1, 10.0, 5)
+SGD = ss.SGDMoments(0.1)
 UNIFORM = ss.simulate(PROBLEM, ss.uniform(), TIMES, save=ss.save_summary)
 
 
@@ -110,6 +113,37 @@ def test_pictures_draw_what_is_recorded(learned, mixture):
     assert len(run.lines) == 2
     assert {line.get_label() for line in learned.plot().lines} == {"best so far", "uniform", "water-filling"}
     assert len(mixture.plot().lines) == len(mixture.metrics)
+
+
+def test_a_comparison_of_schedules():
+    entries = [assessment.Entry("by loss", ss.proportional()), assessment.Entry("tilt", ss.power_tilt(0.5, cutoff=4.0))]
+    found = assessment.run_assessment("modes", PROBLEM, entries, TIMES)
+    lines = repr(found).splitlines()
+    assert lines[0] == "Assessment"
+    assert "3 of 3: uniform, by loss, tilt" in lines[2]
+    assert lines[4].split(maxsplit=1)[1].startswith("tilt pays on modes: ")
+    arrays = found.to_xarray()
+    np.testing.assert_array_equal(arrays.loss.sel(schedules="tilt"), found.runs[2].loss)
+    assert arrays.bound_loss.sizes["bounds"] == len(found.bounds) > 0
+    drawn = {line.get_label() for line in found.plot().lines}
+    assert {"uniform", "by loss", "tilt"} < drawn
+
+
+def test_predicted_and_real_training():
+    told = ss.simulate_many(PROBLEM, {"a": ss.uniform(), "b": ss.proportional()}, ss.log_steps(1, 20, 5), dynamics=SGD)
+    real = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), told)
+    scores = fitting.Agreement(1.0, 0.07, 0.04, 0.0, 1.0, float("nan"))
+    other = scores._replace(tau=0.5)
+    found = fitting.TrainingComparison(
+        ("a", "b"), "a", real, told, scores, other, Doubts(0.0, 1.0, 0.0, False), "held-out loss", "its kernel"
+    )
+    assert found.spoken()[0] == ("order of the schedules (Kendall's tau)", "1", "0.5")
+    assert "2 schedules, 2 real seeds, against a" in repr(found)
+    assert "1.00 of 1, a rule of thumb" in str(found)
+    arrays = found.to_xarray()
+    np.testing.assert_array_equal(arrays.real_loss.sel(schedules="b"), real.loss[:, 1])
+    np.testing.assert_array_equal(arrays.steps, found.steps)
+    np.testing.assert_allclose(found.plot().lines[1].get_ydata(), told.loss[0])
 
 
 def test_html_is_escaped():

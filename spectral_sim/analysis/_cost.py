@@ -91,7 +91,13 @@ def curation_cost(
 
 
 def check_prices(cost_per_example: float | None, cost_per_refresh: float, batch_size: int) -> None:
-    """Raise ValueError for prices that `curation_cost` cannot take."""
+    """Raise ValueError for prices that `curation_cost` cannot take.
+
+    Arguments:
+        cost_per_example: time units for scoring one example, or None.
+        cost_per_refresh: time units of anything else at a refresh.
+        batch_size: examples per training step.
+    """
     check_non_negative("cost_per_example", cost_per_example or 0.0, "give the cost in units of time")
     check_non_negative("cost_per_refresh", cost_per_refresh, "give the cost in units of time")
     check_positive("batch_size", batch_size, "give the number of examples per training step")
@@ -107,7 +113,12 @@ def refresh_costs(
     cost_per_refresh: float,
     batch_size: int,
 ) -> tuple[Float[Array, "times"], Float[Array, ""]]:
-    """Time units at each refresh and before training, as `curation_cost`; works under a trace, `times` apart."""
+    """Compute costs at each refresh and before training, as `curation_cost`; works under a trace, `times` apart.
+
+    Arguments:
+        problem, schedule, times, dynamics: as in `curation_cost`.
+        cost_per_example, cost_per_refresh, batch_size: as in `curation_cost`.
+    """
     price = cost_per_refresh
     if problem.num_examples is not None:
         each = step_charge(1, problem.trace, batch_size) if cost_per_example is None else cost_per_example
@@ -125,6 +136,11 @@ def step_charge(num_examples: int, trace: Any, batch_size: int) -> Any:
 
     A forward pass is a third of the compute of a training step, for each example. A step on `batch_size` examples at
     learning rate 1 / trace advances time by 1 / trace.
+
+    Arguments:
+        num_examples: how many there are.
+        trace: sum of the eigenvalues of the operator.
+        batch_size: examples per training step.
     """
     return FORWARD * num_examples / (batch_size * trace)
 

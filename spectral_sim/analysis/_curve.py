@@ -58,5 +58,10 @@ def as_window(name: str, window: Any, times: Float[np.ndarray, "times"]) -> tupl
 
 
 def inside(times: Float[np.ndarray, "times"], window: tuple[float, float]) -> np.ndarray:
-    """Which times lie in the window, ends included."""
+    """Which times lie in the window, ends included.
+
+    Arguments:
+        times: shape (times,).
+        window: first and last time.
+    """
     return (times >= window[0] * (1 - _ROUNDING)) & (times <= window[1] * (1 + _ROUNDING))

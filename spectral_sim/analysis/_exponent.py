@@ -77,7 +77,7 @@ def fit_exponent(times: ArrayLike, loss: ArrayLike, window: tuple[float, float] 
 
 
 def local_exponent(times: ArrayLike, loss: ArrayLike) -> Float[np.ndarray, "times"]:
-    """-d log L / d log t at each time, by centred differences (one-sided at the ends).
+    """Differentiate a loss curve, -d log L / d log t at each time, by centred differences (one-sided at the ends).
 
     Arguments:
         times: refresh grid, shape (times,), increasing, in units of time.

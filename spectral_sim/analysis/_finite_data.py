@@ -22,6 +22,7 @@ class FiniteData:
     """Expected test loss of gradient flow on the same N samples.
 
     Arguments:
+        samples: their number N.
         times: learning rate times steps, shape (times,).
         loss: expected loss under the distribution that the samples come from, shape (times,).
         bias: the part that is there without label noise, the problem's floor included, shape (times,).
@@ -29,6 +30,7 @@ class FiniteData:
         fresh: the loss of gradient flow on fresh samples, N infinite, shape (times,).
     """
 
+    samples: int
     times: Float[np.ndarray, " times"]
     loss: Float[np.ndarray, " times"]
     bias: Float[np.ndarray, " times"]
@@ -45,6 +47,41 @@ class FiniteData:
         """The last time at which repeated samples are as good as fresh ones, up to a share of the loss."""
         worse = self.loss > (1 + tolerance) * self.fresh
         return float(self.times[-1] if not worse.any() else self.times[max(int(np.argmax(worse)) - 1, 0)])
+
+    def after_epochs(self, epochs: float, learning_rate: float, *, batch_size: int = 1) -> tuple[float, float]:
+        """Loss after E passes over the N samples, and after one pass over E N fresh ones.
+
+        Both take E N / batch_size steps. Between the given times, logarithms of losses are interpolated by cubics.
+
+        Arguments:
+            epochs: number of passes E, a fraction too.
+            learning_rate: of each step.
+            batch_size: samples of each step.
+
+        Returns:
+            Loss on repeated and on fresh samples.
+
+        Raises:
+            ValueError: so many or so few epochs that they end outside of the times that were asked for.
+        """
+        from scipy.interpolate import PchipInterpolator  # slow to import
+
+        check_positive("epochs", epochs)
+        check_positive("learning_rate", learning_rate)
+        check_whole("batch_size", batch_size, "give a number of samples")
+        epoch = learning_rate * self.samples / batch_size
+        times, where = np.unique(self.times, return_index=True)
+        time = epochs * epoch
+        if len(times) < 2 or not times[0] <= time <= times[-1]:
+            raise ValueError(
+                f"epochs={epochs!r}: that many passes over {self.samples} samples, at learning_rate={learning_rate!r} "
+                f"and batch_size={batch_size}, take a time of {time:.6g}, and the losses are known from {times[0]:.6g} "
+                f"to {times[-1]:.6g}: give {times[0] / epoch:.4g} to {times[-1] / epoch:.4g} epochs, or call "
+                "finite_data() with times before and after."
+            )
+        both = np.log([self.loss[where], self.fresh[where]])
+        repeated, fresh = np.exp(PchipInterpolator(np.log(times), both, axis=1)(np.log(time)))
+        return float(repeated), float(fresh)
 
 
 def finite_data(problem: AbstractProblem, samples: int, times: ArrayLike, *, noise_variance: float = 0.0) -> FiniteData:
@@ -86,7 +123,7 @@ def finite_data(problem: AbstractProblem, samples: int, times: ArrayLike, *, noi
     parts = np.array([_at(min(time, settled), modes, count, energies, samples) for time in times])
     bias, variance = floor + parts[:, 0], noise * parts[:, 1]
     fresh = floor + 0.5 * np.exp(-2 * times[:, None] * modes) @ (count * energies)
-    return FiniteData(times, bias + variance, bias, variance, fresh)
+    return FiniteData(samples, times, bias + variance, bias, variance, fresh)
 
 
 def ridge_regression(

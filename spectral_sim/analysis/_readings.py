@@ -40,7 +40,13 @@ class LineFit(NamedTuple):
 
 
 def line_fit(times: np.ndarray, loss: Values, window: tuple[float, float]) -> LineFit:
-    """Fit a line to log loss against log time on the points that lie in a window."""
+    """Fit a line to log loss against log time on the points that lie in a window.
+
+    Arguments:
+        times: refresh grid, shape (times,).
+        loss: losses there, positive.
+        window: first and last time of the points, both included.
+    """
     rows = np.flatnonzero(inside(times, window))
     xp = _library(loss)
     x = np.log(times[rows])
@@ -103,7 +109,12 @@ def slope_range(linear: Values, square: Values, cube: Values, low: Any, high: An
 
 
 def meeting(first: LineFit, last: LineFit) -> tuple[Values, Values]:
-    """The log time at which two lines meet, and its standard error, to first order in theirs."""
+    """The log time at which two lines meet, and its standard error, to first order in theirs.
+
+    Arguments:
+        first: the line of the early times.
+        last: the line of the late times.
+    """
     xp = _library(last.level)
     change = first.exponent - last.exponent
     offset = first.level + first.exponent * first.centre - last.level - last.exponent * last.centre
@@ -114,10 +125,15 @@ def meeting(first: LineFit, last: LineFit) -> tuple[Values, Values]:
 
 
 def crossing_times(times: np.ndarray, loss: Values, targets: Values) -> Values:
-    """First time at or below each target; 0 where the first loss is already there, infinite where none is.
+    """Find the first time at or below each target; 0 where the first loss is already there, infinite where none is.
 
     Between refreshes the curve is straight in log-log, and log L linear in t on an interval that starts at time 0. A
     target equal to a loss on the grid gives that very time.
+
+    Arguments:
+        times: refresh grid, shape (times,).
+        loss: losses there, shape (..., times).
+        targets: losses to be reached, shape (..., targets).
     """
     xp = _library(loss)
     loss = xp.where(xp.isnan(loss), xp.inf, loss)
@@ -146,7 +162,13 @@ def _first_at_or_below(loss: Values, targets: Values) -> Values:
 
 
 def interpolated(times: np.ndarray, loss: Values, at: np.ndarray) -> Values:
-    """The loss between refreshes, on the curve that `crossing_times` assumes."""
+    """Read the loss between refreshes, on the curve that `crossing_times` assumes.
+
+    Arguments:
+        times: refresh grid, shape (times,).
+        loss: losses there, shape (..., times).
+        at: times to read the curve at.
+    """
     xp = _library(loss)
     after = np.clip(np.searchsorted(times, at), 1, times.size - 1)
     start, stop = times[after - 1], times[after]
@@ -195,7 +217,14 @@ class Race(NamedTuple):
 
 
 def race(times: np.ndarray, loss: Values, reference: Values, horizons: np.ndarray) -> Race:
-    """How soon a curve reaches the best losses that a reference has had by some horizons, in (times[0], times[-1]]."""
+    """How soon a curve reaches the best losses that a reference has had by some horizons, in (times[0], times[-1]].
+
+    Arguments:
+        times: refresh grid, shape (times,).
+        loss: the curve, shape (..., times).
+        reference: the other curve, of the same shape.
+        horizons: times by which the reference has reached them.
+    """
     xp = _library(loss)
     earlier = np.searchsorted(times, horizons) - 1
     so_far = np.minimum.accumulate if xp is np else jax.lax.cummin

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from .._shown import Shown, View
 from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..schedules import uniform
@@ -35,8 +36,8 @@ class Store(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Assessment:
+@dataclass(frozen=True, eq=False, repr=False)
+class Assessment(Shown):
     """Schedules compared on one problem.
 
     Arguments:
@@ -109,6 +110,11 @@ class Assessment:
     def has_picking_rows(self) -> bool:
         """Whether the best schedule is picked on other rows than those that score it."""
         return any(not np.array_equal(run.picking_losses, run.split_losses) for run in self.runs)
+
+    def _view(self) -> View:
+        from ._views import assessment_view  # reads the table, which is one of these
+
+        return assessment_view(self)
 
 
 def run_assessment(

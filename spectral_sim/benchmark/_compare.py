@@ -39,7 +39,7 @@ class Change:
 
     @property
     def relative(self) -> float | None:
-        """after / before - 1; None where there is nothing to divide by."""
+        """The relative change, after / before - 1; None where there is nothing to divide by."""
         if self.before == self.after:
             return 0.0
         return self.after / self.before - 1 if self.before else None
@@ -62,7 +62,10 @@ class Comparison:
 
 
 def compare(before: Results, after: Results) -> Comparison:
-    """All that both runs measured, in the order of the first: figures, programs, points and limits.
+    """Compare all that both runs measured, in the order of the first: figures, programs, points and limits.
+
+    Arguments:
+        before, after: two runs of the suite.
 
     Raises:
         ValueError: one run is quick and the other is not, so that they have other sizes.

@@ -60,7 +60,13 @@ def our_losses(task: ModalTask) -> Callable[[Any, Any], Array]:
 
 
 def numpy_losses(problem: ModalProblem, times: np.ndarray, exponents: np.ndarray) -> np.ndarray:
-    """The same in NumPy, in the dtype of the problem, shape (schedules, times)."""
+    """Compute the losses of `bare_losses` in NumPy, in the dtype of the problem, shape (schedules, times).
+
+    Arguments:
+        problem: modal.
+        times: shape (times,), from 0.
+        exponents: of the tilts, shape (schedules,).
+    """
     eigenvalues, energies, mass, multiplicity = (
         np.asarray(x) for x in (problem.eigenvalues, problem.energies, problem.mass, problem.multiplicity)
     )
@@ -94,7 +100,16 @@ def numpy_loop(coefficient: np.ndarray, rates: np.ndarray, times: np.ndarray, ro
 
 
 def bare_losses(problem: ModalProblem, times: np.ndarray, exponents: jax.Array) -> jax.Array:
-    """Only the update, the exponential and the sum, in one compiled scan: no schedule, no statuses, no records."""
+    """Run only the update, the exponential and the sum, in one compiled scan: no schedule, no statuses, no records.
+
+    Arguments:
+        problem: modal.
+        times: shape (times,), from 0.
+        exponents: of the tilts, shape (schedules,).
+
+    Returns:
+        Losses, shape (schedules, times).
+    """
     durations = jnp.asarray(np.diff(times), jnp.float32)
 
     def one(exponent):

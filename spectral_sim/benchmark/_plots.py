@@ -21,7 +21,12 @@ _VERDICT_COLOURS = {"met": PALETTE[2], "not met": PALETTE[1]}
 
 
 def write_plots(results: Results, folder: Path) -> list[str]:
-    """Write each plot that has something to show; returns their names."""
+    """Write each plot that has something to show; returns their names.
+
+    Arguments:
+        results: what was measured.
+        folder: where to write.
+    """
     require("matplotlib", "plots")
     written = []
     for name, draw in PLOTS.items():

@@ -129,7 +129,7 @@ class Results:
     cases: list[CaseResult] = field(default_factory=list)
     suite: int = SUITE
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (self.machine.keys() >= _MACHINE and "jax" in self.versions):
             raise TypeError("no description of the machine")
 
@@ -144,7 +144,12 @@ class Results:
 
 
 def save_results(results: Results, path: Path) -> None:
-    """Replace the file in one step: a run that is cut short leaves the last whole file."""
+    """Write results, replacing the file in one step: a run that is cut short leaves the last whole file.
+
+    Arguments:
+        results: what was measured.
+        path: JSON file.
+    """
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(asdict(results), indent=1) + "\n", encoding="utf-8")
     os.replace(scratch, path)

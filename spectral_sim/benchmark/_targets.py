@@ -103,10 +103,15 @@ def incomparable(figure: Figure) -> str:
 
 
 def judged(figure: Figure, quick: bool, platform: str) -> str:
-    """What a figure means for its target.
+    """Say what a figure means for its target.
 
     "met"; "not met" with the reason; "not comparable"; "not judged" on the small sizes of a quick run; "not judged
     here" on another platform; "not measured"; or "" where `TARGETS` does not hold the target that the figure names.
+
+    Arguments:
+        figure: what was measured.
+        quick: whether the run was on small sizes.
+        platform: "cpu", "gpu" or "tpu".
     """
     target = TARGETS.get(figure.target or "")
     if target is None:

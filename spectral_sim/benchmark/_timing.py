@@ -82,7 +82,13 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def seconds_of(call: Callable[[], Any], repeats: int = 1, clock: Clock = time.perf_counter) -> float:
-    """Seconds that `repeats` calls take, what they return waited for."""
+    """Measure the seconds that some calls take, and wait for what they return.
+
+    Arguments:
+        call: what to measure.
+        repeats: how often it is called.
+        clock: gives seconds.
+    """
     begin = clock()
     for _ in range(repeats):
         jax.block_until_ready(call())

@@ -1,5 +1,6 @@
 """How much any schedule could give: a proven and nearly tight bound for data problems."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,10 @@ import numpy as np
 from .._checks import check_choice, check_finite, check_length, check_ndim, check_positive, check_times, check_whole
 from .._types import ArrayLike
 from ..problems import AbstractProblem, OperatorProblem
-from ._certificate_exact import exact_multiplier
-from ._certificate_interior import interior_multiplier, memory_needed, shares_of
-from ._certificate_multiplier import Multiplier, proven_loss, repaired, violations
+from ._certificate_active import Found, scalable_multipliers
+from ._certificate_exact import exact_multipliers
+from ._certificate_interior import memory_needed
+from ._certificate_multiplier import Multiplier, hold, proven_loss, repaired
 from ._certificate_result import Certificate
 from ._certificate_task import CertificateTask, certificate_tasks
 
@@ -79,55 +81,78 @@ def certificate(
     count = -(-int(pieces) // degree)
     _check_size(tasks, count, degree, cap, route)
     crowded = 1 - (1 - np.linspace(0, 1, count + 1)) ** _CROWDING
-    rows, losses, limits, finished, shares = [], [], [], [], []
-    interrupted = False
+    proofs: list[_Proof] = []
     for end in horizons:
-        found, limit, done, parts = [], 0.0, not interrupted, []
-        for task in tasks:
-            knots = crowded * end / task.time_scale
-            multiplier, upper = _constant(task, knots, degree), np.nan
-            if not interrupted:
-                if route == "exact":
-                    best, part = exact_multiplier(task, knots, degree, cap, tolerance)
-                else:
-                    best, point = interior_multiplier(task, knots, degree, cap, tolerance)
-                    upper = point.upper * task.loss_scale if np.isfinite(point.upper) else np.nan
-                    interrupted, done = point.interrupted, done and point.finished
-                    part = shares_of(task, point)
-                multiplier = _proven(task, best, cap, multiplier)
-                parts.append(part)
-            found.append(multiplier)
-            limit += upper
-            done = done and not interrupted
-        rows.append(tuple(found))
-        losses.append(sum(proven_loss(task, multiplier) for task, multiplier in zip(tasks, found, strict=True)))
-        limits.append(max(limit, losses[-1]))
-        finished.append(done)
-        shares.append(np.mean(parts, axis=0) if parts else np.tile(tasks[0].shares, (count * (degree + 1), 1)))
+        knots = crowded * end / tasks[0].time_scale
+        over = any(proof.interrupted for proof in proofs)
+        proofs.append(_prove(tasks, knots, degree, cap, route, tolerance, over))
     width = crowded[1:] - crowded[:-1]
     instants = (crowded[:-1, None] + width[:, None] * (np.arange(degree + 1) + 0.5) / (degree + 1)).ravel()
     return Certificate(
         horizon=horizons,
-        loss=np.array(losses),
-        limit=np.array(limits),
-        multiplier=tuple(rows),
+        loss=np.array([proof.loss for proof in proofs]),
+        limit=np.array([max(proof.limit, proof.loss) for proof in proofs]),
+        multiplier=tuple(proof.multipliers for proof in proofs),
         tasks=tuple(tasks),
         cap=cap,
         method=route,
-        finished=np.array(finished),
-        shares=tuple(shares),
+        finished=np.array([proof.finished for proof in proofs]),
+        shares=tuple(proof.shares for proof in proofs),
         instants=instants,
     )
 
 
-def _proven(task: CertificateTask, found: Multiplier, cap: float | None, constant: Multiplier) -> Multiplier:
-    """The multiplier repaired, or the constant one where a repair fails or leaves less than that."""
-    if not np.isfinite(found.control).all():
+@dataclasses.dataclass(frozen=True)
+class _Proof:
+    """What is known of one horizon; the fields are those of `Certificate`."""
+
+    multipliers: tuple[Multiplier, ...]
+    loss: float
+    limit: float
+    shares: np.ndarray
+    finished: bool
+    interrupted: bool
+
+
+def _prove(tasks, knots, degree, cap, route, tolerance, interrupted: bool) -> _Proof:
+    """Search for the multipliers of one horizon, unless an interrupt came before, and prove them."""
+    bundles = [tasks] if cap is None and tasks[0].augmented else [[task] for task in tasks]
+    proven, limit, finished, parts = [], 0.0, True, []
+    for bundle in bundles:
+        constant = [_constant(task, knots, degree) for task in bundle]
+        if interrupted:
+            proven, limit, finished = [*proven, *constant], np.nan, False
+            continue
+        search = _exactly if route == "exact" else scalable_multipliers
+        found = search(bundle, knots, degree, cap, tolerance)
+        interrupted, finished = found.interrupted, finished and found.finished
+        limit += found.limit * bundle[0].loss_scale
+        parts.append(found.shares)
+        proven += _proven(bundle, found.multipliers, cap, constant)
+    shares = np.mean(parts, axis=0) if parts else _equal_shares(tasks[0], knots, degree)
+    return _Proof(tuple(proven), proven_loss(tasks, proven), limit, shares, finished, interrupted)
+
+
+def _exactly(tasks, knots, degree, cap, tolerance) -> Found:
+    """The exact route; its solvers hand back nothing where the keyboard interrupts them."""
+    try:
+        multipliers, shares = exact_multipliers(tasks, knots, degree, cap, tolerance)
+    except KeyboardInterrupt:
+        constant = [_constant(task, knots, degree) for task in tasks]
+        return Found(constant, np.nan, _equal_shares(tasks[0], knots, degree), False, True)
+    return Found(multipliers, np.nan, shares, True, False)
+
+
+def _equal_shares(task: CertificateTask, knots: np.ndarray, degree: int) -> np.ndarray:
+    return np.tile(task.shares, ((degree + 1) * (len(knots) - 1), 1))
+
+
+def _proven(tasks, found: list[Multiplier], cap: float | None, constant: list[Multiplier]) -> list[Multiplier]:
+    """The multipliers repaired, or the constant ones where a repair fails or leaves less than those prove."""
+    if not all(np.isfinite(multiplier.control).all() for multiplier in found):
         return constant
-    mended = repaired(task, found, cap)
-    by_piece, terminal = violations(task, mended, cap)
-    holds = not (by_piece.any() or terminal)
-    return mended if holds and proven_loss(task, mended) > proven_loss(task, constant) else constant
+    mended = [repaired(task, multiplier, cap) for task, multiplier in zip(tasks, found, strict=True)]
+    return mended if hold(tasks, mended, cap) and proven_loss(tasks, mended) > proven_loss(tasks, constant) else constant
 
 
 def _constant(task: CertificateTask, knots: np.ndarray, degree: int) -> Multiplier:
@@ -193,7 +218,8 @@ def _check_size(tasks: list[CertificateTask], pieces: int, degree: int, cap: flo
             f"method='exact' with {choices} examples or groups and {size} coordinates is out of reach of a general "
             f"solver (at most {_EXACT_STATE} coordinates, {_EXACT_SIZE} for their product): use method='scalable'."
         )
-    needed = memory_needed(tasks[0], pieces, degree, cap is not None)
+    linked = len(tasks) if tasks[0].augmented and cap is None else 1
+    needed = memory_needed(tasks[0], linked, pieces, degree, cap is not None)
     if needed > _MEMORY:
         fits = max(int(degree * pieces * _MEMORY / needed), 1)
         raise ValueError(

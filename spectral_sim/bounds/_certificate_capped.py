@@ -26,8 +26,8 @@ class PricedRow:
 
     def __init__(self, space: Symmetric, maps, burden, duration: float, moments, inverse):
         choices, count = len(maps), space.count
-        forms = [space.kronecker(x[None], g[None]) for x, g in zip(moments, inverse, strict=True)]
-        forms = np.stack([(form + form.T) / 2 for form in forms])
+        forms = [space.kronecker(x[None], g[None], (True, True)) for x, g in zip(moments, inverse, strict=True)]
+        forms = np.stack(forms)
         slacks, prices = forms[:choices], forms[choices:]
         joined = np.concatenate([slacks, -duration * (slacks @ maps)], axis=2)
         coupling = joined - burden[:, None, None] * joined.sum(axis=0)

@@ -4,28 +4,27 @@ import dataclasses
 
 import numpy as np
 
-from ._certificate_capped import PricedRow
-from ._certificate_multiplier import Multiplier
+from ._certificate_conditions import Conditions
 from ._certificate_newton import BandMatrix, Symmetric
 from ._certificate_task import CertificateTask
+from ._certificate_transfers import Consensus, least_transfers
 
 _TO_BOUNDARY = 0.95  # part of the way to the boundary of the cone that a step goes
 _STEPS = 60
+MANY = 128  # examples whose conditions are taken together; of more, those that bind are looked for
+_START = 1e-2  # size of the first multiplier next to the terminal form: of 1e-4 to 1 the one with the fewest steps
+_MIXED = (0.1, 0.2, 0.4, 0.6, 0.8, 0.9)  # parts of the first multiplier that are tried where a search is resumed
 _FEASIBLE = 1e-4  # residual of the primal constraints, relative, below which its objective is taken for an upper bound
 
 
 @dataclasses.dataclass
-class InteriorPoint:
-    """Where the method stands: feasible control matrices, their slacks, and the moments dual to them.
+class Part:
+    """The feasible control matrices of one output, their slacks, and the moments dual to them; or changes of these.
 
     Arguments:
         control: shape (nodes, state, state).
         slacks, moments: shape (conditions, choices, state, state); with a cap the prices follow as further choices.
         last_slack, last_moment: of the condition at the horizon, shape (state, state).
-        upper: no multiplier on these pieces gives a larger bound, in units of the task; infinite while not known.
-        steps: Newton steps made.
-        finished: whether the bound is within the tolerance of `upper`.
-        interrupted: whether the keyboard ended the search.
     """
 
     control: np.ndarray
@@ -33,249 +32,236 @@ class InteriorPoint:
     moments: np.ndarray
     last_slack: np.ndarray
     last_moment: np.ndarray
+
+    def moved(self, change: "Part", primal: float, dual: float) -> "Part":
+        """After a step: `dual` of the way in the multiplier, `primal` of the way in the moments."""
+        return Part(
+            self.control + dual * change.control,
+            self.slacks + dual * change.slacks,
+            self.moments + primal * change.moments,
+            self.last_slack + dual * change.last_slack,
+            self.last_moment + primal * change.last_moment,
+        )
+
+    @property
+    def product(self) -> float:
+        return float(np.vdot(self.moments, self.slacks) + np.vdot(self.last_moment, self.last_slack))
+
+
+@dataclasses.dataclass
+class InteriorPoint:
+    """Where the method stands.
+
+    Arguments:
+        parts: one for each output.
+        upper: no multipliers on these pieces give a larger bound, in units of the task; infinite while not known.
+        steps: Newton steps made.
+        finished: whether the bound is within the tolerance of `upper`.
+        interrupted: whether the keyboard ended the search.
+    """
+
+    parts: list[Part]
     upper: float = np.inf
     steps: int = 0
     finished: bool = False
     interrupted: bool = False
 
+    @property
+    def controls(self) -> list[np.ndarray]:
+        return [part.control for part in self.parts]
 
-def interior_multiplier(
-    task: CertificateTask, knots: np.ndarray, degree: int, cap: float | None, tolerance: float
-) -> tuple[Multiplier, InteriorPoint]:
-    """Maximise the bound over multipliers on given pieces.
+
+class InteriorMethod:
+    """Maximise the bound over the multipliers of one output, or of several that serve one schedule.
 
     Each slack S = slope - A^T P - P A and its moment matrix X follow the path X S = mu I (the direction of Helmberg,
-    Rendl, Vanderbei and Wolkowicz, with Mehrotra's corrector). The multiplier is feasible from the first step on, so
+    Rendl, Vanderbei and Wolkowicz, with Mehrotra's corrector). The multipliers are feasible from the first step on, so
     an interrupt from the keyboard ends the search and loses nothing.
 
     Arguments:
-        task: the problem.
+        tasks: one for each output.
         knots: from 0 to the horizon in units of the task, shape (pieces + 1,).
         degree: of the polynomial on each piece, at least 1.
-        cap: largest weight, above 1; None for none.
-        tolerance: stop when the bound is this near to its upper bound, relative.
+        cap: largest weight, above 1; None for none. Not for several outputs.
 
     Source:
         Helmberg, Rendl, Vanderbei, Wolkowicz, "An interior-point method for semidefinite programming", SIAM J. Optim. 6
         (1996).
     """
-    conditions = _Conditions(task, knots, degree, cap)
-    point = _begin(conditions)
-    try:
-        while point.steps < _STEPS and not _settled(conditions, point, tolerance):
-            point = _step(conditions, point)
-    except KeyboardInterrupt:
-        point.interrupted = True
-    except np.linalg.LinAlgError:
-        pass  # rounding has the last word near the end of the path: the multiplier is feasible all the same
-    prices = None
-    if cap is not None:
-        durations = np.array([duration for _, _, duration in conditions.rows])
-        prices = point.slacks[:, len(task.generators) :] / durations[:, None, None, None]
-        prices = prices.reshape(len(knots) - 1, degree + 1, *task.generators.shape)
-    return Multiplier(knots, point.control, prices), point
 
+    def __init__(self, tasks: list[CertificateTask], knots: np.ndarray, degree: int, cap: float | None):
+        space = Symmetric(len(tasks[0].start))
+        self.linked = len(tasks) > 1
+        self.outputs = [Conditions(task, knots, degree, cap, self.linked, space) for task in tasks]
 
-def shares_of(task: CertificateTask, point: InteriorPoint) -> np.ndarray:
-    """The part of the time that each choice has in the relaxed problem's best schedule, shape (conditions, choices).
+    def solve(
+        self, tolerance: float, before: InteriorPoint | None = None, known: np.ndarray | None = None
+    ) -> InteriorPoint:
+        """Follow the path.
 
-    The moments of a condition are q_i s s^T where the relaxation is exact.
-    """
-    traces = np.trace(point.moments[:, : len(task.generators)], axis1=2, axis2=3)
-    return traces / traces.sum(axis=1, keepdims=True)
-
-
-def memory_needed(task: CertificateTask, pieces: int, degree: int, capped: bool) -> float:
-    """Bytes that a search holds at its peak, about."""
-    choices, size = task.generators.shape[:2]
-    nodes, rows, count = degree * pieces + 1, pieces * (degree + 1), size * (size + 1) // 2
-    priced = rows * ((choices * count) ** 2 + 4 * choices * count**2) if capped else 0
-    return 8.0 * (3 * nodes * count**2 + 8 * rows * choices * size**2 + 8 * count**2 + size**4 + priced)
-
-
-class _Conditions:
-    """The conditions as linear maps, each multiplied by the duration of its piece over the degree."""
-
-    def __init__(self, task: CertificateTask, knots: np.ndarray, degree: int, cap: float | None):
-        self.task, self.generators = task, task.generators
-        self.space = Symmetric(len(task.start))
-        self.burden = None if cap is None else cap * task.shares
-        if cap is not None:
-            eye = np.eye(len(task.start))[None]
-            self._maps = np.stack([2 * self.space.kronecker(eye, a[None]) for a in self.generators])
-        self.priced: list[PricedRow] = []
-        self.nodes = degree * (len(knots) - 1) + 1
-        self.rows: list[tuple[int, dict[int, float], float]] = []
-        for piece, duration in enumerate(np.diff(knots)):
-            for order in range(degree + 1):
-                at = degree * piece + order
-                slope = {at: (2 * order - degree) / degree}
-                if order > 0:
-                    slope[at - 1] = -order / degree
-                if order < degree:
-                    slope[at + 1] = (degree - order) / degree
-                self.rows.append((at, slope, duration / degree))
-        self.gain = np.zeros((self.nodes, *task.terminal.shape))
-        self.gain[0] = np.outer(task.start, task.start)
-
-    def slacks(self, control: np.ndarray, prices: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The linear parts of all slacks; with a cap those of the prices follow."""
-        out = np.empty((len(self.rows), *self.generators.shape))
-        for row, (at, slope, duration) in enumerate(self.rows):
-            half = control[at] @ self.generators
-            out[row] = sum(c * control[n] for n, c in slope.items()) - duration * (half + half.swapaxes(1, 2))
-        if prices is not None and self.burden is not None:
-            out += prices - np.tensordot(prices, self.burden, axes=((1,), (0,)))[:, None]
-            out = np.concatenate([out, prices], axis=1)
-        return out, -control[-1]
-
-    def adjoint(self, moments: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """The transpose of `slacks`, shapes (nodes, state, state) and (conditions, choices, state, state)."""
-        choices, out = len(self.generators), np.zeros_like(self.gain)
-        for row, (at, slope, duration) in enumerate(self.rows):
-            total = moments[row, :choices].sum(axis=0)
-            for n, c in slope.items():
-                out[n] += c * total
-            drive = np.tensordot(self.generators, moments[row, :choices], axes=((0, 2), (0, 1)))
-            out[at] -= duration * (drive + drive.T)
-        out[-1] -= last
-        if self.burden is None:
-            return out, None
-        total = moments[:, :choices].sum(axis=1, keepdims=True)
-        return out, moments[:, :choices] - self.burden[:, None, None] * total + moments[:, choices:]
-
-    def solve(self, system: BandMatrix, right: np.ndarray, of_prices: np.ndarray | None):
-        """Control matrices and prices from the factored system and the right sides that `adjoint` gives."""
-        vectors, count = self.space.vector(right), self.space.count
-        if of_prices is None:
-            return self.space.matrix(system.solve(vectors)), None
-        flat = self.space.vector(of_prices).reshape(len(self.rows), -1)
-        for row, (at, slope, _) in enumerate(self.rows):
-            taken = self.priced[row].reduce(flat[row])
-            for n, c in slope.items():
-                vectors[n] -= c * taken[:count]
-            vectors[at] -= taken[count:]
-        found = system.solve(vectors)
-        prices = [
-            self.priced[row].recover(flat[row], np.sum([c * found[n] for n, c in slope.items()], axis=0), found[at])
-            for row, (at, slope, _) in enumerate(self.rows)
-        ]
-        return self.space.matrix(found), self.space.matrix(np.stack(prices))
-
-    def system(self, point: InteriorPoint, inverse: np.ndarray, last_inverse: np.ndarray) -> BandMatrix:
-        """The matrix of sum_i tr(dS_i X_i dS_i S_i^-1) in the control matrices.
-
-        With dS = E - A^T F - F A, E the slope and F the control matrix of a condition, and G the inverse slack, it has
-        the parts tr(E X E G), twice -tr(E G F A X) - tr(E X F A G), and
-        2 tr(F A X F A G) + tr(F X F A G A^T) + tr(F G F A X A^T).
+        Arguments:
+            tolerance: stop when the bound is this near to its upper bound, relative.
+            before: where a search over fewer choices stopped, to go on from; not with a cap.
+            known: which of the choices these are, shape (choices,).
         """
-        system = BandMatrix(self.nodes, self.space.count)
-        join, turned = np.concatenate, self.generators.swapaxes(1, 2)
-        choices, count, self.priced = len(self.generators), self.space.count, []
-        for row, (at, slope, duration) in enumerate(self.rows):
-            x, g = point.moments[row, :choices], inverse[row, :choices]
-            ax, ag = self.generators @ x, self.generators @ g
-            slopes = self.space.kronecker(x, g)
-            slopes = slopes + slopes.T
-            slopes /= 2
-            mixed = -duration * self.space.kronecker(join([g, x]), join([ax, ag]))
-            own = self.space.kronecker(join([2 * ax, x, g]), join([ag, ag @ turned, ax @ turned]))
-            own = duration**2 / 2 * (own + own.T)
-            if self.burden is not None:
-                priced = PricedRow(self.space, self._maps, self.burden, duration, point.moments[row], inverse[row])
-                less = priced.reduction()
-                slopes -= less[:count, :count]
-                mixed -= less[:count, count:]
-                own -= less[count:, count:]
-                self.priced.append(priced)
-            system.add(at, at, own)
-            for n, c in slope.items():
-                for other, factor in slope.items():
-                    if other <= n:
-                        system.add(n, other, c * factor * slopes)
-                if n == at:
-                    system.add(at, at, c * (mixed + mixed.T))
-                elif n > at:
-                    system.add(n, at, c * mixed)
-                else:
-                    system.add(at, n, c * mixed.T)
-        last = self.space.kronecker(point.last_moment[None], last_inverse[None])
-        system.add(self.nodes - 1, self.nodes - 1, (last + last.T) / 2)
-        return system
+        point = self._begin()
+        if before is not None and known is not None:
+            point = self._resume(point, before, known)
+        try:
+            while point.steps < _STEPS and not self._settled(point, tolerance):
+                point = self._step(point)
+        except KeyboardInterrupt:
+            point.interrupted = True
+        except np.linalg.LinAlgError:
+            pass  # rounding has the last word near the end of the path: the multiplier is feasible all the same
+        return point
 
+    def prices(self, point: InteriorPoint) -> np.ndarray | None:
+        """With a cap the prices of the conditions, shape (conditions, choices, state, state)."""
+        conditions = self.outputs[0]
+        if conditions.burden is None:
+            return None
+        durations = np.array([duration for _, _, duration in conditions.rows])
+        return point.parts[0].slacks[:, len(conditions.generators) :] / durations[:, None, None, None]
 
-def _begin(conditions: _Conditions) -> InteriorPoint:
-    """A feasible multiplier -diag(f I, g), f and g falling in time, and moments that are multiples of the identity."""
-    task, count, size = conditions.task, conditions.nodes - 1, len(conditions.task.start)
-    unit = float(np.linalg.norm(task.terminal, 2))
-    level = unit * (1.0 + count - np.arange(count + 1))
-    diagonal = level[:, None] * np.ones(size)
-    if task.augmented:
-        # the last entry falls by f e^2 / 2 faster; see `repaired`
-        step = max(duration for _, _, duration in conditions.rows) * task.missed * level[0]
-        diagonal[:, -1] += step * (count - np.arange(count + 1))
-    control = -diagonal[:, :, None] * np.eye(size)
-    prices = None
-    if conditions.burden is not None:
-        price = unit / (2 * max(conditions.burden.sum() - 1, 0.5))
-        prices = np.broadcast_to(price * np.eye(size), (len(conditions.rows), *task.generators.shape))
-    slacks, last_slack = conditions.slacks(control, prices)
-    scale = float(task.start @ task.start) / size
-    moments = np.broadcast_to(scale * np.eye(size), slacks.shape).copy()
-    return InteriorPoint(control, slacks, moments, task.terminal + last_slack, scale * np.eye(size))
+    def shares(self, point: InteriorPoint) -> np.ndarray:
+        """The part of the time of each choice in the relaxed problem's best schedule, shape (conditions, choices).
 
+        The moments of a condition are q_i s s^T where the relaxation is exact.
+        """
+        choices = len(self.outputs[0].generators)
+        traces = sum(np.trace(part.moments[:, :choices], axis1=2, axis2=3) for part in point.parts)
+        return traces / traces.sum(axis=1, keepdims=True)
 
-def _settled(conditions: _Conditions, point: InteriorPoint, tolerance: float) -> bool:
-    drive, of_prices = conditions.adjoint(point.moments, point.last_moment)
-    residual = max(np.abs(conditions.gain + drive).max(), 0.0 if of_prices is None else np.abs(of_prices).max())
-    if residual < _FEASIBLE * np.abs(conditions.gain).max():
-        point.upper = min(point.upper, float(np.sum(conditions.task.terminal * point.last_moment)))
-    value = float(np.sum(conditions.gain[0] * point.control[0]))
-    point.finished = bool(np.isfinite(point.upper) and point.upper - value <= tolerance * abs(point.upper))
-    return point.finished
+    def _begin(self) -> InteriorPoint:
+        """Feasible multipliers -diag(f I, g), f and g falling in time, and moments that are multiples of the identity."""
+        parts = []
+        for conditions in self.outputs:
+            task, count, size = conditions.task, conditions.nodes - 1, len(conditions.task.start)
+            unit = _START * max(float(np.linalg.norm(each.task.terminal, 2)) for each in self.outputs)
+            level = unit * (1.0 + count - np.arange(count + 1))
+            diagonal = level[:, None] * np.ones(size)
+            if task.augmented:
+                # the last entry falls by f e^2 / 2 faster; see `repaired`
+                step = max(duration for _, _, duration in conditions.rows) * task.missed * level[0]
+                diagonal[:, -1] += step * (count - np.arange(count + 1))
+            control = -diagonal[:, :, None] * np.eye(size)
+            prices = None
+            if conditions.burden is not None:
+                price = unit / (2 * max(conditions.burden.sum() - 1, 0.5))
+                prices = np.broadcast_to(price * np.eye(size), (len(conditions.rows), *task.generators.shape))
+            slacks, last = conditions.slacks(control, prices)
+            scale = max(float(each.task.start @ each.task.start) for each in self.outputs) / size
+            moments = np.broadcast_to(scale * np.eye(size), slacks.shape).copy()
+            parts.append(Part(control, slacks, moments, task.terminal + last, scale * np.eye(size)))
+        return InteriorPoint(parts)
 
+    def _resume(self, begun: InteriorPoint, point: InteriorPoint, known: np.ndarray) -> InteriorPoint:
+        """The point of a search over fewer choices, moved towards the first one until all conditions hold.
 
-def _step(conditions: _Conditions, point: InteriorPoint) -> InteriorPoint:
-    inverse, last_inverse = _sym(np.linalg.inv(point.slacks)), _sym(np.linalg.inv(point.last_slack))
-    order = len(point.control[0]) * (point.slacks.shape[0] * point.slacks.shape[1] + 1)
-    gap = (np.vdot(point.moments, point.slacks) + np.vdot(point.last_moment, point.last_slack)) / order
-    system = conditions.system(point, inverse, last_inverse)
-    system.factor()
-    roots = _inverse_root(point.slacks), _inverse_root(point.last_slack)
-    moment_roots = _inverse_root(point.moments), _inverse_root(point.last_moment)
+        Choices that are new to it get the mean of the moments. Far from the end of its path, it saves half the steps.
+        """
+        given = [c.slacks(control) for c, control in zip(self.outputs, point.controls, strict=True)]
+        if self.linked:
+            least = [np.stack([least_transfers(row) for row in slacks]) for slacks, _ in given]
+            excess = np.mean(least, axis=0)
+            for (slacks, _), lent in zip(given, least, strict=True):
+                slacks[:, :, -1, -1] += lent - excess
+        for share in _MIXED:
+            parts = []
+            for c, first, part, (slacks, last) in zip(self.outputs, begun.parts, point.parts, given, strict=True):
+                slack = (1 - share) * slacks + share * first.slacks
+                last_slack = (1 - share) * (c.task.terminal + last) + share * first.last_slack
+                if not (_is_inside(slack) and _is_inside(last_slack)):
+                    break
+                moments = np.repeat(part.moments.mean(axis=1, keepdims=True), slack.shape[1], axis=1)
+                moments[:, known] = part.moments
+                control = (1 - share) * part.control + share * first.control
+                parts.append(Part(control, slack, moments, last_slack, part.last_moment))
+            else:
+                return InteriorPoint(parts)
+        return begun
 
-    def direction(centring: float, correction, last_correction):
-        aim, last_aim = centring * gap * inverse - correction, centring * gap * last_inverse - last_correction
-        drive, of_prices = conditions.adjoint(aim, last_aim)
-        control, prices = conditions.solve(system, conditions.gain + drive, of_prices)
-        slack, last = conditions.slacks(control, prices)
-        moment = aim - point.moments - _sym(point.moments @ slack @ inverse)
-        last_moment = last_aim - point.last_moment - _sym(point.last_moment @ last @ last_inverse)
-        lengths = (
-            min(_longest(moment_roots[0], moment), _longest(moment_roots[1], last_moment)),
-            min(_longest(roots[0], slack), _longest(roots[1], last)),
-        )
-        return control, slack, last, moment, last_moment, lengths
+    def _settled(self, point: InteriorPoint, tolerance: float) -> bool:
+        residual, scale, upper, value = 0.0, 0.0, 0.0, 0.0
+        for conditions, part in zip(self.outputs, point.parts, strict=True):
+            drive, of_prices = conditions.adjoint(part.moments, part.last_moment)
+            residual = max(residual, np.abs(conditions.gain + drive).max())
+            if of_prices is not None:
+                residual = max(residual, np.abs(of_prices).max())
+            scale = max(scale, np.abs(conditions.gain).max())
+            upper += float(np.sum(conditions.task.terminal * part.last_moment))
+            value += float(np.sum(conditions.gain[0] * part.control[0]))
+        if self.linked:
+            corners = np.stack([part.moments[:, :, -1, -1] for part in point.parts])
+            residual = max(residual, np.abs(corners - corners.mean(axis=0)).max())
+        if residual < _FEASIBLE * scale:
+            point.upper = min(point.upper, upper)
+        point.finished = bool(np.isfinite(point.upper) and point.upper - value <= tolerance * abs(point.upper))
+        return point.finished
 
-    _, slack, last, moment, last_moment, (primal, dual) = direction(0.0, 0.0, 0.0)
-    ahead = np.vdot(point.moments + primal * moment, point.slacks + dual * slack)
-    ahead += np.vdot(point.last_moment + primal * last_moment, point.last_slack + dual * last)
-    centring = max(min(1.0, ahead / order / gap) ** 2, 1e-3)
-    corrections = _sym(moment @ slack @ inverse), _sym(last_moment @ last @ last_inverse)
-    control, slack, last, moment, last_moment, (primal, dual) = direction(centring, *corrections)
-    return InteriorPoint(
-        point.control + dual * control,
-        point.slacks + dual * slack,
-        point.moments + primal * moment,
-        point.last_slack + dual * last,
-        point.last_moment + primal * last_moment,
-        point.upper,
-        point.steps + 1,
-    )
+    def _step(self, point: InteriorPoint) -> InteriorPoint:
+        order = sum(part.control.shape[1] * (np.prod(part.slacks.shape[:2]) + 1) for part in point.parts)
+        gap = sum(part.product for part in point.parts) / order
+        inverses = [(_sym(np.linalg.inv(part.slacks)), _sym(np.linalg.inv(part.last_slack))) for part in point.parts]
+        systems = []
+        for conditions, part, inverse in zip(self.outputs, point.parts, inverses, strict=True):
+            systems.append(conditions.system(part.moments, inverse[0], part.last_moment, inverse[1]))
+            systems[-1].factor()
+        consensus = Consensus(self.outputs, systems) if self.linked else None
+        roots = [
+            [_inverse_root(each) for each in (part.slacks, part.last_slack, part.moments, part.last_moment)]
+            for part in point.parts
+        ]
+
+        def direction(centring: float, corrections: list):
+            aims = [
+                tuple(centring * gap * g - c for g, c in zip(inverse, correction, strict=True))
+                for inverse, correction in zip(inverses, corrections, strict=True)
+            ]
+            changes, dual, primal = [], 1.0, 1.0
+            for part, aim, inverse, root, (control, slack, last) in zip(
+                point.parts, aims, inverses, roots, self._newton(systems, consensus, aims), strict=True
+            ):
+                moment = aim[0] - part.moments - _sym(part.moments @ slack @ inverse[0])
+                last_moment = aim[1] - part.last_moment - _sym(part.last_moment @ last @ inverse[1])
+                dual = min(dual, _longest(root[0], slack), _longest(root[1], last))
+                primal = min(primal, _longest(root[2], moment), _longest(root[3], last_moment))
+                changes.append(Part(control, slack, moment, last, last_moment))
+            return changes, primal, dual
+
+        changes, primal, dual = direction(0.0, [(0.0, 0.0)] * len(point.parts))
+        ahead = sum(part.moved(c, primal, dual).product for part, c in zip(point.parts, changes, strict=True))
+        centring = max(min(1.0, ahead / order / gap) ** 2, 1e-3)
+        corrections = [
+            (_sym(c.moments @ c.slacks @ inverse[0]), _sym(c.last_moment @ c.last_slack @ inverse[1]))
+            for c, inverse in zip(changes, inverses, strict=True)
+        ]
+        changes, primal, dual = direction(centring, corrections)
+        moved = [part.moved(c, primal, dual) for part, c in zip(point.parts, changes, strict=True)]
+        return InteriorPoint(moved, point.upper, point.steps + 1)
+
+    def _newton(self, systems: list[BandMatrix], consensus: Consensus | None, aims: list):
+        """For each output the change of its control matrices, slacks and last slack."""
+        if consensus is not None:
+            return consensus.solve(aims)
+        (conditions,), (aim,) = self.outputs, aims
+        drive, of_prices = conditions.adjoint(*aim)
+        vectors, prices = conditions.solve(systems[0], conditions.gain + drive, of_prices)
+        control = conditions.space.matrix(vectors)
+        return [(control, *conditions.slacks(control, prices))]
 
 
 def _inverse_root(matrices: np.ndarray) -> np.ndarray:
     return np.linalg.inv(np.linalg.cholesky(matrices))
+
+
+def _is_inside(matrices: np.ndarray) -> bool:
+    try:
+        np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _longest(root: np.ndarray, change: np.ndarray) -> float:
@@ -286,3 +272,14 @@ def _longest(root: np.ndarray, change: np.ndarray) -> float:
 
 def _sym(matrices: np.ndarray) -> np.ndarray:
     return (matrices + matrices.swapaxes(-1, -2)) / 2
+
+
+def memory_needed(task: CertificateTask, outputs: int, pieces: int, degree: int, capped: bool) -> float:
+    """Bytes that a search holds at its peak, about."""
+    choices, size = task.generators.shape[:2]
+    choices = choices if capped else min(choices, MANY)
+    nodes, rows, count = degree * pieces + 1, pieces * (degree + 1), size * (size + 1) // 2
+    priced = rows * ((choices * count) ** 2 + 4 * choices * count**2) if capped else 0
+    linked = nodes * count * rows * choices + (rows * choices) ** 2 if outputs > 1 else 0
+    each = 3 * nodes * count**2 + 10 * rows * choices * size**2 + linked
+    return 8.0 * (outputs * each + 14 * count**2 + size**4 + priced)

@@ -1,6 +1,7 @@
 """Multipliers of certificates, and their proof: this module shares nothing with the solvers that find them."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,11 +20,14 @@ class Multiplier:
         control: Bernstein coefficients, neighbouring pieces sharing the one between them, shape
             (degree * pieces + 1, state, state).
         prices: with a cap the matrices S_i >= 0 of each condition, shape (pieces, degree + 1, choices, state, state).
+        transfers: numbers tau_i that are added to the last entry of each condition, shape (pieces, degree + 1, choices).
+            Multipliers of several outputs hold together if their transfers do not add up to more than 0.
     """
 
     knots: np.ndarray
     control: np.ndarray
     prices: np.ndarray | None = None
+    transfers: np.ndarray | None = None
 
     @property
     def pieces(self) -> int:
@@ -51,6 +55,8 @@ class Multiplier:
         if self.prices is not None and cap is not None:
             price = self.prices[piece, order]
             left = left + price - cap * np.tensordot(task.shares, price, axes=1)
+        if self.transfers is not None:
+            left[:, -1, -1] += self.transfers[piece, order]
         return left
 
 
@@ -71,6 +77,8 @@ def violations(task: CertificateTask, multiplier: Multiplier, cap: float | None)
             near = multiplier.control[multiplier.degree * piece :][: multiplier.degree + 1]
             entries = np.sqrt(np.max(np.sum(near**2, axis=(1, 2)))) * (2 * multiplier.degree / duration + 2 * generator)
             extra = 0.0
+            if multiplier.transfers is not None:
+                entries += np.max(np.abs(multiplier.transfers[piece, order]))
             if multiplier.prices is not None and cap is not None:
                 price = multiplier.prices[piece, order]
                 entries += (1 + cap) * np.sqrt(np.max(np.sum(price**2, axis=(1, 2))))
@@ -117,16 +125,41 @@ def _shifted(task: CertificateTask, multiplier: Multiplier, by_piece: np.ndarray
         rows = prices.reshape(-1, *prices.shape[2:])
         raised = np.array([_price_shortfall(row) for row in rows]).reshape(prices.shape[:2])
         prices = prices + raised[:, :, None, None, None] * np.eye(len(task.start))
-    return Multiplier(multiplier.knots, control, prices)
+    return dataclasses.replace(multiplier, control=control, prices=prices)
 
 
-def proven_loss(task: CertificateTask, multiplier: Multiplier) -> float:
-    """The bound of a multiplier whose conditions hold, in units of the problem; never below 0."""
+def hold(tasks: Sequence[CertificateTask], multipliers: Sequence[Multiplier], cap: float | None) -> bool:
+    """Whether every condition on multipliers of one horizon is proven to hold, that on their transfers among them."""
+    for task, multiplier in zip(tasks, multipliers, strict=True):
+        by_piece, terminal = violations(task, multiplier, cap)
+        if by_piece.any() or terminal:
+            return False
+    lent = [multiplier.transfers for multiplier in multipliers if multiplier.transfers is not None]
+    if not lent:
+        return True
+    first, units = multipliers[0], (tasks[0].time_scale, tasks[0].loss_scale)
+    for task, multiplier in zip(tasks, multipliers, strict=True):
+        alike = np.array_equal(multiplier.knots, first.knots) and multiplier.degree == first.degree
+        if not alike or (task.time_scale, task.loss_scale) != units:
+            return False  # the sums are of numbers at the same time and in the same units
+    rounding = len(lent) * np.finfo(np.float64).eps * np.sum(np.abs(lent), axis=0)
+    return bool(np.all(np.sum(lent, axis=0) + rounding <= 0))
+
+
+def proven_loss(tasks: Sequence[CertificateTask], multipliers: Sequence[Multiplier]) -> float:
+    """The bound of multipliers that hold, in units of the problem; never below 0."""
+    losses = [_value(task, multiplier) for task, multiplier in zip(tasks, multipliers, strict=True)]
+    if all(multiplier.transfers is None for multiplier in multipliers):
+        losses = [max(loss, 0.0) for loss in losses]  # each output's own loss is not below 0
+    return max(sum(losses), 0.0)
+
+
+def _value(task: CertificateTask, multiplier: Multiplier) -> float:
     first = multiplier.control[0]
     value = float(task.start @ first @ task.start)
     value -= _ROUNDING * len(task.start) * float(np.abs(task.start) @ np.abs(first) @ np.abs(task.start))
     steepest = float(np.max(np.linalg.norm(multiplier.control, ord=2, axis=(1, 2)))) if task.neglected[0] else 0.0
-    return task.loss_scale * max(task.pay(value, steepest, float(multiplier.knots[-1])), 0.0)
+    return task.loss_scale * task.pay(value, steepest, float(multiplier.knots[-1]))
 
 
 def _is_well_formed(task: CertificateTask, multiplier: Multiplier) -> bool:
@@ -136,6 +169,9 @@ def _is_well_formed(task: CertificateTask, multiplier: Multiplier) -> bool:
     if control.shape != (multiplier.degree * multiplier.pieces + 1, size, size):
         return False
     rows = multiplier.pieces, multiplier.degree + 1, len(task.generators), size, size
+    lent = multiplier.transfers
+    if lent is not None and not (task.augmented and lent.shape == rows[:3] and np.isfinite(lent).all()):
+        return False
     if prices is not None and (prices.shape != rows or not np.array_equal(prices, prices.swapaxes(-1, -2))):
         return False
     return np.array_equal(control, control.swapaxes(-1, -2))

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._types import ArrayLike, PerRefresh
 from ..schedules import TableSchedule
-from ._certificate_multiplier import Multiplier, proven_loss, violations
+from ._certificate_multiplier import Multiplier, hold, proven_loss
 from ._certificate_task import CertificateTask
 
 
@@ -45,15 +45,10 @@ class Certificate:
     def verified(self) -> bool:
         """Whether the multipliers as they stand prove `loss`: every condition is checked again in float64."""
         for row, horizon, loss in zip(self.multiplier, self.horizon, self.loss, strict=True):
-            proven = 0.0
-            for task, multiplier in zip(self.tasks, row, strict=True):
-                if not np.isclose(multiplier.knots[-1] * task.time_scale, horizon, rtol=1e-12, atol=0):
-                    return False
-                by_piece, terminal = violations(task, multiplier, self.cap)
-                if by_piece.any() or terminal:
-                    return False
-                proven += proven_loss(task, multiplier)
-            if not loss <= proven:
+            ends = [m.knots[-1] * task.time_scale for task, m in zip(self.tasks, row, strict=True)]
+            if not np.allclose(ends, horizon, rtol=1e-12, atol=0) or not hold(self.tasks, row, self.cap):
+                return False
+            if not loss <= proven_loss(self.tasks, row):
                 return False
         return True
 
@@ -98,7 +93,7 @@ class Certificate:
             inside = np.flatnonzero(times <= horizon * (1 + 1e-12))
             for n in inside:
                 later = [_begun_at(m, max(m.knots[-1] * (1 - times[n] / horizon), 0.0)) for m in row]
-                best[n] = max(best[n], sum(proven_loss(t, m) for t, m in zip(self.tasks, later, strict=True)))
+                best[n] = max(best[n], proven_loss(self.tasks, later))
         return best
 
     def schedule(self, times: ArrayLike, *, horizon: int = -1, least: float = 1e-2) -> TableSchedule:
@@ -140,4 +135,4 @@ def _begun_at(multiplier: Multiplier, time: float) -> Multiplier:
     while len(points) > 1:
         points = (1 - part) * points[:-1] + part * points[1:]
     ends = np.array([0.0, multiplier.knots[-1] - time])
-    return Multiplier(ends, np.concatenate([points, multiplier.control]))
+    return dataclasses.replace(multiplier, knots=ends, control=np.concatenate([points, multiplier.control]))

@@ -28,6 +28,7 @@ class CertificateTask:
         missed: largest squared misfit of a choice, which the repair of an augmented multiplier needs.
         neglected: largest misfit on the training set that was treated as zero; and its norm on the evaluation set.
         reach: largest norm of a feature vector, 1 but for rounding.
+        rank_one: whether every A_i is x_i y_i^T: one output, and no groups.
     """
 
     generators: np.ndarray
@@ -40,6 +41,7 @@ class CertificateTask:
     missed: float
     neglected: tuple[float, float] = (0.0, 0.0)
     reach: float = 1.0
+    rank_one: bool = False
 
     def pay(self, loss: float, steepest: float, horizon: float) -> float:
         """Lower a bound by what the neglected misfits can change.
@@ -88,6 +90,10 @@ def certificate_tasks(problem: OperatorProblem, groups: np.ndarray | None) -> li
         raise ValueError("the loss is zero before training: there is nothing to certify.")
     solution, targets, held_targets = solution / unit, targets / unit, held_targets / unit
     together = solution.size <= _STACKED
+    misfit, held_misfit = targets - features @ solution, held_targets - held_features @ solution
+    size = np.sqrt(np.max(np.sum(targets**2, axis=1)))
+    held = np.sqrt(np.sum(held_mass[:, None] * held_misfit**2))
+    augmented = bool(np.sqrt(np.max(np.sum(misfit**2, axis=1))) > _REALISABLE * size or held > _REALISABLE)
     tasks = []
     for columns in [list(range(solution.shape[1]))] if together else [[c] for c in range(solution.shape[1])]:
         tasks.append(
@@ -96,21 +102,20 @@ def certificate_tasks(problem: OperatorProblem, groups: np.ndarray | None) -> li
                 (held_features, held_targets[:, columns], held_mass),
                 solution[:, columns],
                 groups,
+                augmented,
                 (1 / scale**2, unit**2),
             )
         )
     return tasks
 
 
-def _task(training, evaluation, solution, groups, scales) -> CertificateTask:
+def _task(training, evaluation, solution, groups, augmented, scales) -> CertificateTask:
     features, targets, mass = training
     held_features, held_targets, held_mass = evaluation
     width, outputs = solution.shape
     misfit, held_misfit = targets - features @ solution, held_targets - held_features @ solution
     train = float(np.sqrt(np.max(np.sum(misfit**2, axis=1))))
     held = float(np.sqrt(np.sum(held_mass[:, None] * held_misfit**2)))
-    size = np.sqrt(np.max(np.sum(targets**2, axis=1)))
-    augmented = train > _REALISABLE * size or held > _REALISABLE
     state = width * outputs + augmented
     generators = np.zeros((len(features), state, state))
     terminal = np.zeros((state, state))
@@ -143,6 +148,7 @@ def _task(training, evaluation, solution, groups, scales) -> CertificateTask:
         float(missed.max()),
         (0.0, 0.0) if augmented else (train, held),
         reach,
+        groups is None and outputs == 1,
     )
 
 

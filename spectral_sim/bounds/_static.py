@@ -46,7 +46,12 @@ class SpectralBounds(NamedTuple):
 
 
 def uniform_loss(problem: ModalProblem, times: ArrayLike) -> Float[Array, "..."]:
-    """L_uniform(t) = floor + 1/2 sum_k m_k E_k(0) exp(-2 lam_k t), at any times and in their shape."""
+    """Compute the loss of uniform sampling at any times, floor + 1/2 sum_k m_k E_k(0) exp(-2 lam_k t).
+
+    Arguments:
+        problem: modal.
+        times: t, any shape, which the losses have too.
+    """
     times = jnp.asarray(times, problem.dtype)
     log_energy = log_or_minus_inf(problem.energies) - 2 * times[..., None] * problem.eigenvalues
     return problem.floor + 0.5 * jnp.sum(problem.multiplicity * jnp.exp(log_energy), axis=-1)

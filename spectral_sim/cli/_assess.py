@@ -61,7 +61,7 @@ def assess(
         ),
     ],
     target: Targets,
-    output: Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)],
+    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("assessment-output"),
     group: Group = None,
     inputs: Inputs = None,
     drop: Drop = None,

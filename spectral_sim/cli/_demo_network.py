@@ -44,7 +44,8 @@ def show_network(folder: Path, fast: bool, console: Console, progress: Console) 
         console: for the table.
         progress: for everything else.
     """
-    with steps(progress, "network"):
+    with steps(progress, "network") as shown:
+        shown.start(0, 1, "trains and is predicted")
         found = demo_comparison(fast)
         folder.mkdir(parents=True, exist_ok=True)
         rows = found.table()
@@ -58,7 +59,9 @@ def show_network(folder: Path, fast: bool, console: Console, progress: Console) 
     for row in rows:
         change = f"{np.expm1(row['real_gain']):+7.1%} real, {np.expm1(row['predicted_gain']):+7.1%} predicted"
         console.print(f"  {row['schedule']:<24} {change}", highlight=False, markup=False)
-    console.print(f"  held-out loss against uniform training; {found}", highlight=False, markup=False)
+    console.print("Held-out loss at the end, against uniform training.", highlight=False, markup=False)
+    console.print(str(found), highlight=False, markup=False)
+    progress.print(f"written to {folder}: open {folder / 'report.html'}", highlight=False, markup=False)
 
 
 def demo_comparison(fast: bool) -> TrainingComparison:

@@ -1,5 +1,6 @@
 """What every command has around it."""
 
+import atexit
 import os
 import sys
 import threading
@@ -104,9 +105,20 @@ def _leave_out_of_stderr(words: bytes) -> None:
     os.close(writing)
 
     def pass_on() -> None:
-        with os.fdopen(reading, "rb") as lines:
+        rest = b""
+        # no buffered reader: Python aborts at its end where a thread still holds the lock of one
+        while piece := os.read(reading, 1 << 16):
+            *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
                 if words not in line:
-                    os.write(shown, line)
+                    os.write(shown, line + b"\n")
+        os.write(shown, rest)
 
-    threading.Thread(target=pass_on, daemon=True).start()
+    thread = threading.Thread(target=pass_on, daemon=True)
+    thread.start()
+
+    def finish() -> None:
+        os.dup2(shown, 2)  # closes the writing end: the thread passes on what is left, and ends
+        thread.join(1.0)
+
+    atexit.register(finish)

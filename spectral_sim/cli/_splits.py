@@ -39,7 +39,7 @@ class DataSplits:
     seed: int
     picking_share: float = 1 / 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in (("splits", self.count), ("max_examples", self.most)):
             if value < 1:
                 raise ValueError(f"{name} is {value}: give at least 1.")

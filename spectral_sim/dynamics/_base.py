@@ -1,7 +1,7 @@
 """What the loop asks of a dynamics."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from .._observation import Observation
 from .._registry import family
 from .._status import FIRST_FAULT, Status
-from .._types import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from .._types import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._where import where
 from ..numerics import without_derivative
 
 
@@ -32,7 +33,7 @@ class AbstractDynamics(eqx.Module):
     jumps: ClassVar[bool] = False
     clock: ClassVar[str] = "time"
     faults: ClassVar[tuple[str, ...]] = ()
-    ranges: ClassVar[Mapping[str, tuple[float | None, float | None]]] = {}
+    ranges: ClassVar[Ranges] = {}
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:
@@ -137,7 +138,13 @@ class Verdict(eqx.Module):
 
 
 def first_fault(dynamics: AbstractDynamics, found: Sequence[tuple[Bool[Array, ""], Any]], dtype: Any) -> Verdict | None:
-    """The first fault at hand among those that `check` and `verify` have looked for; None where they look for none."""
+    """Find the first fault among those that `check` and `verify` have looked for; None where they look for none.
+
+    Arguments:
+        dynamics: names its faults.
+        found: for each fault whether it is there, and a limit or None.
+        dtype: of the limit.
+    """
     if len(found) != len(dynamics.faults):
         raise ValueError(
             f"{type(dynamics).__name__}.check and verify return {len(found)} entries, but the class names "
@@ -147,8 +154,8 @@ def first_fault(dynamics: AbstractDynamics, found: Sequence[tuple[Bool[Array, ""
         return None
     code, limit = jnp.asarray(Status.OK, jnp.int32), jnp.asarray(jnp.nan, dtype)
     for number, (at_hand, bound) in reversed(list(enumerate(found))):
-        code = jnp.where(at_hand, FIRST_FAULT + number, code)
-        limit = jnp.where(at_hand, jnp.nan if bound is None else jnp.asarray(bound, dtype), limit)
+        code = where(at_hand, FIRST_FAULT + number, code)
+        limit = where(at_hand, jnp.nan if bound is None else jnp.asarray(bound, dtype), limit)
     return Verdict(code, without_derivative(limit))
 
 

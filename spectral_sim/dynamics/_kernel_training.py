@@ -7,7 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import check_scalar, check_whole
-from .._types import Array, Float, Int, as_inexact
+from .._observation import Observation
+from .._types import Array, Float, Int, PRNGKeyArray, PyTree, Ranges, as_inexact
 from ..numerics import repeat
 from ..problems import AbstractProblem, NetworkProblem
 from ._base import AbstractDynamics, require
@@ -57,7 +58,7 @@ class KernelTraining(AbstractDynamics):
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
     clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (SETTING_FAULTS[0], TOO_MANY, DIVERGED)
-    ranges: ClassVar = {"learning_rate": (0.0, None)}
+    ranges: ClassVar[Ranges] = {"learning_rate": (0.0, None)}
     features: Float[Array, "rows features"]
     learning_rate: Setting
     eval_features: Float[Array, "held_out features"] | None
@@ -72,26 +73,32 @@ class KernelTraining(AbstractDynamics):
         check_whole("max_steps", max_steps, "allow at least one step in an interval")
         self.max_steps = int(max_steps)
 
-    def validate(self, problem):
+    def validate(self, problem: Any) -> None:
         require(problem, NetworkProblem, self)
         _check_features(problem, self.features, self.eval_features)
 
-    def on_steps(self, steps):
+    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
         return over_intervals(self, steps, batch=False)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return _begin(problem, self)
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         return _descend(problem, self, self.features, self.eval_features, state, weights, duration)
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return observed(problem, state, time)
 
-    def check(self, problem, state, weights, duration):
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
+    ) -> Sequence[tuple[Array, Any]]:
         return _check_interval(self, duration)
 
-    def verify(self, problem, before, after, weights):
+    def verify(
+        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
+    ) -> Sequence[tuple[Array, Any]]:
         return _check_growth(problem, self.features, after, weights)
 
 
@@ -116,7 +123,7 @@ class Relinearised(AbstractDynamics):
     adjoint: ClassVar[str] = "stored"
     clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (SETTING_FAULTS[0], TOO_MANY, DIVERGED)
-    ranges: ClassVar = {"learning_rate": (0.0, None)}
+    ranges: ClassVar[Ranges] = {"learning_rate": (0.0, None)}
     features: Float[Array, "checkpoints rows features"]
     starts: tuple[int, ...] = eqx.field(static=True)
     learning_rate: Setting
@@ -141,28 +148,34 @@ class Relinearised(AbstractDynamics):
         check_whole("max_steps", max_steps, "allow at least one step in an interval")
         self.max_steps = int(max_steps)
 
-    def validate(self, problem):
+    def validate(self, problem: Any) -> None:
         require(problem, NetworkProblem, self)
         _check_features(problem, self.features[0], None if self.eval_features is None else self.eval_features[0])
 
-    def on_steps(self, steps):
+    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
         return over_intervals(self, steps, batch=False)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return _begin(problem, self)
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         now = self._in_force(state)
         held_out = None if self.eval_features is None else self.eval_features[now]
         return _descend(problem, self, self.features[now], held_out, state, weights, duration)
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return observed(problem, state, time)
 
-    def check(self, problem, state, weights, duration):
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
+    ) -> Sequence[tuple[Array, Any]]:
         return _check_interval(self, duration)
 
-    def verify(self, problem, before, after, weights):
+    def verify(
+        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
+    ) -> Sequence[tuple[Array, Any]]:
         return _check_growth(problem, self.features[self._in_force(before)], after, weights)
 
     def _in_force(self, state: KernelState) -> Int[Array, ""]:

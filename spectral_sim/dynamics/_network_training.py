@@ -1,6 +1,6 @@
 """Real training of a network: an optimiser, mini-batches, and weights that see the network itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -10,7 +10,8 @@ import numpy as np
 import optax
 
 from .._checks import check_scalar, check_whole, is_concrete
-from .._types import Array, Float, Int, PerRefresh, PyTree
+from .._observation import Observation
+from .._types import Array, Float, Int, PerRefresh, PRNGKeyArray, PyTree, Ranges
 from ..numerics import repeat
 from ..problems import NetworkProblem
 from ._base import AbstractDynamics, require
@@ -67,7 +68,7 @@ class NetworkTraining(AbstractDynamics):
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
     clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (SETTING_FAULTS[0], TOO_MANY, DIVERGED)
-    ranges: ClassVar = {"learning_rate": (0.0, None)}
+    ranges: ClassVar[Ranges] = {"learning_rate": (0.0, None)}
     learning_rate: Setting
     optimizer: optax.GradientTransformation | None = eqx.field(static=True)
     batch_size: int | None = eqx.field(static=True)
@@ -115,7 +116,7 @@ class NetworkTraining(AbstractDynamics):
         own = {name: value for name, value in options.items() if name != "table"}
         return cls(PerRefresh(rate) if options["table"] else rate, **own)
 
-    def on_steps(self, steps):
+    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
         if self.optimizer is None:
             return over_intervals(self, steps, batch=False)
         if not is_concrete(steps):
@@ -123,16 +124,18 @@ class NetworkTraining(AbstractDynamics):
                 "the refresh grid is traced: close over it, a constant of the run, for an optax optimiser."
             )
         moved = np.concatenate([[0.0], np.cumsum(step_lengths(self.optimizer, int(steps[-1])))])
-        return self, np.diff(moved[np.asarray(steps)])
+        return self, np.diff(moved[np.asarray(steps)])  # pyright: ignore[reportReturnType] - constants of the run
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require(problem, NetworkProblem, self)
         outputs, held_out = _outputs(problem, problem.params)
         start = problem.training_loss(problem.energy(outputs))
         memory = (self.optimizer or optax.sgd(0.0)).init(problem.params)  # that of gradient descent is empty
         return NetworkState(problem.params, memory, outputs, held_out, start, no_steps())
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         law, factor = draw_law(self.draw, problem, weights)
         if self.batch_size is None:
             gradient = _on_all(problem, law * factor)
@@ -153,14 +156,18 @@ class NetworkTraining(AbstractDynamics):
         params, memory, _ = repeat(one_step, start, count, self.max_steps)
         return NetworkState(params, memory, *_outputs(problem, params), state.start, state.steps + duration)
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return observed(problem, state, time)
 
-    def check(self, problem, state, weights, duration):
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
+    ) -> Sequence[tuple[Array, Any]]:
         rate = jnp.zeros((), problem.dtype) if self.learning_rate is None else jnp.asarray(self.learning_rate)
         return (~((rate >= 0) & jnp.isfinite(rate)), rate), (duration > self.max_steps, self.max_steps)
 
-    def verify(self, problem, before, after, weights):
+    def verify(
+        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
+    ) -> Sequence[tuple[Array, Any]]:
         law, factor = draw_law(self.draw, problem, weights)
         return diverged(problem, after, lambda: stable_rate(problem, law * factor))
 

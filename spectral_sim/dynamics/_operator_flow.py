@@ -1,13 +1,14 @@
 """Gradient flow of least squares on reweighted examples."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import check_choice, check_positive
 from .._observation import Observation
-from .._types import Array, Float
+from .._types import Array, Float, PRNGKeyArray, PyTree
 from ..numerics import (
     ROUTES,
     HeldSpectrum,
@@ -50,7 +51,9 @@ class OperatorState(eqx.Module):
 
 
 class OperatorFlow(AbstractDynamics):
-    """theta(t + h) = theta(t) + h phi_1(-h M_w) Phi^T P W r, exact for held weights and any targets.
+    """Gradient flow on data, exact for held weights and any targets.
+
+    An interval of length h takes theta to theta + h phi_1(-h M_w) Phi^T P W r, with r the residual at its start.
 
     Rounding: a direction of eigenvalue x is learnt at t = 1/x, and the matrix M_w holds x to eps kappa only, kappa its
     trace. In float32, where eps h kappa exceeds 1e-4 (h kappa beyond 840), eigenvectors therefore come from singular
@@ -86,23 +89,27 @@ class OperatorFlow(AbstractDynamics):
     method: str = eqx.field(static=True, default="auto")
     tolerance: float | None = eqx.field(static=True, default=None)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_choice("method", self.method, ROUTES)
         if self.tolerance is not None:
             check_positive("tolerance", self.tolerance)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require(problem, OperatorProblem, self)
         self._tolerance(problem)
         return _state(problem, problem.initial_parameters, jnp.zeros((), problem.dtype))
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         scale = duration * problem.example_mass * problem.per_example(weights)
         drive = sum_rows(row_product, problem.features, scale[:, None] * state.residual)
         step, gain = weighted_phi1(problem.features, scale, drive, self.method, self._tolerance(problem))
         return _state(problem, state.parameters + step, gain)
 
-    def verify(self, problem, before, after, weights):
+    def verify(
+        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
+    ) -> Sequence[tuple[Array, Any]]:
         """Flow under held weights lowers the loss that they weight, always; and rounding may not be a part of it."""
         rows = (before.residual, after.residual, problem.targets, problem.features)
         squares = jnp.stack([jnp.sum(without_derivative(each) ** 2, axis=1) for each in rows], axis=1)
@@ -114,7 +121,7 @@ class OperatorFlow(AbstractDynamics):
         least = jnp.maximum(_MOST_LOST * jnp.sqrt(end), _RESOLVED[problem.dtype.name] * jnp.sqrt(nothing))
         return (rose, None), (jnp.finfo(problem.dtype).eps * units > least, None)
 
-    def under(self, problem, weights, durations):
+    def under(self, problem: Any, weights: Float[Array, "weights"], durations: Array) -> "AbstractDynamics":
         outputs, intervals = problem.targets.shape[1], durations.shape[0]
         if self.method == "chebyshev" or not (self.method == "eigh" or once_pays(problem.features, outputs, intervals)):
             return self
@@ -132,7 +139,7 @@ class OperatorFlow(AbstractDynamics):
             )
         return self.tolerance
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = problem.per_weight(jnp.sum(state.residual**2, axis=1))
         loss = problem.training_loss(energy) if problem.eval_features is None else problem.loss(state.parameters)
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)

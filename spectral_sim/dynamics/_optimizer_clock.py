@@ -14,9 +14,13 @@ __all__ = ["is_adaptive", "step_lengths"]
 
 
 def step_lengths(optimizer: optax.GradientTransformation, steps: int) -> Float[np.ndarray, "steps"]:
-    """How far each of the first steps moves a parameter whose gradient is one throughout.
+    """Compute how far each of the first steps moves a parameter whose gradient is one throughout.
 
     For gradient descent that is the learning rate; momentum makes it grow to rate / (1 - momentum).
+
+    Arguments:
+        optimizer: of optax.
+        steps: how many.
     """
     with jax.ensure_compile_time_eval():
         return np.asarray(_moves(optimizer, steps, jnp.ones(())), np.float64)

@@ -1,6 +1,6 @@
 """SGD on a finite pool of examples: the exact second moments of the parameters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -9,7 +9,8 @@ import jax.numpy as jnp
 
 from .._checks import check_whole
 from .._observation import Observation
-from .._types import Array, Float, Int
+from .._types import Array, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._where import where
 from ..numerics import batch_max, log_or_minus_inf, repeat, without_derivative
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
@@ -88,7 +89,7 @@ class PoolMoments(AbstractDynamics):
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
     clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, TOO_MANY, UNSTABLE)
-    ranges: ClassVar = SETTING_RANGES
+    ranges: ClassVar[Ranges] = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: Setting = eqx.field(converter=as_setting, default=1.0)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
@@ -96,12 +97,12 @@ class PoolMoments(AbstractDynamics):
     max_steps: int = eqx.field(static=True, default=1023)
     noise_strength: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
         check_draw(self.draw)
         check_whole("max_steps", self.max_steps, "allow at least one step in an interval")
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require(problem, OperatorProblem, self)
         parameters = problem.initial_parameters
         features, outputs = parameters.shape
@@ -112,10 +113,12 @@ class PoolMoments(AbstractDynamics):
             no_steps(),
         )
 
-    def on_steps(self, steps):
+    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
         return over_intervals(self, steps)
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         rate, inverse_batch = in_force(self, problem.dtype)
         noise = noise_per_step(self, inverse_batch)
         law, factor = draw_law(self.draw, problem, weights)
@@ -138,7 +141,7 @@ class PoolMoments(AbstractDynamics):
         residual = problem.targets - features @ parameters
         return PoolState(parameters, covariance, residual, state.steps + duration)
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = problem.per_weight(_expected_squares(problem.features, state.residual, state.covariance))
         if problem.eval_features is None:
             loss = problem.training_loss(energy)
@@ -147,11 +150,13 @@ class PoolMoments(AbstractDynamics):
             loss = 0.5 * mass @ _expected_squares(features, targets - features @ state.parameters, state.covariance)
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
-    def check(self, problem, state, weights, duration):
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
+    ) -> Sequence[tuple[Array, Any]]:
         rate, inverse_batch = in_force(self, problem.dtype)
         law, factor = draw_law(self.draw, problem, weights)
         # below this rate every draw by itself is a contraction, and there is nothing to find out
-        longest = jnp.max(jnp.where(law > 0, factor * jnp.sum(problem.features**2, axis=1), 0))
+        longest = jnp.max(where(law > 0, factor * jnp.sum(problem.features**2, axis=1), 0))
         largest = jax.lax.cond(
             batch_max(rate * longest > 2),
             lambda: _rate_bound(problem.features, law, factor, rate, inverse_batch),

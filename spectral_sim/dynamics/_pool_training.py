@@ -1,6 +1,7 @@
 """SGD on a finite pool of examples: one run of it, with real mini-batches."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 
 from .._checks import check_whole
 from .._observation import Observation
-from .._types import Array, Float, Int
+from .._types import Array, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._where import where
 from ..numerics import log_or_minus_inf, repeat
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
@@ -64,7 +66,7 @@ class PoolTraining(AbstractDynamics):
     needs_key: ClassVar[bool] = True
     clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, TOO_MANY)
-    ranges: ClassVar = SETTING_RANGES
+    ranges: ClassVar[Ranges] = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: int = eqx.field(static=True, default=1)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
@@ -72,21 +74,23 @@ class PoolTraining(AbstractDynamics):
     max_steps: int = eqx.field(static=True, default=1023)
     noise_strength: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_whole("batch_size", self.batch_size, "it shapes the arrays; PoolMoments takes tables and schedules of it")
         check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
         check_draw(self.draw)
         check_whole("max_steps", self.max_steps, "allow at least one step in an interval")
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require(problem, OperatorProblem, self)
         parameters = problem.initial_parameters
         return TrainingState(parameters, problem.targets - problem.features @ parameters, no_steps())
 
-    def on_steps(self, steps):
+    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
         return over_intervals(self, steps, batch=False)
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         if key is None:
             raise ValueError("PoolTraining draws random numbers: pass a key.")
         rate, inverse_batch = in_force(self, problem.dtype)
@@ -94,7 +98,7 @@ class PoolTraining(AbstractDynamics):
         table = draw_table(jax.lax.stop_gradient(law))
         variance = noise_per_step(self, inverse_batch) * int(self.batch_size)
         noisy = variance > 0
-        spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, variance, 1)), 0)  # finite slope at zero
+        spread = where(noisy, jnp.sqrt(where(noisy, variance, 1)), 0)  # finite slope at zero
         shape = (int(self.batch_size), problem.targets.shape[1])
         step_key = key_of_step(key)
 
@@ -113,12 +117,14 @@ class PoolTraining(AbstractDynamics):
         parameters, _ = repeat(one_step, start, count, int(self.max_steps))
         return TrainingState(parameters, problem.targets - problem.features @ parameters, state.steps + duration)
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = problem.per_weight(jnp.sum(state.residual**2, axis=1))
         loss = problem.training_loss(energy) if problem.eval_features is None else problem.loss(state.parameters)
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
-    def check(self, problem, state, weights, duration):
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
+    ) -> Sequence[tuple[Array, Any]]:
         rate, inverse_batch = in_force(self, problem.dtype)
         settings = setting_faults(rate, inverse_batch, noise_per_step(self, inverse_batch))
         return *settings, (duration > self.max_steps, self.max_steps)

@@ -1,6 +1,7 @@
 """Gradient flow on a mixture of real data and the learner's own earlier predictions."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -9,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_scalar, concrete, is_concrete
-from .._types import Array, Float, PyTree, as_inexact, by_refresh
+from .._observation import Observation
+from .._types import Array, Float, PRNGKeyArray, PyTree, as_inexact, by_refresh
+from .._where import where
 from ..problems import AbstractProblem
 from ._base import AbstractDynamics
 from ._modal_flow import ModalFlow
@@ -85,7 +88,7 @@ class SelfGenerated(AbstractDynamics):
     ratio: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
     flow: ModalFlow | OperatorFlow | None = None
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if not isinstance(self.flow, ModalFlow | OperatorFlow | None):
             raise TypeError(f"flow is a {type(self.flow).__name__}: give ModalFlow(), OperatorFlow() or None.")
         check_non_negative("fraction", self.fraction, "give a fraction in [0, 1)")
@@ -102,53 +105,59 @@ class SelfGenerated(AbstractDynamics):
                 f"ratio is {np.min(concrete(self.ratio)):.6g}: time only grows; give a factor of 1 or above."
             )
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         for name in ("fraction", "period", "ratio"):
             check_scalar(name, getattr(self, name))
         learner = self._flow(problem).init(problem)
         zero = jnp.zeros((), problem.dtype)
         return SelfGeneratedState(learner, _labels(learner), zero, zero, zero)
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         flow, now, learner = self._flow(problem), state.time, state.learner
         slack = 1 - 64 * jnp.finfo(now.dtype).eps  # times are rounded; snapshots that fit a grid must not slip
         due = (now - state.taken_at >= self.period * slack) & (now >= state.taken_at * self.ratio * slack)
-        snapshot = jnp.where(due, _labels(learner), state.snapshot)
-        slowed = jnp.where(self._fresh, (1 - self.fraction) * duration, duration)
+        snapshot = where(due, _labels(learner), state.snapshot)
+        slowed = where(self._fresh, (1 - self.fraction) * duration, duration)
         if isinstance(flow, ModalFlow):
             real = flow.advance(problem, learner, weights, slowed, key)
             mixed = _mixed_decay(learner, snapshot, real - learner, self.fraction)
-            moved = jnp.where(self._fresh, real, mixed)
+            moved = where(self._fresh, real, mixed)
         else:
             # training on targets (1 - g) y + g f_s is training on y with the residual r - g r_s for a drive
-            stale = jnp.where(self._fresh, 0, self.fraction)
+            stale = where(self._fresh, 0, self.fraction)
             drive = dataclasses.replace(learner, residual=learner.residual - stale * snapshot)
             moved = flow.advance(problem, drive, weights, slowed, key)
         step = duration - state.lost  # Kahan's sum: times of many intervals are as precise as one
         later = now + step
-        return SelfGeneratedState(moved, snapshot, jnp.where(due, now, state.taken_at), later, (later - now) - step)
+        return SelfGeneratedState(moved, snapshot, where(due, now, state.taken_at), later, (later - now) - step)
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return self._flow(problem).observe(problem, state.learner, time).replace(state=state)
 
-    def check(self, problem, state, weights, duration):
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
+    ) -> Sequence[tuple[Array, Any]]:
         return (
             (~((self.fraction >= 0) & (self.fraction < 1)), self.fraction),
             (~(self.period >= 0), self.period),
             (~(self.ratio >= 1), self.ratio),
         )
 
-    def verify(self, problem, before, after, weights):
+    def verify(
+        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
+    ) -> Sequence[tuple[Array, Any]]:
         flow = self._flow(problem)
         if isinstance(flow, ModalFlow):
             return ((jnp.asarray(False), None),)
         _, lost = flow.verify(problem, before.learner, after.learner, weights)  # old labels may well raise the loss
         return (lost,)
 
-    def reference(self, problem):
+    def reference(self, problem: Any) -> "AbstractDynamics":
         return self._flow(problem)
 
-    def own_labels(self, durations):
+    def own_labels(self, durations: Float[Array, "intervals"]) -> Float[Array, "intervals"] | None:
         return by_refresh(self.fraction, durations)
 
     @property
@@ -177,7 +186,7 @@ def _mixed_decay(now: Array, snapshot: Array, drive: Array, fraction: Array) -> 
     """
     kept = (now - snapshot + drive) / 2
     least = jnp.log(jnp.finfo(kept.dtype).tiny)
-    own = jnp.where(fraction > 0, jnp.log(jnp.where(fraction > 0, fraction, 1)), -jnp.inf)
+    own = where(fraction > 0, jnp.log(where(fraction > 0, fraction, 1)), -jnp.inf)
     largest = jax.lax.stop_gradient(jnp.maximum(kept, own))
-    share = jnp.where(largest >= least, fraction * jnp.exp(-jnp.maximum(largest, least)), 0)
+    share = where(largest >= least, fraction * jnp.exp(-jnp.maximum(largest, least)), 0)
     return snapshot + 2 * (largest + jnp.log(jnp.exp(kept - largest) - share * jnp.expm1(drive / 2)))

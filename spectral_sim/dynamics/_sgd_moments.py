@@ -1,6 +1,7 @@
 """One-pass SGD on modes: the exact second moments of the residual, mini-batch and label noise included."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 
 from .._checks import check_finite, check_positive, check_scalar
 from .._observation import Observation
-from .._types import Array, Float, Int, PerRefresh, as_inexact
+from .._types import Array, Float, Int, PerRefresh, PRNGKeyArray, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import (
     SHORTEST_POWER,
     batch_max,
@@ -100,7 +102,7 @@ class SGDMoments(AbstractDynamics):
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
     clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, UNSTABLE)
-    ranges: ClassVar = SETTING_RANGES
+    ranges: ClassVar[Ranges] = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: Setting = eqx.field(converter=as_setting, default=1.0)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
@@ -108,17 +110,17 @@ class SGDMoments(AbstractDynamics):
     noise_exponent: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.0)
     reference_rate: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
         check_finite("noise_exponent", self.noise_exponent, "give 0 for noise that is the same at every rate")
         if self.reference_rate is not None:
             check_positive("reference_rate", self.reference_rate, "give the rate at which the noise is as stated")
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require(problem, ModalProblem, self)
         return SGDState(problem.energies, no_steps())
 
-    def on_steps(self, steps):
+    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
         cut, durations = over_intervals(self, steps)
         if self.reference_rate is None:
             rates = cut.learning_rate
@@ -126,7 +128,9 @@ class SGDMoments(AbstractDynamics):
             cut = eqx.tree_at(lambda d: d.reference_rate, cut, peak, is_leaf=lambda x: x is None)
         return cut, durations
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         rate, inverse_batch = in_force(self, problem.dtype)
         noise = self._noise(rate, inverse_batch) + inverse_batch * problem.noise_variance
         sampled = problem.eigenvalues * weights
@@ -139,7 +143,7 @@ class SGDMoments(AbstractDynamics):
 
         def few_steps(energy, number):
             def one(energy, index):
-                return jnp.where(index < number, one_step(energy), energy), None
+                return where(index < number, one_step(energy), energy), None
 
             return jax.lax.scan(one, energy, jnp.arange(SHORTEST_POWER, dtype=number.dtype))[0]
 
@@ -147,8 +151,8 @@ class SGDMoments(AbstractDynamics):
             log_diagonal = _log_one_minus(decrement, rate * sampled, inverse_batch)
             return rank_one_power(energy, decrement, left, right, noise, log_diagonal, number.astype(energy.dtype))
 
-        def source(energy):
-            """The strength of the noise that the next step adds: batch noise, and noise of the labels.
+        def added_noise(energy):
+            """The noise that the next step adds: that of the batch, and that of the labels.
 
             The error of many steps at once is proportional to its value before the first of them, which therefore
             sets how many steps may be taken together.
@@ -161,22 +165,22 @@ class SGDMoments(AbstractDynamics):
             # members of a batch may differ in it; what no member needs is not computed
             at_least = jnp.maximum(number, SHORTEST_POWER)
             at_once = jax.lax.cond(batch_max(many), lambda: many_steps(energy, at_least), lambda: energy)
-            few = jnp.where(many, 0, jnp.minimum(remaining, SHORTEST_POWER))
+            few = where(many, 0, jnp.minimum(remaining, SHORTEST_POWER))
             by_one = jax.lax.cond(batch_max(few) > 0, lambda: few_steps(energy, few), lambda: energy)
-            fall = _fall(source(energy), source(at_once))
+            fall = _fall(added_noise(energy), added_noise(at_once))
             kept = ~(fall > _FALL)  # also where it is not a number: what has diverged is not to hold up its batch
-            taken = jnp.where(many, jnp.where(kept, number, 0), few)
-            energy = jnp.where(many, jnp.where(kept, at_once, energy), by_one)
+            taken = where(many, where(kept, number, 0), few)
+            energy = where(many, where(kept, at_once, energy), by_one)
             remaining = remaining - taken
             proposal = number * jnp.minimum(0.8 * _FALL / jnp.maximum(fall, 0.1 * _FALL), _GROWTH)
-            proposal = jnp.where(many, jnp.minimum(proposal, jnp.iinfo(number.dtype).max // 2), SHORTEST_POWER)
+            proposal = where(many, jnp.minimum(proposal, jnp.iinfo(number.dtype).max // 2), SHORTEST_POWER)
             return energy, remaining, jnp.minimum(proposal.astype(number.dtype), remaining)
 
         start = state.energy, duration, duration
         energy, *_ = repeat_while(lambda carry: carry[1] >= 1, some_steps, start, _MOST)
         return SGDState(energy, state.steps + duration)
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return Observation(
             time=time,
             energy=state.energy,
@@ -185,13 +189,15 @@ class SGDMoments(AbstractDynamics):
             state=state,
         )
 
-    def check(self, problem, state, weights, duration):
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
+    ) -> Sequence[tuple[Array, Any]]:
         rate, inverse_batch = in_force(self, problem.dtype)
         largest = largest_stable_rate(problem, weights, 1 / inverse_batch)
         settings = setting_faults(rate, inverse_batch, self._noise(rate, inverse_batch))
         return *settings, (~(rate < largest), largest)
 
-    def largest_rate(self, problem, weights=None):
+    def largest_rate(self, problem: Any, weights: Float[Array, "weights"] | None = None) -> Array | None:
         if callable(self.batch_size):
             raise ValueError(
                 "batch_size is a function of the step: give a number or a PerRefresh table to bound rates."
@@ -206,13 +212,13 @@ class SGDMoments(AbstractDynamics):
         """The noise of the labels in a step of this rate."""
         check_scalar("noise_exponent", self.noise_exponent)
         reference = rate if self.reference_rate is None else self.reference_rate
-        relative = jnp.where(rate > 0, rate, 1) / jnp.where(rate > 0, reference, 1)  # without a step there is no noise
+        relative = where(rate > 0, rate, 1) / where(rate > 0, reference, 1)  # without a step there is no noise
         return noise_per_step(self, inverse_batch) * jnp.exp(self.noise_exponent * jnp.log(relative))
 
 
 def _fall(before: Array, after: Array) -> Array:
     """By how many e-folds something has fallen; 0 where there was nothing, at most `_DEEPEST`."""
-    ratio = jnp.where(before > 0, after / jnp.where(before > 0, before, 1), 1)
+    ratio = where(before > 0, after / where(before > 0, before, 1), 1)
     return -jnp.log(jnp.maximum(ratio, jnp.exp(jnp.asarray(-_DEEPEST, ratio.dtype))))
 
 
@@ -239,27 +245,32 @@ def largest_stable_rate(
     finite = jnp.isfinite(batch_size)
     inverse = 1 / jnp.asarray(batch_size, sampled.dtype)
     b = (1 + inverse) * sampled
-    a = problem.multiplicity * sampled * jnp.where(finite, inverse, 1)
+    a = problem.multiplicity * sampled * where(finite, inverse, 1)
     largest = jnp.max(b)
     gap = largest - b
 
     still, apart = jax.lax.stop_gradient((a, gap))
     least, limits = jnp.max(still - apart), jnp.finfo(a.dtype)
     sound = finite & (least > limits.tiny) & jnp.all(jnp.isfinite(still))
-    bottom = jnp.where(sound, least, 1)
+    bottom = where(sound, least, 1)
+
+    def inverse_sum(y):
+        value = 1 / jnp.sum(still / (y + apart))
+        return value, value**2 * jnp.sum(still / (y + apart) ** 2)
+
     root = where_one(
-        lambda y: 1 / jnp.sum(still / (y + apart)),
+        inverse_sum,
         start=bottom,
         bottom=bottom * (1 - 8 * limits.eps),
-        top=jnp.where(sound, jnp.sum(still), 1) * (1 + 8 * limits.eps),
+        top=where(sound, jnp.sum(still), 1) * (1 + 8 * limits.eps),
         tolerance=rounding_of_mean(still.shape[0], a.dtype),
         wanted=sound,
-    )
+    ).x
     term = 1 / (root + gap)
     reached = jnp.sum(a * term)
     root = root + reached * (reached - 1) / jnp.sum(a * term**2)
     # full gradients add no noise, and leave the largest diagonal entry alone
-    return 2 / (largest + jnp.where(sound, root, 0))
+    return 2 / (largest + where(sound, root, 0))
 
 
 def _decrement(rate: Array, inverse_batch: Array, sampled: Array) -> Array:
@@ -272,4 +283,4 @@ def _log_one_minus(decrement: Array, move: Array, inverse_batch: Array) -> Array
     """log((1 - eta lam~)^2 + (eta lam~)^2 / B), precise at both ends."""
     small = decrement < 0.5
     factor = jnp.maximum((1 - move) ** 2 + move**2 * inverse_batch, jnp.finfo(move.dtype).tiny)
-    return jnp.where(small, jnp.log1p(-jnp.where(small, decrement, 0)), jnp.log(factor))
+    return where(small, jnp.log1p(-where(small, decrement, 0)), jnp.log(factor))

@@ -1,5 +1,6 @@
 """Feature learning on shells: energy drifts along the spectrum while weights dissipate it."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -9,7 +10,8 @@ import numpy as np
 
 from .._checks import check_finite, check_non_negative, check_scalar, check_whole
 from .._observation import Observation
-from .._types import Array, ArrayLike, Float, PerRefresh, as_inexact
+from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray, PyTree, as_inexact
+from .._where import where
 from ..numerics import integral_decay, limited_slope, log_or_minus_inf, phi1, repeat
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, require
@@ -30,7 +32,7 @@ class TransportState(eqx.Module):
 
 
 class ShellTransport(AbstractDynamics):
-    """d_t g + d_lam(v g) = -gamma lam w g + S with v = -c(t) lam^b, on the entries of a spectrum as shells.
+    """Energy that drifts along the spectrum: d_t g + d_lam(v g) = -gamma lam w g + S, v = -c(t) lam^b, on shells.
 
     v = 0 is lazy training, `ModalFlow`; v != 0 is feature learning: energy moves along the spectrum by itself, towards
     small eigenvalues for c > 0. The drift is an input: this library does not derive it from a network.
@@ -76,7 +78,7 @@ class ShellTransport(AbstractDynamics):
     source: Any = eqx.field(converter=as_inexact, default=None)
     max_substeps: int = eqx.field(static=True, default=64)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_finite("drift_exponent", self.drift_exponent, "give a finite exponent b")
         if not callable(self.drift):
             check_finite("drift", self.drift, "give a finite drift c; 0 is lazy training")
@@ -85,7 +87,7 @@ class ShellTransport(AbstractDynamics):
             check_non_negative("source", self.source, "energy enters a shell; dissipation takes it out")
         check_whole("max_substeps", self.max_substeps, "allow at least one step in an interval")
 
-    def validate(self, problem):
+    def validate(self, problem: Any) -> None:
         require(problem, ModalProblem, self)
         check_shells(problem)
         if self.source is not None:
@@ -98,12 +100,14 @@ class ShellTransport(AbstractDynamics):
                     "shells: give one number, or one for each."
                 )
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require(problem, ModalProblem, self)
         zero = jnp.zeros((), problem.dtype)
         return TransportState(problem.multiplicity * problem.energies, zero, zero)
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         edges = shell_edges(problem)
         steps = jnp.minimum(self._steps(edges, state.time, duration), self.max_substeps)
         step = duration / steps
@@ -128,7 +132,7 @@ class ShellTransport(AbstractDynamics):
         end = repeat(one_step, state, steps.astype(jnp.int32), int(self.max_substeps))
         return TransportState(end.content, end.lost, state.time + duration)
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = state.content / problem.multiplicity
         return Observation(
             time=time,
@@ -138,7 +142,9 @@ class ShellTransport(AbstractDynamics):
             state=state,
         )
 
-    def check(self, problem, state, weights, duration):
+    def check(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
+    ) -> Sequence[tuple[Array, Any]]:
         edges = shell_edges(problem)
         steps = self._steps(edges, state.time, duration)
         source = jnp.zeros((), problem.dtype) if self.source is None else jnp.asarray(self.source)
@@ -215,7 +221,7 @@ def _transport(edges: Edges, content: Array, down: Array, up: Array, exponent: A
     change = edges.width**2 * limited_slope(content / edges.width, edges.width, edges.spacing)
     lower = down * (content + 0.5 * (1 - down) * change)
     upper = up * (content - 0.5 * (1 - up) * change)
-    leaves = jnp.where(exponent < 1, lower[-1], 0)
+    leaves = where(exponent < 1, lower[-1], 0)
     lower = lower.at[-1].set(leaves)
     nothing = jnp.zeros(1, content.dtype)
     entered = jnp.concatenate([nothing, lower[:-1]]) + jnp.concatenate([upper[1:], nothing])

@@ -33,7 +33,7 @@ class Curve:
     learning_rate: Any
     batch_size: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         steps, loss = np.asarray(self.steps, np.float64), np.asarray(self.loss, np.float64)
         if steps.ndim != 1 or steps.shape != loss.shape:
             raise ValueError(f"steps has shape {steps.shape} and loss {loss.shape}: give as many losses as steps.")

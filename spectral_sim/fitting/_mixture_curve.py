@@ -32,7 +32,12 @@ class LearningCurve:
 
 
 def learning_curve(fit: "MixtureFit", seed: int = 0) -> LearningCurve:
-    """Fit to random parts of the table of a fit, at the strength of the ridge that it has, and score on the rest."""
+    """Fit to random parts of the table of a fit, at the strength of the ridge that it has, and score on the rest.
+
+    Arguments:
+        fit: with its table.
+        seed: draws the parts.
+    """
     ratios, losses = fit.table.ratios, fit.table.losses
     total = len(ratios)
     sizes = np.array([size for size in _SIZES if size <= 0.8 * total])

@@ -23,7 +23,7 @@ ITERATIONS = 300
 
 @dataclass(frozen=True, eq=False)
 class MixtureLaw:
-    """L_h(r) = c_h + a_h (eps_h + sum_g S_hg r_g^p_g)^(-theta_h), with all parameters non-negative and p at most 1.
+    """Losses of mixtures, L_h(r) = c_h + a_h (eps_h + sum_g S_hg r_g^p_g)^(-theta_h), all non-negative, p at most 1.
 
     The law is convex in the shares: it is a convex and falling function of a concave one.
 
@@ -44,7 +44,7 @@ class MixtureLaw:
     exponent: Float[np.ndarray, "losses"]
 
     def progress(self, ratios: ArrayLike) -> Float[np.ndarray, "runs losses"]:
-        """eps_h + sum_g S_hg r_g^p_g for each mixture; `ratios` has shape (runs, domains)."""
+        """The progress of each mixture, eps_h + sum_g S_hg r_g^p_g; `ratios` has shape (runs, domains)."""
         return self.offset + np.asarray(ratios, np.float64) ** self.power @ self.strength.T
 
     def predict(self, ratios: ArrayLike) -> Float[np.ndarray, "runs losses"]:
@@ -52,7 +52,7 @@ class MixtureLaw:
         return self.floor + self.amplitude * self.progress(ratios) ** -self.exponent
 
     def sensitivity(self, ratios: ArrayLike) -> Float[np.ndarray, "losses domains"]:
-        """d L_h / d r_g at one mixture of shape (domains,); infinite steepness at a share of zero is cut at 1e-9."""
+        """The slope of each loss in each share, d L_h / d r_g, at shares of shape (domains,), each at least 1e-9."""
         shares = np.maximum(np.asarray(ratios, np.float64), 1e-9)
         progress = self.progress(shares[None])[0]
         outer = -self.amplitude * self.exponent * progress ** (-self.exponent - 1)
@@ -127,7 +127,7 @@ class LawObjective:
     spread: np.ndarray = field(init=False)
     amplitude: np.ndarray = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.lowest = self.losses.min(axis=0)
         self.spread = self.losses.std(axis=0)
         self.amplitude = self.losses.mean(axis=0) - _FLOOR * self.lowest

@@ -44,7 +44,7 @@ class TotalsLaw(PhaseLaw):
 
     law: MixtureLaw
 
-    def predict(self, ratios, fractions):
+    def predict(self, ratios: np.ndarray, fractions: np.ndarray) -> np.ndarray:
         return self.law.predict(totals_of(ratios, fractions))
 
 
@@ -61,7 +61,7 @@ class RetentionLaw(PhaseLaw):
     forgetting: np.ndarray
     knows_order: ClassVar[bool] = True
 
-    def predict(self, ratios, fractions):
+    def predict(self, ratios: np.ndarray, fractions: np.ndarray) -> np.ndarray:
         return self.law.predict(_retained(ratios, fractions, self.forgetting))
 
 
@@ -82,7 +82,7 @@ class RepetitionLaw(PhaseLaw):
     pools: np.ndarray
     epochs: float
 
-    def predict(self, ratios, fractions):
+    def predict(self, ratios: np.ndarray, fractions: np.ndarray) -> np.ndarray:
         return self.law.predict(_worth(totals_of(ratios, fractions), self.pools, self.epochs))
 
 
@@ -99,7 +99,7 @@ class OperatorLaw(PhaseLaw):
     operators: Operators
     knows_order: ClassVar[bool] = True
 
-    def predict(self, ratios, fractions):
+    def predict(self, ratios: np.ndarray, fractions: np.ndarray) -> np.ndarray:
         if self.law is None:
             return self.operators.predict(ratios, fractions)
         return self.law.predict(totals_of(ratios, fractions)) + self.operators.order(ratios, fractions)

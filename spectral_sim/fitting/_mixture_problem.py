@@ -10,7 +10,8 @@ import numpy as np
 from .._checks import check_positive
 from .._observation import Observation
 from .._registry import register
-from .._types import Array, ArrayLike, Float
+from .._types import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from .._where import where
 from ..dynamics import AbstractDynamics
 from ..numerics import log_or_minus_inf
 from ..problems import AbstractProblem, Bound
@@ -78,7 +79,7 @@ class MixtureProblem(AbstractProblem):
 
     @property
     def floor(self) -> Float[Array, ""]:
-        """sum_h v_h c_h, which no amount of any domain removes."""
+        """The loss that no amount of any domain removes, sum_h v_h c_h."""
         return self.importance @ self.constant
 
     @property
@@ -107,7 +108,7 @@ class MixtureProblem(AbstractProblem):
 
     def _reducible(self, totals: Array) -> Array:
         given = totals > 0
-        powers = jnp.where(given, jnp.where(given, totals, 1) ** self.power, 0)  # a finite derivative at zero
+        powers = where(given, where(given, totals, 1) ** self.power, 0)  # a finite derivative at zero
         progress = self.offset + self.strength @ powers
         return jnp.sum(self.energies * jnp.exp(-self.eigenvalues * progress[:, None]), axis=1)
 
@@ -151,11 +152,11 @@ class MixtureProblem(AbstractProblem):
 
 @register
 class MixtureFlow(AbstractDynamics):
-    """dA_g/dt = r_g = base_g w_g: totals of the domains, exact for held weights; the state is A, shape (domains,)."""
+    """Training that counts the totals of the domains, dA_g/dt = base_g w_g, exact for held weights; the state is A."""
 
     jumps: ClassVar[bool] = True
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         if not isinstance(problem, MixtureProblem):
             raise TypeError(
                 f"MixtureFlow advances a MixtureProblem, not a {type(problem).__name__}: leave dynamics=None for the "
@@ -163,10 +164,12 @@ class MixtureFlow(AbstractDynamics):
             )
         return jnp.zeros_like(problem.base)
 
-    def advance(self, problem, state, weights, duration, key):
+    def advance(
+        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+    ) -> PyTree:
         return state + duration * problem.base * weights
 
-    def observe(self, problem, state, time):
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = problem.energy(state)
         return Observation(
             time=time,

@@ -23,7 +23,12 @@ class MixtureScore:
 
 
 def score_mixture(predicted: np.ndarray, true: np.ndarray) -> MixtureScore:
-    """Compare predictions with losses, both of shape (runs, losses)."""
+    """Compare predictions with losses.
+
+    Arguments:
+        predicted: shape (runs, losses).
+        true: measured losses, shape (runs, losses).
+    """
     error = np.sqrt(np.mean((predicted - true) ** 2, axis=0)) / true.std(axis=0)
     first, second = (np.stack([ranks(column) for column in table.T], axis=1) for table in (predicted, true))
     first, second = (table - table.mean(axis=0) for table in (first, second))

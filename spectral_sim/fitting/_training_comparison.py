@@ -5,13 +5,24 @@ from typing import Any
 
 import numpy as np
 
+from .._shown import Shown, View
 from .._trajectory import Trajectory
 from ._training_scores import Agreement, speedups
+from ._views import training_view
 
 __all__ = ["Doubts", "TrainingComparison"]
 
 _ADAPTIVE = 0.6  # of trust where steps are no multiples of gradients
 _DEPTH = 0.1  # of trust lost, about, for each e-fold of the training loss
+# What the scores of `Agreement` are, in its order.
+_WORDS = (
+    "order of the schedules (Kendall's tau)",
+    "mean |log(predicted / real)| of the loss",
+    "mean error of the log gain over uniform",
+    "regret of the choice, in the log loss",
+    "speed-ups on the right side of 1",
+    "median |log(predicted / real)| of speed-ups",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +48,8 @@ class Doubts:
         return (1 - self.drift) * pace * (_ADAPTIVE if self.adaptive else 1) / (1 + _DEPTH * max(self.depth, 0))
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingComparison:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class TrainingComparison(Shown):
     """What `compare_training` returns.
 
     Arguments:
@@ -123,9 +134,10 @@ class TrainingComparison:
             rows.append({key: value if key == "schedule" else float(value) for key, value in row.items()})
         return sorted(rows, key=lambda row: row["real_loss"])
 
-    def __str__(self) -> str:
-        pairs = [
-            f"{name} {told:.3g} (another seed {ceiling:.3g})"
-            for name, told, ceiling in zip(Agreement._fields, self.scores, self.ceiling, strict=True)
-        ]
-        return f"{'; '.join(pairs)}; trust {self.trust:.2f}"
+    def spoken(self) -> list[tuple[str, str, str]]:
+        """Each score in words, its value, and what another real run scores; empty where that is not known."""
+        pairs = zip(_WORDS, self.scores, self.ceiling, strict=True)
+        return [(words, f"{told:.3g}", "" if np.isnan(other) else f"{other:.3g}") for words, told, other in pairs]
+
+    def _view(self) -> View:
+        return training_view(self)

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from ._curve_fit import CurveFit
     from ._curve_prediction import CurvePrediction
     from ._mixture_fit import MixtureFit
+    from ._training_comparison import TrainingComparison
 
-__all__ = ["curve_view", "mixture_view", "prediction_view"]
+__all__ = ["curve_view", "mixture_view", "prediction_view", "training_view"]
 
 
 def curve_view(fit: "CurveFit") -> View:
@@ -79,3 +80,29 @@ def mixture_view(fit: "MixtureFit") -> View:
     coords = {"runs": np.asarray(table.runs), "domains": np.asarray(fit.domains), "metrics": np.asarray(fit.metrics)}
     lines = lambda: [Line(name, table.losses[:, n], predicted[:, n], points=True) for n, name in enumerate(fit.metrics)]
     return View(facts, arrays, coords, lines, ("measured loss", "fitted loss"), (False, False))
+
+
+def training_view(found: "TrainingComparison") -> View:
+    """Every score beside that of another real run; real and predicted losses; predictions as lines, runs as points."""
+    real, predicted = np.asarray(found.real.loss, np.float64), np.asarray(found.predicted.loss, np.float64)
+    facts = {
+        "runs": f"{len(found.names)} schedules, {len(real)} real seeds, against {found.baseline}",
+        "loss": found.measure,
+        "predicted by": found.predictor,
+    }
+    facts |= {words: f"{told} (another real run {other or 'unknown'})" for words, told, other in found.spoken()}
+    facts["trust"] = f"{found.trust:.2f} of 1, a rule of thumb"
+    arrays = {
+        "real_loss": (("seeds", "schedules", "steps"), real, "loss of real runs"),
+        "predicted_loss": (("schedules", "steps"), predicted, "loss that the kernel predicts"),
+    }
+
+    def lines() -> list[Line]:
+        drawn = []
+        for n, name in enumerate(found.names):
+            drawn.append(Line(f"{name}, predicted", found.steps, predicted[n]))
+            drawn.append(Line(name, found.steps, np.exp(np.log(real[:, n]).mean(axis=0)), points=True))
+        return drawn
+
+    coords = {"schedules": np.asarray(found.names), "steps": found.steps}
+    return View(facts, arrays, coords, lines, ("steps", found.measure), (False, True))

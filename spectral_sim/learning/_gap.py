@@ -40,7 +40,7 @@ class Gap(eqx.Module):
 
     @property
     def gap(self) -> float | None:
-        """value - optimum, in units of the objective (e-folds of loss for log losses); None without a bound."""
+        """How far the value is above the optimum, in units of the objective (e-folds of loss); None without a bound."""
         return None if self.optimum is None else self.value - self.optimum
 
 

@@ -12,6 +12,7 @@ from .._checks import check_positive, is_concrete
 from .._observation import Observation
 from .._trajectory import Trajectory
 from .._types import Array, Float, as_inexact
+from .._where import where
 
 
 class AbstractObjective(eqx.Module):
@@ -44,7 +45,7 @@ class AbstractObjective(eqx.Module):
 class TerminalLogLoss(AbstractObjective):
     """Log loss at the end of the run: one horizon."""
 
-    def __call__(self, trajectory):
+    def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
         return jnp.log(trajectory.loss[-1])
 
 
@@ -57,7 +58,7 @@ class AnytimeLogLoss(AbstractObjective):
 
     window: tuple[float, float] | None = eqx.field(static=True, default=None)
 
-    def check(self, times, floor):
+    def check(self, times: np.ndarray, floor: float) -> None:
         low, high = (
             times[1] if self.window is None else self.window[0],
             times[-1] if self.window is None else self.window[1],
@@ -69,10 +70,10 @@ class AnytimeLogLoss(AbstractObjective):
         if np.sum((times >= low * (1 - 1e-9)) & (times <= high * (1 + 1e-9))) < 2:
             raise ValueError(f"window={self.window} holds fewer than two refreshes: widen it, or use a denser grid.")
 
-    def __call__(self, trajectory):
+    def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
         weight = log_time_weights(trajectory.grid, self.window)
         # a loss that has underflowed outside the window must not spoil what is inside it
-        counted = jnp.where(weight > 0, trajectory.loss, 1)
+        counted = where(weight > 0, trajectory.loss, 1)
         return jnp.sum(weight * jnp.log(counted))
 
 
@@ -90,18 +91,18 @@ class SoftTimeToTarget(AbstractObjective):
     target: Float[Array, ""] = eqx.field(converter=as_inexact)
     softness: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.1)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_positive("target", self.target)
         check_positive("softness", self.softness)
 
-    def check(self, times, floor):
+    def check(self, times: np.ndarray, floor: float) -> None:
         if is_concrete(self.target) and float(self.target) <= floor:
             raise ValueError(
                 f"target is {float(self.target):.6g}, not above {floor:.6g}, the least loss that any parameters reach: "
                 "no schedule can meet it; raise it."
             )
 
-    def __call__(self, trajectory):
+    def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
         log_time = jnp.log(trajectory.grid[1:])
         above = jax.nn.sigmoid((jnp.log(trajectory.loss[1:]) - jnp.log(self.target)) / self.softness)
         return log_time[0] + jnp.sum((above[1:] + above[:-1]) / 2 * jnp.diff(log_time))
@@ -130,16 +131,16 @@ class Penalised(AbstractObjective):
         return self.objective.measures
 
     @property
-    def plain(self):
+    def plain(self) -> "AbstractObjective":
         return self.objective.plain
 
-    def check(self, times, floor):
+    def check(self, times: np.ndarray, floor: float) -> None:
         for name in ("divergence", "smoothness", "sample_size", "scoring"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: a penalty is not negative.")
         self.objective.check(times, floor)
 
-    def __call__(self, trajectory):
+    def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
         mass, weights = trajectory.saved["mass"][0], trajectory.saved["weights"][:-1]
         entropy = weights * jnp.log(jnp.maximum(weights, jnp.finfo(weights.dtype).tiny))
         change = jnp.diff(weights, axis=0)
@@ -153,7 +154,12 @@ class Penalised(AbstractObjective):
 
 
 def save_costs(observation: Observation, weights: Float[Array, "weights"]) -> Any:
-    """What `Penalised` needs of a run: weights, shape (times, weights), and the measure they have mean one under."""
+    """Record what `Penalised` needs: weights, shape (times, weights), and the measure they have mean one under.
+
+    Arguments:
+        observation: of the learner.
+        weights: in force, shape (weights,).
+    """
     return {"weights": weights, "mass": observation.mass}
 
 
@@ -162,8 +168,8 @@ def log_time_weights(times: Float[Array, "times"], window: tuple[float, float] |
     times = jax.lax.stop_gradient(times)
     low, high = (times[1], times[-1]) if window is None else window
     inside = (times > 0) & (times >= low * (1 - 1e-6)) & (times <= high * (1 + 1e-6))
-    log_time = jnp.log(jnp.where(times > 0, times, 1))
+    log_time = jnp.log(where(times > 0, times, 1))
     both = inside[1:] & inside[:-1]
-    step = jnp.where(both, jnp.diff(log_time), 0) / 2
+    step = where(both, jnp.diff(log_time), 0) / 2
     weight = jnp.zeros_like(times).at[1:].add(step).at[:-1].add(step)
     return weight / jnp.sum(weight)

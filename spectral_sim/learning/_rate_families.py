@@ -58,7 +58,7 @@ class RatesByHand(NamedTuple):
 
 
 def power_decay(exponent: float | None = None) -> RateFamily:
-    """peak (1 - share)^exponent; the exponent is tuned too if None."""
+    """Learning rates peak (1 - share)^exponent; the exponent is tuned too if None."""
     area = lambda share, p: (1 - (1 - share) ** (p + 1)) / (p + 1)
     return RateFamily(area, (0.1, 10.0)) if exponent is None else RateFamily(lambda share, _: area(share, exponent))
 
@@ -150,7 +150,11 @@ class PublishedDecay(NamedTuple):
 
 
 def published_decay(alpha: float, beta: float) -> PublishedDecay:
-    """The published optimum for eigenvalues k^-alpha and energies k^-beta, both exponents above 1.
+    """Give the published optimum for eigenvalues k^-alpha and energies k^-beta, both exponents above 1.
+
+    Arguments:
+        alpha: exponent of the eigenvalues.
+        beta: exponent of the energies.
 
     Source:
         Li et al. (COLT 2026), with source exponent s = (beta - 1) / alpha and capacity exponent alpha.

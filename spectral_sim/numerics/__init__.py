@@ -3,6 +3,7 @@
 from ._bisection import bisect
 from ._crossing import rounding_of_mean, where_one
 from ._eigen_step import phi1_eigen
+from ._exponential import exponential, log_or_minus_inf
 from ._feature_spectrum import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
 from ._guard import attempt, without_derivative
 from ._held_spectrum import HeldSpectrum, held_phi1, held_spectrum
@@ -14,7 +15,7 @@ from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat, repeat_while
 from ._route_costs import once_pays
 from ._rows import row_product, sum_rows
-from ._scores import log_or_minus_inf, mean_one, power_score, relative_log, scaled_mean, score_of, unit_of
+from ._scores import mean_one, power_score, relative_log, scaled_mean, score_of, unit_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
 from ._selection import Rank, lowest_mass, mass_rank, top_mass
 from ._sums import group_sums, total
@@ -36,6 +37,7 @@ __all__ = [
     "bisect",
     "capped_water_level",
     "chebyshev_terms",
+    "exponential",
     "feature_spectrum",
     "feature_spectrum_slopes",
     "group_sums",

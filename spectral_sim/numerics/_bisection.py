@@ -11,7 +11,14 @@ __all__ = ["bisect"]
 def bisect(
     left: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, steps: int = 60, *, ends: bool = False
 ) -> Any:
-    """Where `left` turns from true at `low` to false at `high`, entry by entry; the last bracket if `ends`."""
+    """Find where `left` turns from true at `low` to false at `high`, entry by entry.
+
+    Arguments:
+        left: true on the side of `low`, false on that of `high`.
+        low, high: ends of the bracket, one for each entry.
+        steps: halvings.
+        ends: return the last bracket and not its middle.
+    """
     for _ in range(steps):
         middle = (low + high) / 2
         true = left(middle)

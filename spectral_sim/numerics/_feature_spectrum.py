@@ -116,7 +116,14 @@ def feature_spectrum(alpha: float, beta: float, width: float, num_modes: int, no
 def feature_spectrum_slopes(
     alpha: float, beta: float, width: float, num_modes: int, nodes: int
 ) -> tuple[FeatureSpectrum, FeatureSpectrum, FeatureSpectrum]:
-    """Derivatives of `feature_spectrum` in alpha, beta and log width, the numbers of nodes in each part being held."""
+    """Differentiate `feature_spectrum` in alpha, beta and log width, the numbers of nodes in each part being held.
+
+    Arguments:
+        alpha, beta: exponents of eigenvalues and energies.
+        width: number of features.
+        num_modes: modes of the law.
+        nodes: of the quadrature.
+    """
     layout, fine = _laid_out(alpha, width, num_modes, nodes)
 
     def at(shift: np.ndarray) -> np.ndarray:

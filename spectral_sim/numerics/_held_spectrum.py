@@ -28,7 +28,13 @@ class HeldSpectrum(NamedTuple):
 def held_spectrum(
     features: Float[Array, "examples features"], scale: Float[Array, "examples"], longest: Float[Array, ""]
 ) -> HeldSpectrum:
-    """The decomposition of M, precise enough for durations up to `longest`."""
+    """Decompose M = Phi^T diag(p w) Phi, precisely enough for durations up to `longest`.
+
+    Arguments:
+        features: Phi, shape (examples, features).
+        scale: p w, shape (examples,).
+        longest: duration, scalar.
+    """
     found = spectrum(*jax.lax.stop_gradient((features, longest * scale)))
     found = Spectrum(found.values / longest, found.vectors, found.null / longest)
     seen = lambda rows, scale: row_product(scale[:, None] * (rows @ found.vectors), rows @ found.vectors)
@@ -38,7 +44,12 @@ def held_spectrum(
 def held_phi1(
     held: HeldSpectrum, drive: Float[Array, "features outputs"], duration: Float[Array, ""]
 ) -> tuple[Float[Array, "features outputs"], Float[Array, ""]]:
-    """h phi_1(-h M) g in O(features^2 outputs), and the gain of its rounding, which has no derivative.
+    """Compute h phi_1(-h M) g in O(features^2 outputs), and the gain of its rounding, which has no derivative.
+
+    Arguments:
+        held: the decomposition of M.
+        drive: g, shape (features, outputs).
+        duration: h, scalar.
 
     Raises:
         TypeError: when it is differentiated a second time.

@@ -1,4 +1,7 @@
-"""The three routes to phi_1(-A) g, A = Phi^T diag(s) Phi: each with its value, its change and the transpose of that.
+"""Three ways to compute phi_1(-A) g with A = Phi^T diag(s) Phi: by eigenvectors, by products of A, by products of Phi.
+
+Each has three functions: `advance` gives the value, `change` its derivative along a direction (forward mode), and
+`pull` the transpose of that (reverse mode). In the code `features` is Phi, `scale` is s, `drive` is g.
 
 Vectors are rows, shape (outputs, features): as such a batch of them meets Phi in one matrix-matrix product, at the
 speed of the machine. Operands of a change are (s_dot, g_dot), and Phi_dot where the change is dense.
@@ -8,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array
+from .._where import where
 from ._chebyshev import Expansion, Terms, apply, expansion, tangent, transposed
 from ._eigen_step import eigen_advance, eigen_change, eigen_pull, gram, spectrum, trace_bound
 from ._repeat import batch_max
@@ -21,19 +25,19 @@ _LARGEST = 0.64  # of z phi_1(-z^2)
 
 
 def _eigen_advance(features, scale, drive, *, tolerance):
-    """By eigenvectors: no term to run backwards from."""
+    """The value by eigenvectors, which keep no term of an expansion for reverse mode."""
     value, gain = eigen_advance(spectrum(features, scale), drive)
     return Terms(value, jnp.zeros_like(value), jnp.zeros_like(value)), gain
 
 
 def _matrix_advance(features, scale, drive, *, tolerance):
-    """By the expansion, with products of the matrix A, formed once."""
+    """The value by the expansion, with products of the matrix A, formed once."""
     matrix, series = _matrix_series(features, scale, tolerance)
     return apply(lambda rows: rows @ matrix, drive, series), _gain(series)
 
 
 def _features_advance(features, scale, drive, *, tolerance):
-    """By the expansion, with two products of Phi for each of A, which is never formed."""
+    """The value by the expansion, with two products of Phi for one of A, which is never formed."""
     series, columns = expansion(trace_bound(features, scale), tolerance), _columns(features)
     return apply(lambda rows: ((rows @ columns) * scale) @ features, drive, series), _gain(series)
 
@@ -53,7 +57,7 @@ def _matrix_change(dense, features, scale, drive, term, step, operands, *, toler
 
 
 def _features_change(dense, features, scale, drive, term, step, operands, *, tolerance):
-    """By products of Phi; through the matrix where Phi moves, since its change is one of the whole matrix."""
+    """The change by products of Phi; through the matrix where Phi moves, since then all of it changes."""
     series = expansion(trace_bound(features, scale), tolerance)
     if dense:
         return _change_through_matrix(gram(features, scale), series, features, scale, drive, operands)
@@ -108,11 +112,11 @@ def _matrix_series(features, scale, tolerance) -> tuple[Array, Expansion]:
     """A, and the series up to its Frobenius norm: no larger than the trace, and cheap once A is there."""
     matrix = gram(features, scale)
     norm = jnp.sqrt(jnp.sum(matrix**2))
-    return matrix, expansion(batch_max(jnp.where(jnp.isfinite(norm), norm, 0)), tolerance)
+    return matrix, expansion(batch_max(where(jnp.isfinite(norm), norm, 0)), tolerance)
 
 
 def _gram_change(features, scale, operands):
-    """A_dot."""
+    """How A changes with s, and with Phi where that moves."""
     scale_dot, _, *features_dot = operands
     change = gram(features, scale_dot)
     for each in features_dot:
@@ -122,7 +126,7 @@ def _gram_change(features, scale, operands):
 
 
 def _change_through_matrix(matrix, series, features, scale, drive, operands):
-    """The change of the expansion in A and g."""
+    """How the expansion changes with A and g, by products of A."""
     matrix_dot = _gram_change(features, scale, operands)
 
     def bilinear(rows, rows_dot):
@@ -132,7 +136,7 @@ def _change_through_matrix(matrix, series, features, scale, drive, operands):
 
 
 def _matrix_transposed(matrix, term, step, drive, cotangent, series):
-    """Cotangents of A and g."""
+    """Cotangents of A and g from that of the value, by running the expansion backwards."""
 
     def pull(rows, bar):
         return rows @ matrix, bar @ matrix, rows, bar
@@ -143,7 +147,7 @@ def _matrix_transposed(matrix, term, step, drive, cotangent, series):
 
 
 def _pull_through_matrix(dense, features, scale, matrix_bar, drive_bar):
-    """Cotangents of the operands from those of A and g."""
+    """Cotangents of s, g and, where it moves, Phi, from those of A and g."""
     both = matrix_bar + matrix_bar.T
     bars = map_rows(lambda rows: 0.5 * jnp.sum((rows @ both) * rows, axis=1), features), drive_bar
     return (*bars, scale[:, None] * (features @ both)) if dense else bars

@@ -24,7 +24,7 @@ def rank_one_power(
     log_diagonal: Float[Array, "size"],
     steps: Float[Array, ""],
 ) -> Float[Array, "size"]:
-    """x after n steps of x <- (1 - d) x + u (v . x + f), for non-negative d, u, v, f and x, and n of at least 8.
+    """Take n >= 8 steps of x <- (1 - d) x + u (v . x + f) at once, for non-negative d, u, v, f and x.
 
     The diagonal part, (1 - d)^n x, is taken exactly; the contour carries what the rank-one part has added, so that a
     component that has decayed by many orders of magnitude keeps its digits. A must have no eigenvalue above 1.

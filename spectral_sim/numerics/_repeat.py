@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Bool, Int, PyTree
+from .._where import where
 
 __all__ = ["batch_max", "batch_size", "repeat", "repeat_while"]
 
@@ -40,7 +41,14 @@ def _batch_size(axis_size, in_batched, value):
 
 
 def repeat(step: Callable[[Any], Any], carry: PyTree, count: Int[Array, ""], most: int) -> PyTree:
-    """Apply `step` `count` times, for `count` of at most `most`; see `repeat_while`."""
+    """Apply a step `count` times, for a count of at most `most`; see `repeat_while`.
+
+    Arguments:
+        step: from carry to carry.
+        carry: what to begin with.
+        count: scalar; may be traced.
+        most: the largest count there can be.
+    """
     counted = jnp.zeros_like(count), carry
     return repeat_while(lambda state: state[0] < count, lambda state: (state[0] + 1, step(state[1])), counted, most)[1]
 
@@ -104,7 +112,7 @@ def _in_blocks(live, step, carry, most):
         return jax.checkpoint(tick, prevent_cse=False)
 
     def masked(state, index, needed):
-        return jax.tree.map(lambda new, old: jnp.where(needed, new, old), step(state), state)
+        return jax.tree.map(lambda new, old: where(needed, new, old), step(state), state)
 
     def block(state, first, needed):
         return jax.lax.scan(where_needed(masked), state, first + jnp.arange(length, dtype=jnp.int32))[0]

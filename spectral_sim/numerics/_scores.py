@@ -1,5 +1,6 @@
 """Small operations on non-negative scores that must not overflow, underflow or lose their gradient."""
 
+import math
 from functools import partial
 
 import jax
@@ -7,35 +8,58 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from .._types import Array, Float
+from .._where import where
+from ._exponential import log_or_minus_inf
 from ._guard import without_derivative
 from ._repeat import batch_max
 from ._segmented import SCALAR
 from ._sums import total
 
-__all__ = ["log_or_minus_inf", "mean_one", "power_score", "relative_log", "scaled_mean", "score_of", "unit_of"]
-
-
-def log_or_minus_inf(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """Logarithm; minus infinity at zero and for subnormal numbers, whose gradient would overflow."""
-    positive = score >= jnp.finfo(score.dtype).tiny
-    return jnp.where(positive, jnp.log(jnp.where(positive, score, 1)), -jnp.inf)
+__all__ = ["mean_one", "power_score", "relative_log", "scaled_mean", "score_of", "unit_of"]
 
 
 def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
+    """Compute log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
     top = jnp.max(score)
-    return jnp.where(top == 0, 0.0, log_or_minus_inf(score / jnp.where(top == 0, 1, top)))
+    return where(top == 0, 0.0, log_or_minus_inf(score / where(top == 0, 1, top)))
 
 
 def power_score(log_score: Float[Array, "weights"], power: Float[Array, ""]) -> Float[Array, "weights"]:
-    """(score / max score)^power; zero, at any power, where the score over its maximum is zero or subnormal.
+    """Compute (score / max score)^power; zero, at any power, where the score over its maximum is zero or subnormal.
 
     The maximum is a constant to derivatives, as in `score_of`.
+
+    Arguments:
+        log_score: logarithm of the score, shape (weights,); -inf for zero.
+        power: scalar.
     """
     top = checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR)
-    lowest = jnp.log(jnp.finfo(log_score.dtype).tiny)
-    depth = jnp.where(jnp.isneginf(top), 0, jnp.maximum(log_score - top, lowest))
-    return jnp.where(depth > lowest, jnp.exp(power * depth), 0)
+    nothing = jnp.isneginf(top)
+    return _power(log_score, where(nothing, 0, top), power, where(nothing, 0, -jnp.inf))
+
+
+@jax.custom_jvp
+def _power(log_score: Array, top: Array, power: Array, unseen: Array) -> Array:
+    """exp(power (log_score - top)), exp(unseen) from the depth of the smallest number on.
+
+    The exponential comes last: the compiler computes it once, and what is done to it later with every use.
+    """
+    depth = log_score - top
+    return jnp.exp(where(depth > _lowest(depth), power * depth, unseen))
+
+
+@_power.defjvp
+def _power_jvp(primals, tangents):
+    log_score, top, power, _ = primals
+    depth = log_score - top
+    seen = depth > _lowest(depth)
+    change = power * tangents[0] + where(seen, depth, 0) * tangents[2]
+    value = _power(*primals)
+    return value, value * where(seen, change, 0)
+
+
+def _lowest(depth: Array) -> float:
+    return math.log(jnp.finfo(depth.dtype).tiny)
 
 
 def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
@@ -45,13 +69,13 @@ def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
     all, as far as that does not overflow. Minus infinity where an entry is negative, NaN where one is, 0 where all are.
     """
     limits = jnp.finfo(score.dtype)
-    seen = jnp.where(score < 0, -jnp.inf, jnp.minimum(score, limits.max / (4 * score.shape[0])))
+    seen = where(score < 0, -jnp.inf, jnp.minimum(score, limits.max / (4 * score.shape[0])))
     size = total(jnp.ones_like(score), seen)
     exponent = (1 << (limits.bits - 1)) - (1 << limits.nmant)  # the bits of a number without sign and mantissa
     integer = jnp.dtype(f"int{limits.bits}")
     power = jax.lax.bitcast_convert_type(size, integer) & jnp.asarray(exponent, integer)
     power = jax.lax.bitcast_convert_type(power, score.dtype)
-    return without_derivative(jnp.where(jnp.isfinite(size), power, size))
+    return without_derivative(where(jnp.isfinite(size), power, size))
 
 
 def scaled_mean(
@@ -74,29 +98,29 @@ def scaled_mean(
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _scaled_mean(score: Array, mass: Array, massless: bool) -> tuple[Array, Array]:
     limits = jnp.finfo(score.dtype)
-    plain = total(mass, jnp.where(score < 0, -jnp.inf, score))
+    plain = total(mass, where(score < 0, -jnp.inf, score))
     fine = (plain > score.shape[0] * limits.tiny / limits.eps) & (plain < jnp.inf)
 
     def in_unit():
-        unit = unit_of(score if massless else jnp.where(mass > 0, score, 0))
-        return unit, total(mass, score / jnp.where(unit == 0, 1, unit))
+        unit = unit_of(score if massless else where(mass > 0, score, 0))
+        return unit, total(mass, score / where(unit == 0, 1, unit))
 
     needed = batch_max((~fine).astype(jnp.int32)) > 0
     unit, mean = jax.lax.cond(needed, in_unit, lambda: (jnp.ones_like(plain), plain))
-    return jnp.where(fine, 1, unit), jnp.where(fine, plain, mean)
+    return where(fine, 1, unit), where(fine, plain, mean)
 
 
 def _scaled_mean_jvp(massless, primals, tangents):
     """The unit is a constant, and the mean is linear in each of the two."""
     unit, mean = _scaled_mean(*primals, massless)
-    inverse = 1 / jnp.where(unit == 0, 1, unit)
+    inverse = 1 / where(unit == 0, 1, unit)
     change = jnp.zeros_like(mean)
     for (score, mass), still in (
         ((tangents[0], primals[1]), tangents[0]),
         ((primals[0], tangents[1]), tangents[1]),
     ):
         if not isinstance(still, jax.custom_derivatives.SymbolicZero):
-            change = change + total(mass, inverse * score)
+            change = change + jnp.sum(mass * (inverse * score))  # not by pieces; see `total`
     return (unit, mean), (jnp.zeros_like(unit), change)
 
 
@@ -104,15 +128,20 @@ _scaled_mean.defjvp(_scaled_mean_jvp, symbolic_zeros=True)
 
 
 def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """Scale a non-negative score to mean one under `mass`; a score that is zero everywhere means uniform."""
+    """Scale a non-negative score to mean one under `mass`; a score that is zero everywhere means uniform.
+
+    Arguments:
+        score: non-negative, shape (weights,).
+        mass: p, sums to one.
+    """
     unit, mean = scaled_mean(score, mass, massless=False)
     nothing = mean == 0
-    scale = 1 / jnp.where(nothing, 1, mean)
-    return jnp.where(nothing, 1.0, score * (1 / jnp.where(unit == 0, 1, unit)) * scale)
+    scale = 1 / where(nothing, 1, mean)
+    return where(nothing, 1.0, score * (1 / where(unit == 0, 1, unit)) * scale)
 
 
 def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """exp(log_score) up to a factor, the largest entry 1.
+    """Compute exp(log_score) up to a factor, the largest entry 1.
 
     The factor is a constant to derivatives: weights do not depend on the scale of a score, and the derivative of a
     maximum costs as much as all the rest.

@@ -27,7 +27,7 @@ def segment_length(steps: int) -> int:
 def segmented_scan(
     step: Callable[[Any, Any], tuple[Any, Any]], carry: PyTree, xs: PyTree, length: int
 ) -> tuple[PyTree, PyTree]:
-    """`jax.lax.scan(step, carry, xs)`, in segments of `length` steps where it is differentiated.
+    """Do `jax.lax.scan(step, carry, xs)`, in segments of `length` steps where it is differentiated.
 
     In reverse mode the carry is kept, exactly, at the borders of segments; one segment at a time is run again, keeping
     the carry at each of its steps, and the inside of a step is computed a third time: memory grows as
@@ -36,6 +36,12 @@ def segmented_scan(
 
     The last segment is padded by repeating the last entry of `xs`; the returned carry may be that after the padding, so
     steps on that entry must not change what is used of it.
+
+    Arguments:
+        step: from (carry, entry) to (carry, output).
+        carry: what to begin with.
+        xs: entries, with a leading axis.
+        length: steps of a segment.
 
     Source:
         Griewank, Achieving logarithmic growth of temporal and spatial complexity in reverse automatic differentiation
@@ -53,7 +59,10 @@ def segmented_scan(
         return carry, jax.tree.map(lambda x: x[None].reshape(x.shape), records)
 
     def run_jvp(primals, tangents):
-        # what is not being differentiated stays out of the derivative
+        # What is not being differentiated stays out of the derivative. Not so the carry: after a step all of it moves,
+        # and a scan that has to find that out differentiates its step twice, in every scan around it.
+        step_dot, carry_dot, xs_dot = tangents[0]
+        tangents = ((step_dot, jax.tree.map(_materialised, carry_dot), xs_dot),)
         touched = jax.tree.map(lambda t: not isinstance(t, jax.custom_derivatives.SymbolicZero), tangents)
         moving, still = eqx.partition(primals, touched)
 
@@ -82,6 +91,11 @@ def _in_segments(step, carry, xs, length):
 
     carry, records = jax.lax.scan(checkpoint(segment), carry, padded)
     return carry, jax.tree.map(lambda x: x.reshape((segments * length, *x.shape[2:]))[:steps], records)
+
+
+def _materialised(tangent):
+    zero = isinstance(tangent, jax.custom_derivatives.SymbolicZero) and tangent.dtype != jax.dtypes.float0
+    return jnp.zeros(tangent.shape, tangent.dtype) if zero else tangent
 
 
 def _pad(values: jax.Array, size: int) -> jax.Array:

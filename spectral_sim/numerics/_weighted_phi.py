@@ -29,7 +29,7 @@ def weighted_phi1(
     method: str,
     tolerance: float,
 ) -> tuple[Float[Array, "features outputs"], Float[Array, ""]]:
-    """phi_1(-A) g for A = Phi^T diag(s) Phi: the change of the parameters over an interval of held weights.
+    """Compute phi_1(-A) g, A = Phi^T diag(s) Phi: the change of the parameters over an interval of held weights.
 
     Routes: the eigenvectors of A; a Chebyshev expansion with A as a matrix; the same with A as two products with Phi,
     which the members of a batch share as one matrix-matrix product each. All members take the same route and the same
@@ -77,7 +77,13 @@ def weighted_phi1(
 def chebyshev_terms(
     features: Float[Array, "examples features"], scales: Float[Array, "schedules examples"], tolerance: float
 ) -> int:
-    """Terms of the expansion that the members of a batch share: products of A with a vector, for counts of work."""
+    """Count the terms of the expansion that the members of a batch share: products of A with a vector.
+
+    Arguments:
+        features: Phi, shape (examples, features).
+        scales: s of each member, shape (schedules, examples).
+        tolerance: relative error of phi_1(-A) g.
+    """
     bound = jax.vmap(trace_bound, (None, 0), None)(features, scales)
     return int(expansion(bound, tolerance).terms)
 

@@ -52,7 +52,7 @@ class AbstractProblem(eqx.Module):
     missing.
     """
 
-    def __init_subclass__(cls, **options: Any):
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name in inspect.get_annotations(cls):  # a field is not to take the default for its own
             if name not in cls.__dict__ and isinstance(getattr(cls, name, None), optional):

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._checks import check_ndim, check_positive
 from .._types import Array, Float, PRNGKeyArray, as_inexact
+from .._where import where
 
 __all__ = ["RBF", "AbstractKernel", "ArcCosine", "Linear", "precise_product"]
 
@@ -67,7 +68,7 @@ class RBF(AbstractKernel):
 
     bandwidth: Float[Array, ""] | None = eqx.field(default=None, converter=as_inexact)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.bandwidth is not None:
             check_ndim("bandwidth", self.bandwidth, 0, "")
             check_positive("bandwidth", self.bandwidth, "give a length in the unit of the inputs, or None")
@@ -119,7 +120,7 @@ class ArcCosine(AbstractKernel):
     order: int = eqx.field(default=1, static=True)
     depth: int = eqx.field(default=1, static=True)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         if self.order not in (0, 1):
             raise ValueError(f"order={self.order!r} is not supported: give 0 (step) or 1 (ReLU).")
         if not isinstance(self.depth, int) or self.depth < 1:
@@ -150,8 +151,8 @@ class ArcCosine(AbstractKernel):
         """The kernel of the next layer from inner products and products of norms of this one."""
         # A zero vector makes a right angle with everything: exact for order 0 with step(0) = 1/2, and order 1 is 0.
         positive = scale > 0
-        cosine = jnp.clip(jnp.where(positive, inner / jnp.where(positive, scale, 1), 0), -1, 1)
-        cosine = jnp.where(cosine > 1 - rounding, 1, cosine)
+        cosine = jnp.clip(where(positive, inner / where(positive, scale, 1), 0), -1, 1)
+        cosine = where(cosine > 1 - rounding, 1, cosine)
         angle = jnp.arccos(cosine)
         if self.order == 0:
             return 1 - angle / jnp.pi

@@ -35,7 +35,7 @@ class AbstractLaw(eqx.Module):
 
 
 class PowerLaw(AbstractLaw):
-    """lam_k = c k^-alpha and E_k(0) = s k^-beta for k = 1 ... max_mode, on `nodes` entries.
+    """A power law: lam_k = c k^-alpha and E_k(0) = s k^-beta for k = 1 ... max_mode, on `nodes` entries.
 
     Arguments:
         alpha: eigenvalue exponent.

@@ -83,12 +83,12 @@ class ModalProblem(AbstractProblem):
 
     @property
     def trace(self) -> Float[Array, ""]:
-        """kappa = sum_k m_k lam_k, the budget per unit of time."""
+        """The sum of the eigenvalues, kappa = sum_k m_k lam_k: the budget per unit of time."""
         return jnp.sum(self.multiplicity * self.eigenvalues)
 
     @property
     def mass(self) -> Float[Array, "modes"]:
-        """pi_k = m_k lam_k / kappa."""
+        """The share of each mode in the trace, pi_k = m_k lam_k / kappa."""
         drive = self.multiplicity * self.eigenvalues
         return drive / jnp.sum(drive)
 
@@ -127,7 +127,7 @@ class ModalProblem(AbstractProblem):
         return Bound(ideal_oracle(self, times, cap=cap).loss, name, note=f"{name.capitalize()}: {note}")
 
     def difficulty(self) -> Float[Array, "modes"]:
-        """1 / lam_k, infinite where a mode is never learnt."""
+        """How long a mode takes to be learnt, 1 / lam_k; infinite where it never is."""
         return 1 / self.eigenvalues
 
     def refined(self) -> "ModalProblem | None":

@@ -202,7 +202,7 @@ class NetworkProblem(AbstractProblem):
 
     @property
     def trace(self) -> Float[Array, ""]:
-        """sum_i p_i |J_i|^2 / outputs at the initial parameters: the trace of the kernel that outputs share."""
+        """The trace of the kernel that outputs share, sum_i p_i |J_i|^2 / outputs at the initial parameters."""
         return _mean_squared_norm(self)
 
     def default_dynamics(self) -> "AbstractDynamics":

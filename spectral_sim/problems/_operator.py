@@ -103,7 +103,7 @@ class OperatorProblem(AbstractProblem):
 
     @property
     def trace(self) -> Float[Array, ""]:
-        """kappa = tr Phi^T P Phi, the mean squared norm of features."""
+        """The sum of the eigenvalues, kappa = tr Phi^T P Phi: the mean squared norm of features."""
         return mean_squared_norm(self.example_mass, self.features)
 
     @property
@@ -180,7 +180,7 @@ class OperatorProblem(AbstractProblem):
         return self.per_weight(jnp.sum((self.targets - self.features @ probe) ** 2, axis=1))
 
     def leverage(self) -> Float[Array, "weights"]:
-        """phi_i^T (M + r I)^-1 phi_i with r the mean eigenvalue of M = Phi^T P Phi; its mean over a group."""
+        """How unusual an example is, phi_i^T (M + r I)^-1 phi_i, r the mean eigenvalue; its mean over a group."""
         covariance = sum_rows(row_product, self.features, self.example_mass[:, None] * self.features)
         solved = jnp.linalg.solve(_ridged(covariance), self.features.T)
         return self.per_weight(jnp.sum(self.features.T * solved, axis=0))
@@ -210,7 +210,12 @@ class OperatorProblem(AbstractProblem):
 
 @jax.jit  # fused, it makes no copy of tall features
 def mean_squared_norm(mass: Float[Array, "examples"], features: Float[Array, "examples features"]) -> Array:
-    """sum_i p_i |phi_i|^2, the trace of Phi^T P Phi."""
+    """Compute sum_i p_i |phi_i|^2, the trace of Phi^T P Phi.
+
+    Arguments:
+        mass: p, shape (examples,).
+        features: Phi, shape (examples, features).
+    """
     return jnp.sum(mass * jnp.sum(features**2, axis=1))
 
 

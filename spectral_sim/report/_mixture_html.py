@@ -1,12 +1,12 @@
 """The page on a mixture fit."""
 
 import html
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .._extras import require
+from .._files import write_text
 from ..fitting import LearningCurve, MixtureFit, Optimum
 from ._html import _controls, _paragraph, page
 from ._mixture_figures import curve_figure, distance_figure, fold_figure, optimum_figure, sensitivity_figure
@@ -15,14 +15,26 @@ __all__ = ["mixture_html", "write_mixture_report"]
 
 
 def write_mixture_report(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, path: Path, title: str) -> None:
-    """Write the report on a fit and its optimum, replacing the file at once."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(mixture_html(fit, optimum, curve, title), encoding="utf-8")
-    os.replace(temporary, path)
+    """Write the report on a fit and its optimum, replacing the file at once.
+
+    Arguments:
+        fit: of the table.
+        optimum: what to take.
+        curve: error against runs.
+        path: HTML file.
+        title: of the page.
+    """
+    write_text(path, mixture_html(fit, optimum, curve, title))
 
 
 def mixture_html(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, title: str) -> str:
-    """The page as text: what to take, how far to trust it, and what drives each loss.
+    """Write the page as text: what to take, how far to trust it, and what drives each loss.
+
+    Arguments:
+        fit: of the table.
+        optimum: what to take.
+        curve: error against runs.
+        title: of the page.
 
     Raises:
         ImportError: plotly is not installed.

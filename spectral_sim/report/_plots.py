@@ -34,6 +34,10 @@ _MOST_MAPS = 4
 def write_plots(assessment: Assessment, folder: Path) -> list[str]:
     """Write every plot; one that fails leaves the others.
 
+    Arguments:
+        assessment: what was compared.
+        folder: where to write.
+
     Returns:
         A warning for each that failed.
     """

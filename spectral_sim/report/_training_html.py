@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from .._extras import require
-from ..fitting import Agreement, TrainingComparison
+from .._files import write_text
+from ..fitting import TrainingComparison
 from ._html import _paragraph, page
 from ._mixture_figures import _layout, _numbers
 from ._mixture_html import _table
@@ -15,26 +16,24 @@ from ._style import PALETTE, new_figure
 
 __all__ = ["draw_training", "training_html", "write_training_report"]
 
-_SCORES = {
-    "tau": "order of the schedules (Kendall's tau)",
-    "curve_error": "mean |log(predicted / real)| of the loss",
-    "gain_error": "mean error of the log gain over uniform",
-    "regret": "regret of the choice, in the log loss",
-    "speedup_side": "speed-ups on the right side of 1",
-    "speedup_error": "median |log(predicted / real)| of speed-ups",
-}
-
 
 def write_training_report(comparison: TrainingComparison, path: str | os.PathLike[str], title: str) -> None:
-    """Write the page on a comparison, replacing the file at once."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.write_text(training_html(comparison, title), encoding="utf-8")
-    os.replace(temporary, target)
+    """Write the page on a comparison, replacing the file at once.
+
+    Arguments:
+        comparison: of predicted and real training.
+        path: HTML file.
+        title: of the page.
+    """
+    write_text(Path(path), training_html(comparison, title))
 
 
 def training_html(comparison: TrainingComparison, title: str) -> str:
-    """The page as text: curves with the prediction dashed over real training, gains, scores beside their ceiling.
+    """Write the page as text: curves with the prediction dashed over real training, gains, scores beside their ceiling.
+
+    Arguments:
+        comparison: of predicted and real training.
+        title: of the page.
 
     Raises:
         ImportError: plotly is not installed.
@@ -187,10 +186,7 @@ def _schedule_table(comparison: TrainingComparison) -> str:
 
 
 def _score_table(comparison: TrainingComparison) -> str:
-    rows = [
-        [_SCORES[name], f"{told:.3g}", "" if np.isnan(ceiling) else f"{ceiling:.3g}"]
-        for name, told, ceiling in zip(Agreement._fields, comparison.scores, comparison.ceiling, strict=True)
-    ]
+    rows = [list(row) for row in comparison.spoken()]
     return _table(["", "prediction against real", "another real seed"], rows)
 
 

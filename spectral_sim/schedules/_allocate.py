@@ -1,52 +1,54 @@
 """Allocate stages: from what is seen of the residual to any non-negative score."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import check_finite, check_fraction, check_positive
 from .._observation import Observation
-from .._types import Array, Float, as_inexact
-from ..numerics import held_water_level, mean_one, power_score, relative_log, score_of, top_mass
+from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
+from ..numerics import held_water_level, log_or_minus_inf, mean_one, power_score, relative_log, score_of, top_mass
 from ..problems import ModalProblem
-from ._base import SMALLEST, AbstractStage, require_modal
+from ._base import SMALLEST, AbstractStage, Kind, require_modal
 
 
 class Proportional(AbstractStage):
-    """Score signal^power: sampling in proportion to the residual.
+    """Sample in proportion to a power of the residual: the score is signal^power.
 
     Arguments:
         power: 1 samples in proportion to residual energy, 0 uniformly.
     """
 
-    kind: ClassVar = "allocate"
+    kind: ClassVar[Kind] = "allocate"
     power: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_finite("power", self.power, "give a finite power")
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return None
 
-    def __call__(self, signal, observation, state):
-        if signal is observation.energy:  # nothing has changed it, and the learner keeps its logarithm
-            return power_score(observation.log_energy, self.power), state
-        depth = relative_log(signal)
-        seen = jnp.isfinite(depth)  # what shows no residual gets no weight, at any power
-        return jnp.where(seen, jnp.exp(self.power * jnp.where(seen, depth, 0)), 0), state
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
+        kept = signal is observation.energy  # nothing has changed it, and the learner keeps its logarithm
+        return power_score(observation.log_energy if kept else log_or_minus_inf(signal), self.power), state
 
 
 class Greedy(AbstractStage):
     """Everything on the largest residual: the limit of water-filling for vanishing intervals, bad when held."""
 
-    kind: ClassVar = "allocate"
+    kind: ClassVar[Kind] = "allocate"
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return None
 
-    def __call__(self, signal, observation, state):
-        return jnp.where(signal == jnp.max(signal), 1.0, 0.0).astype(signal.dtype), state
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
+        return where(signal == jnp.max(signal), 1.0, 0.0).astype(signal.dtype), state
 
 
 class FrontierBand(AbstractStage):
@@ -59,17 +61,19 @@ class FrontierBand(AbstractStage):
         width: depth in e-folds of residual energy, positive.
     """
 
-    kind: ClassVar = "allocate"
-    ranges: ClassVar = {"width": (SMALLEST, None)}
+    kind: ClassVar[Kind] = "allocate"
+    ranges: ClassVar[Ranges] = {"width": (SMALLEST, None)}
     width: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_positive("width", self.width, "give a depth in e-folds")
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         excess = jnp.maximum(depth_of(signal, observation) + self.width, 0)
         modal = observation.problem.as_modal()
         if modal is not None:
@@ -87,21 +91,23 @@ class WaterFilling(AbstractStage):
         Boyd and Vandenberghe, Convex Optimization (2004), example 5.2.
     """
 
-    kind: ClassVar = "allocate"
+    kind: ClassVar[Kind] = "allocate"
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require_modal(self, problem, "proportional() or top_fraction()")
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         problem = observation.problem.as_modal()
         # the others, which a stage before may show again, would swallow the budget
-        signal = signal if signal is observation.energy else jnp.where(problem.eigenvalues > 0, signal, 0)
+        signal = signal if signal is observation.energy else where(problem.eigenvalues > 0, signal, 0)
         depth = depth_of(signal, observation)
         level = held_water_level(depth, problem.multiplicity, problem.trace * observation.duration)
         progress = jnp.maximum(depth - level, 0) / 2
         passes = observation.duration > 0  # no time passes where steps have a learning rate of zero
-        share = jnp.where(passes, progress / jnp.where(passes, observation.duration, 1), problem.eigenvalues)
+        share = where(passes, progress / where(passes, observation.duration, 1), problem.eigenvalues)
         return per_eigenvalue(share, problem), state
 
 
@@ -114,17 +120,19 @@ class TopFraction(AbstractStage):
         fraction: mass kept, in (0, 1].
     """
 
-    kind: ClassVar = "allocate"
-    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
+    kind: ClassVar[Kind] = "allocate"
+    ranges: ClassVar[Ranges] = {"fraction": (SMALLEST, 1.0)}
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_fraction("fraction", self.fraction)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         return top_mass(signal, observation.mass, self.fraction), state
 
 
@@ -135,17 +143,19 @@ class Softmax(AbstractStage):
         temperature: in units of the mean signal, so that it means the same at every stage of training; positive.
     """
 
-    kind: ClassVar = "allocate"
-    ranges: ClassVar = {"temperature": (SMALLEST, None)}
+    kind: ClassVar[Kind] = "allocate"
+    ranges: ClassVar[Ranges] = {"temperature": (SMALLEST, None)}
     temperature: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_positive("temperature", self.temperature)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         logits = mean_one(signal, observation.mass) / self.temperature
         return score_of(logits), state
 
@@ -155,10 +165,10 @@ def depth_of(signal: Float[Array, "weights"], observation: Observation) -> Float
     if signal is not observation.energy:
         return relative_log(signal)
     top = jnp.max(observation.log_energy)
-    return jnp.where(jnp.isneginf(top), 0, observation.log_energy - top)
+    return where(jnp.isneginf(top), 0, observation.log_energy - top)
 
 
 def per_eigenvalue(progress: Float[Array, "modes"], problem: ModalProblem) -> Float[Array, "modes"]:
     """The weight that gives a rate of progress; modes of zero eigenvalue make none."""
     learnable = problem.eigenvalues > 0
-    return jnp.where(learnable, progress / jnp.where(learnable, problem.eigenvalues, 1), 0)
+    return where(learnable, progress / where(learnable, problem.eigenvalues, 1), 0)

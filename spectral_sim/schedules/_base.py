@@ -1,7 +1,6 @@
 """Stages: the small parts that schedules are chained from."""
 
 import abc
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
@@ -11,7 +10,7 @@ from .._checks import check_choice
 from .._observation import Observation
 from .._registry import family, registered_name
 from .._state import as_state, check_constants, next_state
-from .._types import Array, Float, PyTree
+from .._types import Array, Float, PyTree, Ranges
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class AbstractStage(eqx.Module):
     looks_past: ClassVar[bool] = False
     curates: ClassVar[bool] = True
     constants: ClassVar[PyTree] = False
-    ranges: ClassVar[Mapping[str, tuple[float | None, float | None]]] = {}
+    ranges: ClassVar[Ranges] = {}
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:
@@ -159,13 +158,25 @@ def stage_name(stage: Any) -> str:
 
 
 def begin_state(stage: AbstractStage, problem: AbstractProblem) -> PyTree:
-    """The state before the first refresh, as arrays; raises ValueError for a stage of a kind that there is not."""
+    """Make the state before the first refresh, as arrays; raises ValueError for a stage of a kind that there is not.
+
+    Arguments:
+        stage: whose state it is.
+        problem: what is to be learnt.
+    """
     check_choice(f"{stage_name(stage)}.kind", stage.kind, KINDS)
     return as_state(stage_name(stage), stage.init(problem), problem.dtype)
 
 
 def answer_of(stage: AbstractStage, signal: Any, observation: Observation, state: PyTree) -> tuple[Any, PyTree]:
-    """What a stage makes of a signal, and the state that it returns; raises TypeError for anything but the two."""
+    """Call a stage and return its signal and its state; raises TypeError for anything but the two.
+
+    Arguments:
+        stage: to be called.
+        signal: what it is shown, shape (weights,).
+        observation: of the learner.
+        state: of the stage.
+    """
     answer = stage(signal, observation, state)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise TypeError(
@@ -176,7 +187,14 @@ def answer_of(stage: AbstractStage, signal: Any, observation: Observation, state
 
 
 def advance_state(stage: AbstractStage, before: PyTree, after: PyTree, dtype: Any) -> PyTree:
-    """The state that a call returned, as arrays; raises where it is not like the one before, see `AbstractStage`."""
+    """Make arrays of the state that a call returned; raises where it is not like the one before, see `AbstractStage`.
+
+    Arguments:
+        stage: whose state it is.
+        before: the state that the call was given.
+        after: the state that it returned.
+        dtype: of the run.
+    """
     name = stage_name(stage)
     state = next_state(name, before, after, dtype)
     check_constants(name, stage.constants, before, state)

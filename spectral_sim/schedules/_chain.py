@@ -1,6 +1,7 @@
 """Several stages as one."""
 
 import itertools
+from typing import Any
 
 import jax
 
@@ -47,14 +48,16 @@ class Chain(AbstractStage):
     def constants(self) -> PyTree:  # pyright: ignore[reportIncompatibleVariableOverride]
         return tuple(stage.constants for stage in self.stages)
 
-    def validate(self, problem) -> None:
+    def validate(self, problem: Any) -> None:
         for stage in self.stages:
             stage.validate(problem)
 
-    def init(self, problem) -> PyTree:
+    def init(self, problem: Any) -> PyTree:
         return tuple(begin_state(stage, problem) for stage in self.stages)
 
-    def __call__(self, signal: Float[Array, "weights"], observation: Observation, state: PyTree):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         new_state = []
         for position, (stage, own) in enumerate(zip(self.stages, state, strict=True)):
             seen = observation
@@ -107,7 +110,11 @@ def stages_of(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
 
 
 def stage_at(schedule: AbstractStage, name: str) -> AbstractStage:
-    """The stage of a schedule by its name.
+    """Find the stage of a schedule by its name.
+
+    Arguments:
+        schedule: a stage or a chain.
+        name: such as "lag".
 
     Raises:
         KeyError: no stage of that name, or several.

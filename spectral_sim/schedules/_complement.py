@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import is_concrete
-from .._types import Array, Float, PerRefresh, as_inexact
+from .._observation import Observation
+from .._types import Array, Float, PerRefresh, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import log_or_minus_inf, without_derivative
-from ._base import SMALLEST, AbstractStage
+from ._base import SMALLEST, AbstractStage, Kind, TrainingCost
 from ._second_model import (
     SecondModel,
     check_second_model,
@@ -59,8 +61,12 @@ class Complement(AbstractStage):
         Example Selection (2024).
     """
 
-    kind: ClassVar = "observe"
-    ranges: ClassVar = {"training_time": (SMALLEST, None), "exponent": (SMALLEST, None), "eigenvalues": (0.0, None)}
+    kind: ClassVar[Kind] = "observe"
+    ranges: ClassVar[Ranges] = {
+        "training_time": (SMALLEST, None),
+        "exponent": (SMALLEST, None),
+        "eigenvalues": (0.0, None),
+    }
     constants: ClassVar[bool] = True
     training_time: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
     exponent: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
@@ -68,7 +74,7 @@ class Complement(AbstractStage):
     features: Float[Array, "examples second_features"] | None = eqx.field(converter=as_inexact, default=None)
     cost: float = eqx.field(static=True, default=1.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_second_model(self)
 
     def validate(self, problem: Any) -> None:
@@ -89,7 +95,9 @@ class Complement(AbstractStage):
         second = trained(problem, model, self.training_time)
         return second.energy, second.progress
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         if self.training_time is None:
             second = trained(observation.problem, state, observation.time)
             energy, learnt = second.energy, second.progress
@@ -101,28 +109,30 @@ class Complement(AbstractStage):
         excess = signal - energy
         clear = excess > rounding * signal
         if observation.problem.as_operator() is not None:
-            largest = jnp.max(jnp.where(observation.mass > 0, observation.initial_energy, 0))
+            largest = jnp.max(where(observation.mass > 0, observation.initial_energy, 0))
             clear &= _root(signal) - _root(energy) > _INTEGRATED[signal.dtype.name] * _root(largest)
-        excess = jnp.where((observation.mass > 0) & clear, excess, 0)
+        excess = where((observation.mass > 0) & clear, excess, 0)
         # what is in excess stays so after both energies have underflowed: weights must not turn uniform at a time that
         # the floating-point type sets
         faint = 4 * jnp.finfo(signal.dtype).tiny
         drained = (signal < faint) & (observation.energy < faint) & (observation.initial_energy > 0)
         ahead = (observation.mass > 0) & (learnt > (1 + rounding) * own)
-        excess = jnp.where(drained & ahead, faint, excess)
-        excess = jnp.where(jnp.max(excess) > 0, excess, 1)
+        excess = where(drained & ahead, faint, excess)
+        excess = where(jnp.max(excess) > 0, excess, 1)
         return excess if self.training_time is None else once_trained(excess, self.training_time), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return None
 
-    def model_scoring(self, times, asked):
+    def model_scoring(
+        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
+    ) -> Float[Array, "refreshes"]:
         return model_passes(self, times, asked)
 
-    def training_cost(self, problem):
+    def training_cost(self, problem: Any) -> TrainingCost:
         return priced(self, problem)
 
-    def second_model(self, problem):
+    def second_model(self, problem: Any) -> "SecondModel | None":
         return SecondModel("second model", self, problem, _KNOWN)
 
 

@@ -1,15 +1,17 @@
 """Constrain stages: what can be delivered. Each takes any score and returns weights of mean one."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_non_negative, check_positive, concrete, is_concrete
-from .._types import Array, Float, as_inexact
+from .._observation import Observation
+from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import mean_one, project_to_bounds
-from ._base import AbstractStage
+from ._base import AbstractStage, Kind
 from ._observe import follow
 
 
@@ -23,13 +25,13 @@ class Clip(AbstractStage):
         high: upper bound, at least 1.
     """
 
-    kind: ClassVar = "constrain"
-    ranges: ClassVar = {"low": (0.0, 1.0), "high": (1.0, None)}
+    kind: ClassVar[Kind] = "constrain"
+    ranges: ClassVar[Ranges] = {"low": (0.0, 1.0), "high": (1.0, None)}
     memoryless: ClassVar[bool] = True
     low: Float[Array, ""] = eqx.field(converter=as_inexact)
     high: Float[Array, ""] = eqx.field(converter=as_inexact)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_non_negative("low", self.low)
         check_positive("high", self.high)
         if is_concrete(self.low, self.high):
@@ -39,40 +41,44 @@ class Clip(AbstractStage):
                     f"clip(low={low:.6g}, high={high:.6g}) admits no weights of mean one: choose low <= 1 <= high."
                 )
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         # a search may move the bounds past 1, where no weights of mean one would be left
-        low = jnp.where(self.low > 1, 1, jnp.where(self.low < 0, 0, self.low))  # a clip makes zero of a subnormal
+        low = where(self.low > 1, 1, where(self.low < 0, 0, self.low))  # a clip makes zero of a subnormal
         high = jnp.maximum(self.high, 1)
         return project_to_bounds(signal, observation.mass, low, high), state
 
-    def weight_bounds(self, *, fixed: bool = False):
+    def weight_bounds(self, *, fixed: bool = False) -> tuple[float, float] | None:
         return None if fixed else (float(np.min(concrete(self.low))), float(np.max(concrete(self.high))))
 
 
 class Mix(AbstractStage):
-    """A uniform share: (1 - eps) s + eps, s of mean one.
+    """Leave a uniform share to everything: (1 - eps) s + eps, s of mean one.
 
     Arguments:
         eps: share of uniform sampling, in [0, 1]; also the smallest weight.
     """
 
-    kind: ClassVar = "constrain"
-    ranges: ClassVar = {"eps": (0.0, 1.0)}
+    kind: ClassVar[Kind] = "constrain"
+    ranges: ClassVar[Ranges] = {"eps": (0.0, 1.0)}
     memoryless: ClassVar[bool] = True
     eps: Float[Array, ""] = eqx.field(converter=as_inexact)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_non_negative("eps", self.eps)
         if is_concrete(self.eps) and np.max(concrete(self.eps)) > 1:
             raise ValueError(f"eps is {np.max(concrete(self.eps)):.6g}: give a share between 0 and 1.")
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         return (1 - self.eps) * mean_one(signal, observation.mass) + self.eps, state
 
 
@@ -83,15 +89,17 @@ class Smooth(AbstractStage):
         tau: time constant, in units of time; 0 passes weights through.
     """
 
-    kind: ClassVar = "constrain"
-    ranges: ClassVar = {"tau": (0.0, None)}
+    kind: ClassVar[Kind] = "constrain"
+    ranges: ClassVar[Ranges] = {"tau": (0.0, None)}
     tau: Float[Array, ""] = eqx.field(converter=as_inexact)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_non_negative("tau", self.tau, "give a time constant in units of time")
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         return follow(mean_one(signal, observation.mass), observation, state, self.tau)

@@ -1,14 +1,15 @@
 """Curricula: a pool that grows from the easiest or the hardest to everything."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import check_choice, check_fraction, check_positive
-from .._types import Array, Float, as_inexact
+from .._observation import Observation
+from .._types import Array, Float, PyTree, Ranges, as_inexact
 from ..numerics import lowest_mass
-from ._base import SMALLEST, AbstractStage, TrainingCost, no_scoring, scored_once
+from ._base import SMALLEST, AbstractStage, Kind, TrainingCost, no_scoring, scored_once
 from ._score import begin_order, check_score, order_now
 
 
@@ -36,8 +37,8 @@ class Curriculum(AbstractStage):
         Dyer and Neyshabur, When Do Curricula Work? (2021).
     """
 
-    kind: ClassVar = "allocate"
-    ranges: ClassVar = {"end": (SMALLEST, None), "start": (SMALLEST, 1.0)}
+    kind: ClassVar[Kind] = "allocate"
+    ranges: ClassVar[Ranges] = {"end": (SMALLEST, None), "start": (SMALLEST, 1.0)}
     closed_loop: ClassVar[bool] = False
     constants: ClassVar[bool] = True
     end: Float[Array, ""] = eqx.field(converter=as_inexact)
@@ -48,7 +49,7 @@ class Curriculum(AbstractStage):
     score: Float[Array, "weights"] | None = eqx.field(converter=as_inexact, default=None)
     score_cost: float = eqx.field(static=True, default=0.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_positive("end", self.end, "give the time at which the pool is complete")
         check_fraction("start", self.start)
         check_choice("order", self.order, ("easy_to_hard", "hard_to_easy"))
@@ -56,17 +57,19 @@ class Curriculum(AbstractStage):
         check_positive("steps", self.steps, "give at least one step")
         check_score(self.score, self.score_cost)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return begin_order(self, problem, hardest_first=self.order == "hard_to_easy")
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         order = order_now(self, state, observation.mass, hardest_first=self.order == "hard_to_easy")
         return lowest_mass(order, self._pool(observation.time)), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return scored_once(times) if self.score is None else no_scoring(times)
 
-    def training_cost(self, problem):
+    def training_cost(self, problem: Any) -> TrainingCost:
         return TrainingCost(before=self.score_cost)
 
     def _pool(self, time):

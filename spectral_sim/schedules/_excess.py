@@ -1,13 +1,15 @@
 """Excess loss over a reference: what can still be learnt, and not what no model gets right."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import check_non_negative
-from .._types import Array, Float, as_inexact
-from ._base import AbstractStage, TrainingCost, scored_once
+from .._observation import Observation
+from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
+from ._base import AbstractStage, Kind, TrainingCost, scored_once
 from ._score import check_given
 
 
@@ -34,28 +36,32 @@ class Excess(AbstractStage):
         Mindermann et al., Prioritized Training on Points that are Learnable, Worth Learning, and Not Yet Learnt (2022).
     """
 
-    kind: ClassVar = "observe"
-    ranges: ClassVar = {"reference": (0.0, None)}
+    kind: ClassVar[Kind] = "observe"
+    ranges: ClassVar[Ranges] = {"reference": (0.0, None)}
     reference: Float[Array, "weights"] = eqx.field(converter=as_inexact)
     reference_cost: float = eqx.field(static=True, default=0.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_non_negative("reference", self.reference, "give the loss of the reference model on each example")
         check_non_negative("reference_cost", self.reference_cost, "give the training time of the reference")
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         check_given(self, "reference", self.reference, problem)
         return None
 
-    def __call__(self, signal, observation, state):
-        excess = jnp.where(observation.mass > 0, jnp.maximum(signal - 2 * self.reference, 0), 0)
-        return jnp.where(jnp.max(excess) > 0, excess, 1), state
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
+        excess = where(observation.mass > 0, jnp.maximum(signal - 2 * self.reference, 0), 0)
+        return where(jnp.max(excess) > 0, excess, 1), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return None
 
-    def model_scoring(self, times, asked):
+    def model_scoring(
+        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
+    ) -> Float[Array, "refreshes"]:
         return scored_once(times)
 
-    def training_cost(self, problem):
+    def training_cost(self, problem: Any) -> TrainingCost:
         return TrainingCost(before=self.reference_cost)

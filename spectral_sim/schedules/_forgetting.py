@@ -1,13 +1,15 @@
 """How often the learner has forgotten an example that it had got right."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import check_fraction
-from .._types import Array, Float, as_inexact
-from ._base import SMALLEST, AbstractStage, stage_name
+from .._observation import Observation
+from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
+from ._base import SMALLEST, AbstractStage, Kind, stage_name
 
 
 class Forgetting(AbstractStage):
@@ -29,15 +31,15 @@ class Forgetting(AbstractStage):
         Toneva et al., An Empirical Study of Example Forgetting during Deep Neural Network Learning (2019).
     """
 
-    kind: ClassVar = "observe"
+    kind: ClassVar[Kind] = "observe"
     reads_signal: ClassVar[bool] = False
-    ranges: ClassVar = {"threshold": (SMALLEST, 1.0)}
+    ranges: ClassVar[Ranges] = {"threshold": (SMALLEST, 1.0)}
     threshold: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.5)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_fraction("threshold", self.threshold)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         if problem.as_modal() is not None:
             raise ValueError(
                 f"{stage_name(self)} scores examples by their falling back, but this {type(problem).__name__} has "
@@ -46,13 +48,15 @@ class Forgetting(AbstractStage):
         nothing = jnp.zeros_like(problem.mass)
         return nothing, nothing, nothing
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         before, best, count = state
         now = observation.correct
         if now is None:
-            now = jnp.where(observation.energy < self.threshold * observation.initial_energy, 1, 0)
+            now = where(observation.energy < self.threshold * observation.initial_energy, 1, 0)
         now = now.astype(before.dtype)
         count = count + jnp.maximum(before - now, 0)
         best = jnp.maximum(best, now)
-        seen = jnp.where(best > 0, count, jnp.asarray(observation.index, count.dtype) + 1)
+        seen = where(best > 0, count, jnp.asarray(observation.index, count.dtype) + 1)
         return seen, (now, best, count)

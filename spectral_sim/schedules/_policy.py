@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_positive
-from .._types import Array, PRNGKeyArray
+from .._observation import Observation
+from .._types import Array, Float, PRNGKeyArray, PyTree
+from .._where import where
 from ..numerics import relative_log, score_of
-from ._base import AbstractStage
+from ._base import AbstractStage, Kind
 from ._table import check_cap, within
 
 _NUM_INPUTS = 5
@@ -31,8 +33,8 @@ class PolicySchedule(AbstractStage):
         drive: whether it is shown eigenvalues and leverages; 0 in their place otherwise.
     """
 
-    kind: ClassVar = "allocate"
-    constants: ClassVar = (True, True, False, False)
+    kind: ClassVar[Kind] = "allocate"
+    constants: ClassVar[PyTree] = (True, True, False, False)
     network: eqx.nn.MLP
     cap: tuple[float, float] | None = eqx.field(static=True, default=None)
     drive: bool = eqx.field(static=True, default=True)
@@ -64,7 +66,7 @@ class PolicySchedule(AbstractStage):
         network = eqx.nn.MLP(_NUM_INPUTS, "scalar", width, depth, activation=_bend, final_activation=_as_it_is, key=key)
         return cls(network, cap, drive)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_cap(self.cap)
 
     def saved(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -102,13 +104,15 @@ class PolicySchedule(AbstractStage):
             drive = jnp.log(score / jnp.sum(data.mass * score))
         return _bounded(drive), jnp.log(problem.trace), jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         drive, log_trace, last_log_time, last_log = state
         now = _bounded(jnp.log(jnp.maximum(signal, jnp.finfo(signal.dtype).tiny)))
         log_time = jnp.log1p(observation.time * jnp.exp(log_trace))
         elapsed = log_time - last_log_time
-        slope = jnp.where(elapsed > 0, (now - last_log) / jnp.where(elapsed > 0, elapsed, 1), 0)
-        slope = jnp.where(observation.index == 0, 0, slope)
+        slope = where(elapsed > 0, (now - last_log) / where(elapsed > 0, elapsed, 1), 0)
+        slope = where(observation.index == 0, 0, slope)
         start = _bounded(jnp.log(jnp.maximum(observation.initial_energy, jnp.finfo(signal.dtype).tiny)))
         depth = _bounded(relative_log(signal))
         inputs = jnp.stack([depth, now - start, drive, jnp.full_like(now, log_time), jnp.tanh(slope)], axis=-1)
@@ -117,7 +121,7 @@ class PolicySchedule(AbstractStage):
         score = score_of(log_weight)
         return within(score, observation.mass, self.cap), (drive, log_trace, log_time, now)
 
-    def weight_bounds(self, *, fixed: bool = False):
+    def weight_bounds(self, *, fixed: bool = False) -> tuple[float, float] | None:
         return self.cap
 
 

@@ -1,14 +1,15 @@
 """Self-scoring: a learner that sees its error only on what it has begun to learn."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import numpy as np
 
 from .._checks import check_positive, concrete, is_concrete
-from .._types import Array, Float, as_inexact
+from .._observation import Observation
+from .._types import Array, Float, PyTree, Ranges, as_inexact
 from ..numerics import log_or_minus_inf
-from ._base import SMALLEST, AbstractStage
+from ._base import SMALLEST, AbstractStage, Kind
 from ._second_model import progress, seen_through, visibility
 
 
@@ -38,24 +39,26 @@ class SelfScoring(AbstractStage):
         ValueError: numbers out of range.
     """
 
-    kind: ClassVar = "observe"
-    ranges: ClassVar = {"threshold": (SMALLEST, None), "sharpness": (SMALLEST, None)}
+    kind: ClassVar[Kind] = "observe"
+    ranges: ClassVar[Ranges] = {"threshold": (SMALLEST, None), "sharpness": (SMALLEST, None)}
     looks_past: ClassVar[bool] = True
     threshold: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.5)
     sharpness: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_positive("threshold", self.threshold, "give the progress at which half of the residual is seen")
         check_sharpness(self.sharpness)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         begun = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
         return seen_through(signal, visibility(begun, self.threshold, self.sharpness), observation.mass), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return None
 
 

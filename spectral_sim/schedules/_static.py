@@ -1,15 +1,17 @@
 """Static curation: the same weights at every refresh."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._checks import check_choice, check_finite, check_fraction, check_positive
-from .._types import Array, Float, Int, as_inexact
+from .._observation import Observation
+from .._types import Array, Float, Int, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import lowest_mass, mass_rank, score_of
-from ._base import SMALLEST, AbstractStage, TrainingCost, no_scoring, require_modal, require_operator, scored_once
+from ._base import SMALLEST, AbstractStage, Kind, TrainingCost, no_scoring, require_modal, require_operator, scored_once
 from ._difficulty import leverage
 from ._score import begin_order, check_score, order_now
 
@@ -17,18 +19,20 @@ from ._score import begin_order, check_score, order_now
 class Uniform(AbstractStage):
     """No curation: w = 1."""
 
-    kind: ClassVar = "allocate"
+    kind: ClassVar[Kind] = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     curates: ClassVar[bool] = False
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         return jnp.ones_like(signal), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return no_scoring(times)
 
 
@@ -42,13 +46,13 @@ class StaticWeights(AbstractStage):
         ValueError: at the start of a run, if the problem has another number of weights.
     """
 
-    kind: ClassVar = "allocate"
-    ranges: ClassVar = {"values": (0.0, None)}
+    kind: ClassVar[Kind] = "allocate"
+    ranges: ClassVar[Ranges] = {"values": (0.0, None)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     values: Float[Array, "weights"] = eqx.field(converter=as_inexact)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         if self.values.shape != problem.mass.shape:
             raise ValueError(
                 f"static_weights has values of shape {self.values.shape}, but the problem is reweighted by "
@@ -56,10 +60,12 @@ class StaticWeights(AbstractStage):
             )
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         return self.values, state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return no_scoring(times)
 
 
@@ -71,33 +77,35 @@ class PowerTilt(AbstractStage):
         cutoff: mode number from which on the weight stays what it is there; none if None. Bounds the largest weight.
     """
 
-    kind: ClassVar = "allocate"
-    ranges: ClassVar = {"cutoff": (SMALLEST, None)}
+    kind: ClassVar[Kind] = "allocate"
+    ranges: ClassVar[Ranges] = {"cutoff": (SMALLEST, None)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
     cutoff: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_finite("exponent", self.exponent, "give a finite tilt")
         if self.cutoff is not None:
             check_positive("cutoff", self.cutoff, "give a mode number")
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require_modal(self, problem, "leverage_sampling()")
         return None
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         problem = observation.problem.as_modal()
         learnable = problem.eigenvalues > 0  # the others get the weight of the last that is: they carry no mass
-        smallest = jnp.min(jnp.where(learnable, problem.eigenvalues, jnp.inf))
-        log_eigenvalue = jnp.log(jnp.where(learnable, problem.eigenvalues, smallest))
+        smallest = jnp.min(where(learnable, problem.eigenvalues, jnp.inf))
+        log_eigenvalue = jnp.log(where(learnable, problem.eigenvalues, smallest))
         if self.cutoff is not None:
             log_eigenvalue = jnp.interp(jnp.minimum(problem.index, self.cutoff), problem.index, log_eigenvalue)
         score = -self.exponent * log_eigenvalue
         return score_of(score), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return no_scoring(times)
 
 
@@ -114,25 +122,27 @@ class RandomPruning(AbstractStage):
         seed: whole number that fixes the draw.
     """
 
-    kind: ClassVar = "allocate"
-    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
+    kind: ClassVar[Kind] = "allocate"
+    ranges: ClassVar[Ranges] = {"fraction": (SMALLEST, 1.0)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     seed: Int[Array, ""] = eqx.field(converter=_as_seed, default=0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_fraction("fraction", self.fraction)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         drawn = jax.random.uniform(jax.random.key(self.seed), problem.mass.shape, problem.dtype)
         return mass_rank(drawn, problem.mass)
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         return lowest_mass(state, self.fraction), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return no_scoring(times)
 
 
@@ -153,8 +163,8 @@ class HardPruning(AbstractStage):
             difficult, where no score is given.
     """
 
-    kind: ClassVar = "allocate"
-    ranges: ClassVar = {"fraction": (SMALLEST, 1.0)}
+    kind: ClassVar[Kind] = "allocate"
+    ranges: ClassVar[Ranges] = {"fraction": (SMALLEST, 1.0)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
@@ -163,39 +173,43 @@ class HardPruning(AbstractStage):
     score: Float[Array, "weights"] | None = eqx.field(converter=as_inexact, default=None)
     score_cost: float = eqx.field(static=True, default=0.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_fraction("fraction", self.fraction)
         check_choice("keep", self.keep, ("easy", "hard"))
         check_score(self.score, self.score_cost)
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         return begin_order(self, problem, hardest_first=self.keep == "hard")
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         order = order_now(self, state, observation.mass, hardest_first=self.keep == "hard")
         return lowest_mass(order, self.fraction), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return scored_once(times) if self.score is None else no_scoring(times)
 
-    def training_cost(self, problem):
+    def training_cost(self, problem: Any) -> TrainingCost:
         return TrainingCost(before=self.score_cost)
 
 
 class LeverageSampling(AbstractStage):
     """Examples in proportion to their ridge leverage. Data problems only."""
 
-    kind: ClassVar = "allocate"
+    kind: ClassVar[Kind] = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
 
-    def init(self, problem):
+    def init(self, problem: Any) -> PyTree:
         require_operator(self, problem, "power_tilt()")
         return leverage(problem)
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         return state, state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return scored_once(times)

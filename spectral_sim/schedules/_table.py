@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_times
-from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray
+from .._observation import Observation
+from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray, PyTree
 from ..numerics import project_to_bounds, score_of
 from ..problems import AbstractProblem
-from ._base import AbstractStage, no_scoring
+from ._base import AbstractStage, Kind, no_scoring
 from ._score import difficulty_rank
 
 _MODE_KNOTS = 64  # the edge of water-filling is sharp: 32 over seven decades of modes cost 0.01 e-folds of loss
@@ -29,13 +30,13 @@ class TableSchedule(AbstractStage):
         cap: bounds (low, high) on the weights, constants; None for none.
     """
 
-    kind: ClassVar = "allocate"
+    kind: ClassVar[Kind] = "allocate"
     closed_loop: ClassVar[bool] = False
     constants: ClassVar[bool] = True
     log_weights: PerRefresh
     cap: tuple[float, float] | None = eqx.field(static=True, default=None)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_cap(self.cap)
         if not isinstance(self.log_weights, PerRefresh | jax.Array | np.ndarray):
             raise TypeError(f"log_weights is {self.log_weights!r}: give a PerRefresh table of shape (rows, columns).")
@@ -94,16 +95,18 @@ class TableSchedule(AbstractStage):
         rank = difficulty_rank(problem, hardest_first=False)
         return hats(rank.below + rank.tied, columns)
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         row: Any = self.log_weights  # the driver has put the row of this refresh in place of the table
         log_weight = row if state is None else row @ state
         score = score_of(log_weight)
         return within(score, observation.mass, self.cap), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return no_scoring(times)
 
-    def weight_bounds(self, *, fixed: bool = False):
+    def weight_bounds(self, *, fixed: bool = False) -> tuple[float, float] | None:
         return self.cap
 
     @property

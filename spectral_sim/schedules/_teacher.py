@@ -6,9 +6,11 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from .._checks import check_choice, check_positive
-from .._types import Array, Float, as_inexact
+from .._observation import Observation
+from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import log_or_minus_inf
-from ._base import SMALLEST, AbstractStage
+from ._base import SMALLEST, AbstractStage, Kind, TrainingCost
 from ._second_model import (
     SecondModel,
     check_second_model,
@@ -62,8 +64,8 @@ class Teacher(AbstractStage):
         ValueError: numbers out of range; at the start of a run, a teacher with another number of modes or examples.
     """
 
-    kind: ClassVar = "observe"
-    ranges: ClassVar = {
+    kind: ClassVar[Kind] = "observe"
+    ranges: ClassVar[Ranges] = {
         "training_time": (SMALLEST, None),
         "threshold": (SMALLEST, None),
         "sharpness": (SMALLEST, None),
@@ -80,7 +82,7 @@ class Teacher(AbstractStage):
     features: Float[Array, "examples teacher_features"] | None = eqx.field(converter=as_inexact, default=None)
     cost: float = eqx.field(static=True, default=1.0)
 
-    def __check_init__(self):
+    def __check_init__(self) -> None:
         check_choice("shows", self.shows, ("residual", "distance"))
         check_second_model(self)
         check_positive("threshold", self.threshold, "give the progress from which on something is known")
@@ -94,12 +96,14 @@ class Teacher(AbstractStage):
         taught = trained(problem, second_model(self, problem), self.training_time)
         return taught.energy, taught.residual, taught.progress
 
-    def __call__(self, signal, observation, state):
+    def __call__(
+        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
+    ) -> tuple[Float[Array, "weights"], PyTree]:
         energy, residual, learnt = state
         if self.shows == "residual":
             visible = visibility(learnt, self.threshold, self.sharpness)
             if observation.problem.as_modal() is not None:
-                visible = jnp.where(observation.initial_energy > 0, visible, 0)
+                visible = where(observation.initial_energy > 0, visible, 0)
             seen = seen_through(jnp.maximum(signal, energy), visible, observation.mass)
             return once_trained(seen, self.training_time), state
         if residual is None:
@@ -107,16 +111,18 @@ class Teacher(AbstractStage):
             distance = observation.initial_energy * (jnp.exp(-own) - jnp.exp(-learnt)) ** 2
         else:
             distance = squared(observation.problem.as_operator(), observation.state.residual - residual)
-        return once_trained(jnp.where(observation.mass > 0, distance, 0), self.training_time), state
+        return once_trained(where(observation.mass > 0, distance, 0), self.training_time), state
 
-    def scoring(self, times):
+    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return None
 
-    def model_scoring(self, times, asked):
+    def model_scoring(
+        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
+    ) -> Float[Array, "refreshes"]:
         return model_passes(self, times, asked)
 
-    def training_cost(self, problem):
+    def training_cost(self, problem: Any) -> TrainingCost:
         return priced(self, problem)
 
-    def second_model(self, problem):
+    def second_model(self, problem: Any) -> "SecondModel | None":
         return SecondModel("teacher", self, problem, self.threshold)

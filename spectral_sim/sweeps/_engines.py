@@ -57,7 +57,7 @@ class Local(AbstractEngine):
 
     compiler_options: dict[str, Any] | None = None
 
-    def run(self, plan, chunks, keep, stopping):
+    def run(self, plan: Plan, chunks: Sequence[int], keep: Keep, stopping: Callable[[], bool]) -> None:
         program = Program(plan, jax.local_devices(), self.compiler_options)
         note = {"device_kind": jax.devices()[0].device_kind}
         for chunk in chunks:

@@ -22,14 +22,14 @@ __all__ = ["Folder", "check_folder", "open_folder"]
 _creating = threading.Lock()  # not every file system in memory creates a file in one step
 
 
-def open_folder(address: str | os.PathLike) -> "Folder":
+def open_folder(address: str | os.PathLike[str]) -> "Folder":
     """A folder by its path, by "file://" and its path, or by an address such as "s3://bucket/sweep"."""
     text = os.fspath(address)
     path = _local_path(text)
     return RemoteFolder(text) if path is None else LocalFolder(path)
 
 
-def check_folder(address: str | os.PathLike) -> None:
+def check_folder(address: str | os.PathLike[str]) -> None:
     """Raise ImportError unless the package that an address needs is installed."""
     if _local_path(os.fspath(address)) is None:
         _fsspec(os.fspath(address))

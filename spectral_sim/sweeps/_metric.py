@@ -45,6 +45,14 @@ class MemberRun:
     is computed once per chunk.
     """
 
+    problem: Any
+    schedule: AbstractStage
+    dynamics: Any
+    times: np.ndarray
+    loss: Array
+    recorded: PyTree
+    counts_steps: bool
+
     def __init__(
         self,
         problem: Any,

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_positive, nearest
+from .._observation import Observation
 from .._registry import register, registered
+from .._types import Array, PyTree
 from ..analysis import crossing_times, interpolated, line_fit, meeting
-from ._metric import AbstractMetric, Variable, chosen_rows, chosen_window
+from ._metric import AbstractMetric, MemberRun, Variable, chosen_rows, chosen_window
 from ._speedups import AnytimeSpeedup, NetSpeedup
 
 __all__ = [
@@ -31,10 +33,10 @@ __all__ = [
 class FinalLoss(AbstractMetric):
     """`final_loss`: the loss at the last time."""
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         return {"final_loss": Variable(f"loss at t = {times[-1]:.4g}")}
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         return {"final_loss": run.loss[-1]}
 
 
@@ -48,17 +50,17 @@ class LossAt(AbstractMetric):
 
     at: tuple[float, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "at", tuple(float(time) for time in self.at))
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         at = np.asarray(self.at)
         check_finite("at", at)
         if at.size == 0 or at.min() < 0 or at.max() > times[-1]:
             raise ValueError(f"loss_at: at = {list(self.at)}: give times between 0 and {times[-1]:.6g}.")
         return {"loss_at": Variable("loss at chosen times", ("at",), {"at": at})}
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         return {"loss_at": interpolated(run.times, run.loss, np.asarray(self.at))}
 
 
@@ -66,10 +68,10 @@ class LossAt(AbstractMetric):
 class LossCurve(AbstractMetric):
     """`loss`: the whole curve. Memory grows with the number of times."""
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         return {"loss": Variable("loss under the uncurated distribution", ("times",), {"times": times})}
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         return {"loss": run.loss}
 
 
@@ -86,7 +88,7 @@ class Exponent(AbstractMetric):
 
     window: tuple[float, float] | None = None
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         rows = chosen_rows("exponent", self.window, times)
         where = f"from t = {times[rows[0]]:.4g} to {times[rows[-1]]:.4g}"
         return {
@@ -95,7 +97,7 @@ class Exponent(AbstractMetric):
             "exponent_drift": Variable("range of the local exponent in the window, relative to the exponent"),
         }
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         fit = line_fit(run.times, run.loss, chosen_window(self.window, run.times))
         return {"exponent": fit.exponent, "exponent_stderr": fit.stderr, "exponent_drift": fit.drift}
 
@@ -110,17 +112,17 @@ class TimeToLoss(AbstractMetric):
 
     targets: tuple[float, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "targets", tuple(float(target) for target in self.targets))
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         targets = np.asarray(self.targets)
         if targets.size == 0:
             raise ValueError("time_to_loss: targets is empty: give at least one loss.")
         check_positive("targets", targets, "a loss target lies above zero")
         return {"time_to_loss": Variable("first time at or below a loss", ("target",), {"target": targets})}
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         return {"time_to_loss": crossing_times(run.times, run.loss, jnp.asarray(self.targets, run.loss.dtype))}
 
 
@@ -131,13 +133,13 @@ class MaxWeight(AbstractMetric):
     records: ClassVar[bool] = True
     weights_alone: ClassVar[bool] = True
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         return {"max_weight": Variable("largest density ratio")}
 
-    def record(self, observation, weights):
+    def record(self, observation: Observation, weights: Array) -> PyTree:
         return jnp.max(weights)
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         return {"max_weight": jnp.max(run.recorded)}
 
 
@@ -154,11 +156,11 @@ class GainKept(AbstractMetric):
 
     window: tuple[float, float] | None = None
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         chosen_rows("gain_kept", self.window, times)
         return {"gain_kept": Variable("share of the ideal gain in log loss that survives")}
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         rows = chosen_rows("gain_kept", self.window, run.times)
         gain = lambda loss: jnp.mean(jnp.log(run.uniform_loss[rows]) - jnp.log(loss[rows]))
         return {"gain_kept": gain(run.loss) / gain(run.ideal_loss)}
@@ -168,10 +170,10 @@ class GainKept(AbstractMetric):
 class OverIdeal(AbstractMetric):
     """`over_ideal`: the last loss over that of the ideal oracle; on modal problems at least 1."""
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         return {"over_ideal": Variable(f"loss over the ideal oracle's at t = {times[-1]:.4g}")}
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         return {"over_ideal": run.loss[-1] / run.ideal_loss[-1]}
 
 
@@ -189,7 +191,7 @@ class Crossover(AbstractMetric):
     early: tuple[float, float]
     late: tuple[float, float]
 
-    def variables(self, times):
+    def variables(self, times: np.ndarray) -> dict[str, Variable]:
         chosen_rows("crossover", self.early, times)
         chosen_rows("crossover", self.late, times)
         return {
@@ -197,7 +199,7 @@ class Crossover(AbstractMetric):
             "crossover_stderr": Variable("standard error of that time"),
         }
 
-    def __call__(self, run):
+    def __call__(self, run: MemberRun) -> dict[str, Array]:
         ideal, own = line_fit(run.times, run.ideal_loss, self.early), line_fit(run.times, run.loss, self.late)
         log_time, error = meeting(ideal, own)
         return {"crossover": jnp.exp(log_time), "crossover_stderr": jnp.exp(log_time) * error}

@@ -1,13 +1,14 @@
 """Chunks dealt out to the processes of `jax.distributed`."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import jax
 import numpy as np
 
-from ._engines import AbstractEngine
-from ._plan import Program
+from ._engines import AbstractEngine, Keep
+from ._plan import Plan, Program
 
 __all__ = ["Processes"]
 
@@ -23,7 +24,7 @@ class Processes(AbstractEngine):
 
     together: ClassVar[bool] = True
 
-    def run(self, plan, chunks, keep, stopping):
+    def run(self, plan: Plan, chunks: Sequence[int], keep: Keep, stopping: Callable[[], bool]) -> None:
         from jax.experimental.multihost_utils import process_allgather
 
         gather = lambda tree: jax.tree.map(np.asarray, process_allgather(tree))

@@ -3,10 +3,11 @@
 import dataclasses
 import os
 import pickle
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._extras import require
-from ._engines import AbstractEngine
+from ._engines import AbstractEngine, Keep
 from ._plan import Plan, Program
 
 __all__ = ["Ray"]
@@ -37,14 +38,14 @@ class Ray(AbstractEngine):
     retries: int = 3
     ahead: int = 2
 
-    def check(self):
+    def check(self) -> None:
         require("ray", "engine='ray'", _INSTALL)
 
     @property
     def devices(self) -> int:
         return max(1, int(self.num_gpus))
 
-    def run(self, plan, chunks, keep, stopping):
+    def run(self, plan: Plan, chunks: Sequence[int], keep: Keep, stopping: Callable[[], bool]) -> None:
         ray = self._connected()
         import jax
 

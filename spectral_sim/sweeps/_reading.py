@@ -13,14 +13,14 @@ from ._manifest import MANIFEST, Sum, entry_name, read_entry, read_manifest, sum
 __all__ = ["check_store_packages", "chunks_whole", "open_table", "read_layout_of", "read_manifest_of"]
 
 
-def check_store_packages(address: str | os.PathLike) -> None:
+def check_store_packages(address: str | os.PathLike[str]) -> None:
     """Raise ImportError unless what a store at an address needs is installed."""
     for module in ("xarray", "zarr"):
         require(module, "a store of a sweep")
     check_folder(address)
 
 
-def open_table(address: str | os.PathLike) -> Any:
+def open_table(address: str | os.PathLike[str]) -> Any:
     """The table in a store, finished or not, as an `xarray.Dataset` that reads what is looked at.
 
     Rows of chunks that are missing have status -1 and NaN elsewhere; the attribute `complete` is 0 if there are any.

@@ -33,7 +33,7 @@ class Range:
     high: float
     scale: Literal["linear", "log"] = "linear"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_finite("low", self.low, "give a finite range")
         check_finite("high", self.high, "give a finite range")
         check_choice("scale", self.scale, ("linear", "log"))
@@ -79,7 +79,7 @@ class SweepSpec:
     blocks: tuple[Block, ...]
     kind: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.blocks:
             raise ValueError("no path to vary: give at least one, as in grid(template, **{'clip.high': values}).")
         lengths = {" + ".join(block.paths): len(block) for block in self.blocks}

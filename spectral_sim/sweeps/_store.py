@@ -33,7 +33,7 @@ class Store:
         address: folder or fsspec address.
     """
 
-    def __init__(self, address: str | os.PathLike):
+    def __init__(self, address: str | os.PathLike[str]):
         self._folder = open_folder(address)
         self._lock = Lock(self._folder)
         self._arrays: dict[str, Any] = {}

@@ -80,7 +80,7 @@ def sweep(
     times: ArrayLike,
     *,
     metrics: Sequence[str | AbstractMetric] | str | AbstractMetric = DEFAULT_METRICS,
-    store: str | os.PathLike | None = None,
+    store: str | os.PathLike[str] | None = None,
     resume: bool = True,
     chunk_size: int | None = None,
     engine: str | AbstractEngine = "local",

@@ -107,6 +107,37 @@ def test_nodes_stand_for_modes():
     np.testing.assert_allclose(nodes, every, rtol=1e-8)
 
 
+def test_epochs_over_the_samples_against_one_pass_over_fresh_ones(problem):
+    found = finite_data(problem, SAMPLES, np.geomspace(1.0, 1e4, 41), noise_variance=NOISE)
+    epochs, rate, batch = 37.0, 0.4, 4
+    exact = finite_data(problem, SAMPLES, [epochs * SAMPLES / batch * rate], noise_variance=NOISE)
+    repeated, fresh = found.after_epochs(epochs, rate, batch_size=batch)
+    np.testing.assert_allclose([repeated, fresh], [exact.loss[0], exact.fresh[0]], rtol=1e-3)
+    assert repeated > fresh
+    end = found.after_epochs(1e4 / (rate * SAMPLES), rate)
+    np.testing.assert_allclose(end, (found.loss[-1], found.fresh[-1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1e3, 0.4), r"epochs=1000.0: .* 80 samples.* a time of 32000.* from 1 to 10000: give 0.03125 to 312.5 epochs"),
+        ((0.01, 0.4), "epochs=0.01: .* a time of 0.32"),
+        ((0.0, 0.4), "epochs is 0"),
+        ((1.0, -0.4), "learning_rate is -0.4"),
+        ((float("nan"), 0.4), "epochs is nan"),
+    ],
+)
+def test_refused_epochs(problem, arguments, message):
+    found = finite_data(problem, SAMPLES, np.geomspace(1.0, 1e4, 5))
+    with pytest.raises(ValueError, match=message):
+        found.after_epochs(*arguments)
+    with pytest.raises(ValueError, match=r"batch_size is 2.5"):
+        found.after_epochs(1.0, 0.4, batch_size=2.5)
+    with pytest.raises(ValueError, match="times before and after"):
+        finite_data(problem, SAMPLES, [10.0]).after_epochs(1.0, 0.4)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -20,7 +20,7 @@ def test_ten_curations_are_predicted_and_written(tmp_path):
     assert losses == sorted(losses)
     told = console.export_text()
     assert all(row["schedule"] in told for row in rows)
-    tau = float(told.split("tau ")[1].split()[0])
+    tau = float(told.split("Kendall's tau)")[1].split()[0])
     assert tau > 0.7
     page = (tmp_path / "network" / "report.html").read_text(encoding="utf-8")
     assert "anti-curriculum" in page

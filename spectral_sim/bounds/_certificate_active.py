@@ -1,0 +1,86 @@
+"""Cutting planes over examples: the interior point method sees only those whose conditions bind."""
+
+import dataclasses
+
+import numpy as np
+
+from ._certificate_interior import MANY, InteriorMethod, InteriorPoint
+from ._certificate_multiplier import Multiplier
+from ._certificate_task import CertificateTask
+from ._certificate_transfers import settled
+
+_PARTS = 8  # a round takes in at most this part of all examples
+_LOOSE = 0.3  # tolerance until no example is overlooked
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a search for multipliers ended with.
+
+    Arguments:
+        multipliers: one for each output, not yet repaired.
+        limit: no multipliers on these pieces give a larger bound, in units of the tasks; NaN while not known.
+        shares: the part of the time of each choice in the relaxed problem's best schedule, shape (conditions, choices).
+        finished: whether the bound is within the tolerance of `limit`, and no example was overlooked.
+        interrupted: whether the keyboard ended the search.
+    """
+
+    multipliers: list[Multiplier]
+    limit: float
+    shares: np.ndarray
+    finished: bool
+    interrupted: bool
+
+
+def scalable_multipliers(
+    tasks: list[CertificateTask], knots: np.ndarray, degree: int, cap: float | None, tolerance: float
+) -> Found:
+    """The best multipliers on given pieces, of one output or of several that serve one schedule.
+
+    Arguments:
+        tasks: one for each output.
+        knots: from 0 to the horizon in units of the task, shape (pieces + 1,).
+        degree: of the polynomial on each piece, at least 1.
+        cap: largest weight, above 1; None for none. Not for several outputs.
+        tolerance: how near to the best multipliers the search goes, relative.
+    """
+    choices, point, known = len(tasks[0].generators), None, None
+    whole = cap is not None or choices <= MANY
+    # spread evenly: a choice of those that move the state most may leave the programme unbounded
+    active = np.arange(choices) if whole else np.unique(np.linspace(0, choices - 1, MANY).astype(int))
+    near = tolerance if whole else max(tolerance, _LOOSE)  # what binds shows long before the end
+    while True:
+        method = InteriorMethod([_restricted(task, active) for task in tasks], knots, degree, cap)
+        point = method.solve(near, point, known)
+        prices = method.prices(point)
+        if prices is not None:
+            prices = prices.reshape(len(knots) - 1, degree + 1, *prices.shape[1:])
+        found = [Multiplier(knots, control, prices) for control in point.controls]
+        multipliers, excess, cost = settled(tasks, found)
+        excess[active] = 0
+        value = sum(float(task.start @ m.control[0] @ task.start) for task, m in zip(tasks, found, strict=True))
+        holds = cost <= tolerance / 4 * abs(value) or len(active) == choices
+        if point.interrupted or (holds and near <= tolerance):
+            break
+        if holds:
+            near, known = tolerance, np.arange(len(active))
+            continue
+        worst = np.argsort(-excess)[: choices // _PARTS + 1]
+        taken = np.sort(np.concatenate([active, worst[excess[worst] > 0]]))
+        if len(taken) == len(active):
+            break
+        known, active = np.searchsorted(taken, active), taken
+    return _found(method, point, multipliers, active, choices, holds)
+
+
+def _found(method: InteriorMethod, point: InteriorPoint, multipliers, active, choices: int, holds: bool) -> Found:
+    part = method.shares(point)
+    shares = np.zeros((len(part), choices))
+    shares[:, active] = part
+    limit = point.upper if np.isfinite(point.upper) else np.nan
+    return Found(multipliers, limit, shares, point.finished and holds and not point.interrupted, point.interrupted)
+
+
+def _restricted(task: CertificateTask, active: np.ndarray) -> CertificateTask:
+    shares = task.shares[active]
+    return dataclasses.replace(task, generators=task.generators[active], shares=shares / shares.sum())
