@@ -1,9 +1,6 @@
 """`spectral-sim sweep` and `report` on a small configuration; the shipped ones are read and built, not run."""
 
-import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -223,18 +220,3 @@ max_weight = {}
     expected = ss.simulate(job.problem, capped, job.times).loss[-1]
     np.testing.assert_allclose(table.final_loss[-1], expected, rtol=1e-9)
     assert run("report", store, "--output", tmp_path / "digits.html").exit_code == 0
-
-
-def test_importing_the_command_line_starts_no_device():
-    """What says how many devices there are, and how much to optimise, has no effect once a device has started."""
-    script = (
-        "import os, jax, spectral_sim.cli._app\n"
-        "from spectral_sim.cli._running import device_per_core\n"
-        "os.sched_getaffinity = lambda process: {0, 1, 2}\n"
-        "device_per_core()\n"
-        "print(jax.local_device_count())\n"
-    )
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    environment.pop("XLA_FLAGS", None)
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
-    assert found.stdout.split() == ["3" if sys.platform == "linux" else "1"]
