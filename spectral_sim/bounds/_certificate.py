@@ -152,9 +152,7 @@ def _proven(tasks, found: list[Multiplier], cap: float | None, constant: list[Mu
     if not all(np.isfinite(multiplier.control).all() for multiplier in found):
         return constant
     mended = [repaired(task, multiplier, cap) for task, multiplier in zip(tasks, found, strict=True)]
-    return (
-        mended if hold(tasks, mended, cap) and proven_loss(tasks, mended) > proven_loss(tasks, constant) else constant
-    )
+    return mended if hold(tasks, mended, cap) and proven_loss(tasks, mended) > proven_loss(tasks, constant) else constant
 
 
 def _constant(task: CertificateTask, knots: np.ndarray, degree: int) -> Multiplier:

@@ -61,13 +61,7 @@ class _Program:
     """The part of the programme that is about one output; the conditions are multiplied by a duration."""
 
     def __init__(self, cvxpy: Any, task: CertificateTask, knots: np.ndarray, degree: int, cap: float | None, lent: Any):
-        size, choices, self._knots, self._degree, self._capped = (
-            len(task.start),
-            len(task.generators),
-            knots,
-            degree,
-            cap,
-        )
+        size, choices, self._knots, self._degree, self._capped = len(task.start), len(task.generators), knots, degree, cap
         self.control = control = [
             cvxpy.Variable((size, size), symmetric=True) for _ in range(degree * (len(knots) - 1) + 1)
         ]

@@ -159,10 +159,7 @@ def least_transfers(conditions: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(inner)
         turned = np.einsum("ikl,ik->il", vectors, side)
-        return (
-            np.sum(turned**2 / np.where(values > 1e-12 * size[:, None], values, _LEAST * size[:, None]), axis=1)
-            - corner
-        )
+        return np.sum(turned**2 / np.where(values > 1e-12 * size[:, None], values, _LEAST * size[:, None]), axis=1) - corner
 
 
 def settled(tasks: list[CertificateTask], multipliers: list[Multiplier]) -> tuple[list[Multiplier], np.ndarray, float]:
