@@ -23,7 +23,7 @@ from ._options import Force, Precision, PrecisionOption, Resume
 from ._output import OutputFolder
 from ._predict import predict
 from ._read_config import read_config
-from ._running import keep_compiled, reporting
+from ._running import compile_quickly, keep_compiled, reporting
 from ._sweep import report, sweep
 
 __all__ = ["app"]
@@ -63,6 +63,7 @@ def demo(
     batch_size: Annotated[int, typer.Option(min=1, help="Examples per training step.")] = DEFAULT_BATCH,
 ) -> None:
     """Where curation pays and where it does not: wrong labels, a mixture of domains, clean digits."""
+    compile_quickly()
     with reporting() as (console, progress):
         with explained("demo"):
             require("sklearn", "the demo")

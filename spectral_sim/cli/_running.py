@@ -15,7 +15,7 @@ from .._extras import require
 from ..sweeps import StoreError, SweepInterrupted
 from ._errors import UserError, explained
 
-__all__ = ["device_per_core", "keep_compiled", "reporting", "running"]
+__all__ = ["compile_quickly", "device_per_core", "keep_compiled", "reporting", "running"]
 
 _PIPED_WIDTH = 160
 
@@ -52,6 +52,16 @@ def device_per_core() -> None:
     if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)
+
+
+def compile_quickly() -> None:
+    """Let the compiler optimise little, for a command that waits for it longer than for what it makes.
+
+    It has no effect once JAX has computed, nor where XLA_FLAGS say how much to optimise.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_backend_optimization_level" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_optimization_level=0".strip()
 
 
 @contextmanager

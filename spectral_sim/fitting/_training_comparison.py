@@ -18,7 +18,7 @@ _DEPTH = 0.1  # of trust lost, about, for each e-fold of the training loss
 _WORDS = (
     "order of the schedules (Kendall's tau)",
     "mean |log(predicted / real)| of the loss",
-    "mean error of the log gain over uniform",
+    "mean error of the log change against uniform",
     "regret of the choice, in the log loss",
     "speed-ups on the right side of 1",
     "median |log(predicted / real)| of speed-ups",

@@ -12,9 +12,12 @@ from ..fitting import TrainingComparison
 from ._html import _paragraph, page
 from ._mixture_figures import _layout, _numbers
 from ._mixture_html import _table
+from ._plotly import log_axis, padded
 from ._style import PALETTE, new_figure
 
 __all__ = ["draw_training", "training_html", "write_training_report"]
+
+_CHANGES = "predicted log change of the loss", "real log change of the loss"  # against uniform training
 
 
 def write_training_report(comparison: TrainingComparison, path: str | os.PathLike[str], title: str) -> None:
@@ -46,9 +49,13 @@ def training_html(comparison: TrainingComparison, title: str) -> str:
         f"<section><h2>{comparison.measure.capitalize()}: real and predicted</h2>",
         '<div id="curves"></div>',
         _paragraph("Solid: real, geometric mean over seeds. Dashed: predicted by the kernel.", "note"),
-        "</section><section><h2>Gains over uniform training</h2>",
+        "</section><section><h2>Change of the loss against uniform training</h2>",
         '<div id="gains"></div>',
-        _paragraph("Log ratio of the last loss to that of uniform training; on the line the two agree.", "note"),
+        _paragraph(
+            "Log of the last loss over that of uniform training: below zero a schedule is better. On the line the "
+            "prediction is right.",
+            "note",
+        ),
         _schedule_table(comparison),
         "</section><section><h2>How well it predicts</h2>",
         _score_table(comparison),
@@ -86,7 +93,7 @@ def draw_training(comparison: TrainingComparison) -> Any:
         )
     low, high = _span(comparison)
     right.plot([low, high], [low, high], color="#8A8A8A", lw=1)
-    right.set(xlabel="predicted log gain over uniform", ylabel="real log gain over uniform")
+    right.set(xlabel=_CHANGES[0], ylabel=_CHANGES[1])
     right.set_title(f"tau {comparison.tau:.2f}, another seed {comparison.ceiling.tau:.2f}", fontsize=10)
     for axes in (left, right):
         axes.grid(True, which="major", lw=0.4, color="#dddddd")
@@ -129,7 +136,8 @@ def _curve_figure(comparison: TrainingComparison) -> dict[str, Any]:
         data.append(
             {**shown, "name": f"{name}, predicted", "y": _numbers(told[1:]), "line": dashed, "showlegend": False}
         )
-    layout = _layout(520, "step", comparison.measure, xaxis={"type": "log"}, yaxis={"type": "log"})
+    ticks = {"type": "log", **log_axis(padded(steps))}
+    layout = _layout(520, "step", comparison.measure, xaxis=ticks, yaxis={"type": "log"})
     return {"data": data, "layout": layout}
 
 
@@ -160,7 +168,7 @@ def _gain_figure(comparison: TrainingComparison) -> dict[str, Any]:
             "showlegend": False,
         }
     )
-    layout = _layout(460, "predicted log gain over uniform", "real log gain over uniform")
+    layout = _layout(460, *_CHANGES)
     return {"data": data, "layout": layout}
 
 
@@ -176,8 +184,8 @@ def _schedule_table(comparison: TrainingComparison) -> str:
         "real_loss": "real loss",
         "real_spread": "spread over seeds (log)",
         "predicted_loss": "predicted loss",
-        "real_gain": "real log gain",
-        "predicted_gain": "predicted log gain",
+        "real_gain": "real log change",
+        "predicted_gain": "predicted log change",
         "real_speedup": "real speed-up",
         "predicted_speedup": "predicted speed-up",
     }

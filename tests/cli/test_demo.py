@@ -6,7 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from spectral_sim.cli import main
+import spectral_sim as ss
+from spectral_sim.cli import _demo, main
 from spectral_sim.cli._demo import PARTS, demo_parts
 
 
@@ -23,6 +24,22 @@ def test_the_demo_has_three_parts_whose_answers_are_known(refused, tmp_path):
     assert 0.05 < rare.mean() < 0.2
     (tmp_path / "file").write_text("mine")
     assert "--force" in refused("demo", "--output", tmp_path)
+
+
+def test_weights_learned_on_few_changes_win_on_wrong_labels(monkeypatch):
+    """On rows that the search has not seen, and on a finer grid than it looked at."""
+    made = {}
+    monkeypatch.setattr(_demo, "data_part", lambda *names, **options: made.update(options))
+    monkeypatch.setattr(_demo, "trained_on_validation", lambda task, times: "")
+    dict(demo_parts(True, "float64", 32))["wrong_labels"]()
+    task, times = made["task"], made["times"]
+    schedule = _demo._learned(task, times).schedule
+    rows = np.asarray(schedule.log_weights.rows)
+    assert len(rows) == len(times)
+    assert len(np.unique(rows[:-1])) == 4
+    both = ss.simulate_many(task.problem, {"uniform": ss.uniform(), "learned": schedule}, times)
+    uniform, learned = np.asarray(both.loss).min(axis=1)
+    assert learned < 0.85 * uniform
 
 
 @pytest.mark.parametrize("missing", ["typer", "xarray"])

@@ -24,4 +24,5 @@ def test_ten_curations_are_predicted_and_written(tmp_path):
     assert tau > 0.7
     page = (tmp_path / "network" / "report.html").read_text(encoding="utf-8")
     assert "anti-curriculum" in page
+    assert page.count('"tickmode":"array"') == 1  # steps: few ticks, and each of them written out
     assert (tmp_path / "network" / "network.png").stat().st_size > 10_000
