@@ -12,6 +12,8 @@ JAX_newest := --upgrade "jax!=0.10.2" "jaxlib!=0.10.2"
 # NumPy and SciPy on small matrices: more threads than workers of the tests only wait for each other.
 test test-all smoke notebooks: export OMP_NUM_THREADS ?= 1
 test test-all smoke notebooks: export OPENBLAS_NUM_THREADS ?= 1
+# Every process that a test starts would translate the package anew, and every worker the tests.
+unexport PYTHONDONTWRITEBYTECODE
 SMOKE := tests/test_imports.py tests/test_registry.py tests/test_ties.py tests/bounds/test_ideal.py \
 	tests/dynamics/test_modal_flow.py tests/numerics/test_projection.py tests/sweeps/test_writers.py
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ._schema import Schema, explained, read_json, read_npz
 
-__all__ = ["SavedFileError", "read_arrays", "read_facts", "scalar", "used", "write_arrays"]
+__all__ = ["SavedFileError", "read_arrays", "read_facts", "scalar", "used", "write_arrays", "write_text", "write_whole"]
 
 
 class SavedFileError(ValueError):
@@ -48,10 +48,24 @@ def scalar(schema: Schema) -> Schema:
 
 
 def write_arrays(path: Path, arrays: dict[str, Any], *, compressed: bool) -> None:
-    """Write an .npz file to the side and move it into place, so that it is always whole."""
+    """Write an .npz file that outlasts a power cut."""
+
+    def write(aside: Path) -> None:
+        with aside.open("wb") as file:
+            (np.savez_compressed if compressed else np.savez)(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+
+    write_whole(path, write)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file of text, as UTF-8."""
+    write_whole(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """`write(aside)` to the side and move what it wrote into place, so that a file is always whole."""
     aside = path.with_name(f".{path.name}.part")
-    with aside.open("wb") as file:
-        (np.savez_compressed if compressed else np.savez)(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
+    write(aside)
     aside.replace(path)

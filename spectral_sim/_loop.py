@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from ._ask import ask
+from ._ask import ask, normalised
 from ._clock import Clock
 from ._observation import Observation
 from ._state import as_state, next_state
@@ -15,6 +15,7 @@ from ._status import Status
 from ._tables import split_tables
 from ._trajectory import Trajectory
 from ._types import Array, PyTree, cast_inexact
+from ._where import where
 from .dynamics import first_fault
 from .numerics import SCALAR, attempt, segment_length, segmented_scan
 from .schedules import begin_state
@@ -55,7 +56,7 @@ def run_loop(problem, schedule, clock, dynamics, save, adjoint, key) -> Trajecto
             fault = fault.first(live, code, index)
         else:
             weights = held
-        record = observed.loss, save(shown, jnp.where(live, weights, last_weights))
+        record = observed.loss, save(shown, where(live, weights, last_weights))
         since = observed.state
         if held is not None and dynamics.jumps:
             since, span = dynamics_now.init(problem), end
@@ -83,7 +84,7 @@ class Facts(NamedTuple):
 
     def masked(self, observed: Observation) -> Observation:
         """What goes from one refresh to the next: where there is no mass there is nothing to see."""
-        highest = jnp.where(self.mass > 0, jnp.inf, -jnp.inf)
+        highest = where(self.mass > 0, jnp.inf, -jnp.inf)
         return observed.replace(log_energy=jnp.minimum(observed.log_energy, highest))
 
     def shown(self, observed: Observation, index: Array, duration: Array) -> Observation:
@@ -113,9 +114,9 @@ class Fault(NamedTuple):
         """This fault, or the one of `code` if there was none before and the refresh is `live`."""
         new = live & (self.status == Status.OK) & (code != Status.OK)
         return Fault(
-            jnp.where(new, code, self.status),
-            jnp.where(new, index, self.refresh),
-            self.limit if limit is None else jnp.where(new, limit, self.limit),
+            where(new, code, self.status),
+            where(new, index, self.refresh),
+            self.limit if limit is None else where(new, limit, self.limit),
         )
 
 
@@ -147,8 +148,9 @@ def decide(
 
     def answer(operands):
         schedule, shown, memory, constants, before = operands
-        weights, state, code = ask(schedule, shown, eqx.combine(memory, constants))
-        code = jnp.where(before == Status.OK, code, before)
+        signal, state = ask(schedule, shown, eqx.combine(memory, constants))
+        weights, code = normalised(signal, shown.mass)
+        code = where(before == Status.OK, code, before)
         return (weights, eqx.filter(state, schedule.constants, inverse=True)), code
 
     operands = schedule, shown, memory, constants, fault.status
@@ -166,7 +168,7 @@ def advance(operands):
     observed = look(dynamics, problem, after, time)
     code = _finite(observed)
     if found is not None:
-        code = jnp.where(found.code == Status.OK, code, found.code)
+        code = where(found.code == Status.OK, code, found.code)
     return (observed, found), code
 
 
@@ -188,7 +190,7 @@ def look(dynamics, problem, state: PyTree, time: Array) -> Observation:
 
 
 def _finite(observed: Observation) -> Array:
-    code = jnp.where(jnp.isfinite(observed.loss), Status.OK, Status.NON_FINITE_STATE)
+    code = where(jnp.isfinite(observed.loss), Status.OK, Status.NON_FINITE_STATE)
     return checkpoint_name(code.astype(jnp.int32), SCALAR)
 
 
@@ -208,18 +210,18 @@ def concluded(clock: Clock, loss: Array, saved: PyTree, fault: Fault, faults: tu
     """The trajectory, with NaN from the first fault on; a loss that is not finite is one."""
     entries = loss.shape[0]
     index = jnp.arange(entries, dtype=jnp.int32)
-    failed_at = jnp.where(fault.status == Status.OK, entries, fault.refresh)
-    lost_at = jnp.min(jnp.where(jnp.isfinite(loss), entries, index))
+    failed_at = where(fault.status == Status.OK, entries, fault.refresh)
+    lost_at = jnp.min(where(jnp.isfinite(loss), entries, index))
     lost = (lost_at < entries) & (lost_at <= failed_at)  # at the same refresh, the state was lost first
-    status = jnp.where(lost, Status.NON_FINITE_STATE, fault.status).astype(jnp.int32)
+    status = where(lost, Status.NON_FINITE_STATE, fault.status).astype(jnp.int32)
     failed_at = jnp.minimum(failed_at, lost_at)
 
     def blanked(values):
         if not jnp.issubdtype(values.dtype, jnp.inexact):
             return values
-        return jnp.where((index < failed_at).reshape((-1,) + (1,) * (values.ndim - 1)), values, jnp.nan)
+        return where((index < failed_at).reshape((-1,) + (1,) * (values.ndim - 1)), values, jnp.nan)
 
     loss, saved = jax.tree.map(blanked, (loss, saved))
-    limit = jnp.where(lost, jnp.nan, fault.limit)
-    failed_at = jnp.where(status == Status.OK, -1, failed_at)
+    limit = where(lost, jnp.nan, fault.limit)
+    failed_at = where(status == Status.OK, -1, failed_at)
     return Trajectory(clock.times, loss, saved, status, failed_at, limit, clock.steps, faults)

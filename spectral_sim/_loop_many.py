@@ -1,15 +1,19 @@
 """The compiled loop for schedules of different kinds: each is asked by itself, and all advance together."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ._ask import ask, normalised
 from ._loop import Carry, Facts, Fault, advance, begin, concluded, decide, scan
 from ._state import next_state
 from ._status import Status
 from ._tables import split_tables
 from ._trajectory import Trajectory
-from ._types import cast_inexact
+from ._types import PyTree, cast_inexact
+from ._where import where
 from .numerics import attempt
 from .schedules import begin_state
 
@@ -46,24 +50,28 @@ def run_loop_many(problem, schedules, clock, dynamics, save, adjoint, key) -> Tr
         index, duration, next_time, span, end, sliced = xs
         live = index < intervals
         schedules_now, dynamics_now = eqx.combine(sliced, (schedules, dynamics))
-        last_weights, answers = weights, []
-        for member in range(members):
-            one = facts.shown(jax.tree.map(lambda x, m=member: x[m], observed), index, duration)
-            if held[member] is None:
-                own = jax.tree.map(lambda x, m=member: x[m], fault)
-                answers.append(decide(schedules_now[member], one, memories[member], constants[member], own))
-            else:
-                answers.append((held[member], memories[member], jnp.zeros((), jnp.int32)))
-        weights, memories, codes = zip(*answers, strict=True)
-        fault = fault.first(live, jnp.stack(codes), index)
-        weights = jnp.where((fault.status == Status.OK)[:, None], jnp.stack(weights), 1)
+        last_weights, common = weights, facts.shown(observed, index, duration)
+        asked = [
+            (schedules_now[m], eqx.combine(member_of(observed, m), common), memories[m], constants[m], fault.status[m])
+            for m in range(members)
+            if held[m] is None
+        ]
+        weights, memories, codes = decide_all(asked)
+        if any(fixed):
+            weights, memories, codes = iter(weights), iter(memories), iter(codes)
+            none = jnp.zeros((), jnp.int32)
+            weights = jnp.stack([held[m] if fixed[m] else next(weights) for m in range(members)])
+            codes = jnp.stack([none if fixed[m] else next(codes) for m in range(members)])
+            memories = tuple(old if fixed[m] else next(memories) for m, old in enumerate(carry.memory))
+        fault = fault.first(live, codes, index)
+        weights = where((fault.status == Status.OK)[:, None], weights, 1)
         keep = lambda one, w: save(facts.shown(one, index, duration), w)
-        record = observed.loss, jax.vmap(keep)(observed, jnp.where(live, weights, last_weights))
+        record = observed.loss, jax.vmap(keep)(observed, where(live, weights, last_weights))
 
         start = dynamics_now.init(problem)
-        choose = lambda first, now: jnp.where(jumping.reshape((-1,) + (1,) * (now.ndim - 1)), first, now)
+        choose = lambda first, now: where(jumping.reshape((-1,) + (1,) * (now.ndim - 1)), first, now)
         since = jax.tree.map(choose, start, observed.state) if any(fixed) and dynamics.jumps else observed.state
-        spans = jnp.where(jumping, end, span)
+        spans = where(jumping, end, span)
 
         def move(since, weights, span):
             return attempt(advance, (dynamics_now, problem, since, weights, span, next_time, key, index))[0]
@@ -82,3 +90,29 @@ def run_loop_many(problem, schedules, clock, dynamics, save, adjoint, key) -> Tr
     loss, saved = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (loss, saved))
     conclude = lambda loss, saved, fault: concluded(clock, loss, saved, fault, dynamics.faults)
     return eqx.filter_vmap(conclude)(loss, saved, carry.fault)
+
+
+def member_of(tree: PyTree, member: int) -> PyTree:
+    return jax.tree.map(lambda x: x[member], tree)
+
+
+def decide_all(asked: list) -> tuple[Any, tuple, Any]:
+    """As `decide` for each of several schedules, whose signals become weights together."""
+
+    def answer(operands):
+        (asked,) = operands
+        raw = [ask(one, shown, eqx.combine(memory, constant)) for one, shown, memory, constant, _ in asked]
+        # each with a mass of its own, whose derivative it has for itself
+        masses = jnp.stack([shown.mass for _, shown, *_ in asked])
+        weights, codes = jax.vmap(normalised)(jnp.stack([signal for signal, _ in raw]), masses)
+        before = jnp.stack([each[-1] for each in asked])
+        memories = [
+            eqx.filter(state, one[0].constants, inverse=True) for one, (_, state) in zip(asked, raw, strict=True)
+        ]
+        return (weights, tuple(memories)), where(before == Status.OK, codes, before)
+
+    if not asked:
+        return (), (), ()
+    uniform = jnp.ones((len(asked), *asked[0][1].mass.shape), asked[0][1].mass.dtype)
+    (weights, memories), codes = attempt(answer, (tuple(asked),), (uniform, None))
+    return weights, memories, codes

@@ -1,5 +1,6 @@
 """Settings shared by all tests: double precision by default and reproducible property tests in CI."""
 
+import collections
 import gc
 import itertools
 import os
@@ -23,7 +24,29 @@ def pytest_xdist_make_scheduler(config, log):
     """Give all tests of a file to one worker, which makes their fixtures and compiles their programs once."""
     from xdist.scheduler import LoadFileScheduling
 
+    config.option.loadscopereorder = False  # in the order below
     return LoadFileScheduling(config, log)
+
+
+# Files of few tests, some of which take a quarter of a minute or more.
+_LONG_TESTS = (
+    "test_ray.py",
+    "test_docs.py",
+    "test_joint.py",
+    "test_control.py",
+    "test_curves.py",
+    "test_demo.py",
+    "cli/test_learn.py",
+    "sweeps/test_foreign.py",
+    "test_compare_training.py",
+)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Begin with the longest tests, then with the largest files, so that no worker waits for another at the end."""
+    if hasattr(config, "workerinput"):
+        tests = collections.Counter(item.path for item in items)
+        items.sort(key=lambda item: (not item.path.as_posix().endswith(_LONG_TESTS), -tests[item.path], item.path))
 
 
 _MAPS = Path("/proc/self/maps")

@@ -96,10 +96,18 @@ def variants(name, problem, forms=(lambda x: x, np.asarray, jnp.asarray)):
 
 @pytest.mark.parametrize(("name", "kind"), ADMITTED)
 def test_contract(name, kind):
-    """One compiled run serves every check of one stage on one kind of problem."""
-    problem = make_problem(kind)
+    """One compiled run serves every check of one stage on one kind of problem.
+
+    In a batch, and without jit, once on modes and once on examples, where that is another computation.
+    """
+    problem, on_examples = make_problem(kind), "modal" in EXAMPLES[name].refused
+    parts = ["run"]
+    if kind == "modal" or (kind == "grouped" and (name in TUNABLE or on_examples)):
+        parts.append("batches")
+    if kind == "modal" or (kind == "grouped" and on_examples):
+        parts.append("eager")
     options = {"variants": variants(name, problem), "other": disturbed(problem)}
-    check_stage(example(name, problem), problem, TIMES, parts=["run"], **options)
+    check_stage(example(name, problem), problem, TIMES, parts=parts, **options)
 
 
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n in EXAMPLES for k in EXAMPLES[n].refused])
@@ -123,21 +131,6 @@ def test_random_stages_need_a_key(name):
     seen = observe(problem)
     with pytest.raises(ValueError, match=rf"{name} draws random numbers: pass simulate\(key="):
         stage(seen.energy, seen, stage.init(problem))
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        (n, k)
-        for n, k in ADMITTED
-        if k == "modal" or (k == "grouped" and (n in TUNABLE or "modal" in EXAMPLES[n].refused))
-    ],
-)
-def test_jit_vmap_and_loop_agree(name, kind):
-    """jit of the run, run without jit, and vmap over the hyperparameters at once: the same; each traced once."""
-    problem = make_problem(kind)
-    parts = ["batches", "eager"] if kind == "modal" or "modal" in EXAMPLES[name].refused else ["batches"]
-    check_stage(example(name, problem), problem, TIMES, variants=variants(name, problem, [jnp.asarray]), parts=parts)
 
 
 @pytest.mark.parametrize("name", [n for n in TUNABLE if len(EXAMPLES[n].leaves) > 1])
@@ -182,19 +175,22 @@ def test_float32_without_x64(kind):
     assert run.status == ss.Status.OK
 
 
-@pytest.mark.parametrize(
-    ("name", "leaf"), [(name, leaf) for name in TUNABLE for leaf in EXAMPLES[name].leaves if leaf != "seed"]
-)
-def test_constant_table_equals_plain_value(name, leaf):
+@pytest.mark.parametrize("name", TUNABLE)
+def test_constant_table_equals_plain_value(name):
     """Every inexact hyperparameter may be a `PerRefresh` table by itself."""
     problem = make_problem("operator" if "modal" in EXAMPLES[name].refused else "modal")
-    plain = {other: values[0] for other, values in leaf_values(name, problem).items()}
-    table = ss.PerRefresh(jnp.stack([jnp.asarray(plain[leaf])] * len(TIMES)))
-    schedules = EXAMPLES[name].build(**plain), EXAMPLES[name].build(**plain | {leaf: table})
-    expected, tabled = quickly(
-        lambda: [ss.simulate(problem, schedule, TIMES, key=key_for(schedule)).loss for schedule in schedules]
-    )
-    np.testing.assert_allclose(tabled, expected, rtol=1e-13)
+    plain = {leaf: values[0] for leaf, values in leaf_values(name, problem).items()}
+    tables = {
+        leaf: ss.PerRefresh(jnp.stack([jnp.asarray(value)] * len(TIMES)))
+        for leaf, value in plain.items()
+        if leaf != "seed"
+    }
+    schedules = [EXAMPLES[name].build(**plain | {leaf: table}) for leaf, table in tables.items()]
+    key = key_for(schedules[0])
+    run = lambda schedule: ss.simulate(problem, schedule, TIMES, key=key).loss
+    expected, *tabled = quickly(lambda: [run(each) for each in (EXAMPLES[name].build(**plain), *schedules)])
+    for leaf, loss in zip(tables, tabled, strict=True):
+        np.testing.assert_allclose(loss, expected, rtol=1e-13, err_msg=leaf)
 
 
 WITH_SLOPE = [n for n in TUNABLE if set(EXAMPLES[n].leaves) - set(EXAMPLES[n].flat)]

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from .._checks import check_non_negative, check_whole
 from .._types import Array, PRNGKeyArray
+from .._where import where
 
 __all__ = ["Generations", "generations"]
 
@@ -134,7 +135,7 @@ def _runs(
     def fitted(key: PRNGKeyArray, error: Array, count: int, real: Any) -> Array:
         for_inputs, for_noise = jax.random.split(key)
         inputs = jax.random.normal(for_inputs, (count, width))
-        labels = jnp.where(jnp.arange(count) < real, 0, inputs @ error)
+        labels = where(jnp.arange(count) < real, 0, inputs @ error)
         labels += jnp.sqrt(noise_variance) * jax.random.normal(for_noise, (count,))
         return jax.scipy.linalg.solve(inputs.T @ inputs, inputs.T @ labels, assume_a="pos")
 

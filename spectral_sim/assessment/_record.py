@@ -10,6 +10,7 @@ import numpy as np
 from .._observation import Observation
 from .._save import save_summary
 from .._types import Array, Float, Int, PyTree
+from .._where import where
 from ..numerics import group_sums, mass_rank
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ..schedules import difficulty
@@ -120,7 +121,7 @@ class Record(eqx.Module):
         drive = problem.features.T @ (problem.example_mass[:, None] * residual)
         known = self.eigenvalues > 0
         power = jnp.sum((self.eigenvectors.T @ drive) ** 2, axis=1)
-        return jnp.where(known, power / jnp.where(known, self.eigenvalues, 1), 0)
+        return where(known, power / where(known, self.eigenvalues, 1), 0)
 
 
 def recorder(
@@ -183,7 +184,7 @@ def _data_facts(problem: OperatorProblem) -> tuple[Array, Array, Array, Array]:
     values, vectors = jnp.linalg.eigh(problem.features.T @ (problem.example_mass[:, None] * problem.features))
     values, vectors = values[::-1], vectors[:, ::-1]
     null = values <= values[0] * jnp.finfo(problem.dtype).eps * len(values)
-    return rank, jnp.where(null, 0, values), vectors, jnp.sum(problem.features**2, axis=1)
+    return rank, where(null, 0, values), vectors, jnp.sum(problem.features**2, axis=1)
 
 
 def _modal_recorder(problem: ModalProblem) -> tuple[Record, Rows, Spectrum]:
@@ -208,4 +209,4 @@ def _mean(values: Array, mass: Array | None, number: Array, count: int) -> Array
     """Mean of the entries with the same number, weighted by mass."""
     mass = jnp.ones_like(values) if mass is None else mass
     size = group_sums(mass, number, count)
-    return group_sums(mass * values, number, count) / jnp.where(size > 0, size, 1)
+    return group_sums(mass * values, number, count) / where(size > 0, size, 1)

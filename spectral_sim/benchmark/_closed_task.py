@@ -50,33 +50,34 @@ class Kind(NamedTuple):
     tilts: bool = False
 
 
-def _before(*stages: AbstractStage) -> Callable[[Any], AbstractStage]:
-    return lambda power: chain(*stages, proportional(power))
+def _before(stage: Callable[..., AbstractStage], *numbers: float) -> Callable[[Any], AbstractStage]:
+    return lambda power: chain(stage(*numbers), proportional(power))
 
 
-def _after(*stages: AbstractStage) -> Callable[[Any], AbstractStage]:
-    return lambda power: chain(proportional(power), *stages)
+def _after(stage: Callable[..., AbstractStage], *numbers: float) -> Callable[[Any], AbstractStage]:
+    return lambda power: chain(proportional(power), stage(*numbers))
 
 
+# stages are made when they are asked for: their numbers are arrays, and no device is touched by an import
 KINDS: dict[str, Kind] = {
     "proportional": Kind(proportional, 0.5, 1.5),
-    "delay": Kind(_before(delay(10.0)), 0.5, 1.5, "closed/delay"),
+    "delay": Kind(_before(delay, 10.0), 0.5, 1.5, "closed/delay"),
     "top_fraction": Kind(top_fraction, 0.05, 0.5, "closed/top"),
     "water_filling": Kind(lambda tilt: water_filling(), 0.0, 0.2, "closed/water", tilts=True),
     "lag and clip": Kind(
         lambda power: chain(lag(10.0), proportional(power), clip(0.1, 100.0)), 0.5, 1.5, "closed/lag-clip"
     ),
-    "lag": Kind(_before(lag(10.0)), 0.5, 1.5),
-    "stale": Kind(_before(stale(10.0)), 0.5, 1.5),
-    "add_noise": Kind(_before(add_noise(0.3)), 0.5, 1.5),
-    "shell_average": Kind(_before(shell_average(16)), 0.5, 1.5),
-    "band_limit": Kind(_before(band_limit(100.0)), 0.5, 1.5),
-    "subsample": Kind(_before(subsample(0.5)), 0.5, 1.5),
+    "lag": Kind(_before(lag, 10.0), 0.5, 1.5),
+    "stale": Kind(_before(stale, 10.0), 0.5, 1.5),
+    "add_noise": Kind(_before(add_noise, 0.3), 0.5, 1.5),
+    "shell_average": Kind(_before(shell_average, 16), 0.5, 1.5),
+    "band_limit": Kind(_before(band_limit, 100.0), 0.5, 1.5),
+    "subsample": Kind(_before(subsample, 0.5), 0.5, 1.5),
     "softmax": Kind(softmax, 0.5, 2.0),
     "frontier_band": Kind(frontier_band, 0.5, 2.0),
-    "clip": Kind(_after(clip(0.1, 100.0)), 0.5, 1.5),
-    "mix": Kind(_after(mix(0.1)), 0.5, 1.5),
-    "smooth": Kind(_after(smooth(10.0)), 0.5, 1.5),
+    "clip": Kind(_after(clip, 0.1, 100.0), 0.5, 1.5),
+    "mix": Kind(_after(mix, 0.1), 0.5, 1.5),
+    "smooth": Kind(_after(smooth, 10.0), 0.5, 1.5),
 }
 """Every kind of closed loop by its name, those with targets first."""
 

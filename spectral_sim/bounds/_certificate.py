@@ -81,11 +81,11 @@ def certificate(
     count = -(-int(pieces) // degree)
     _check_size(tasks, count, degree, cap, route)
     crowded = 1 - (1 - np.linspace(0, 1, count + 1)) ** _CROWDING
-    proofs, begin = [], None
+    proofs: list[_Proof] = []
     for end in horizons:
         knots = crowded * end / tasks[0].time_scale
-        proof, begin = _prove(tasks, knots, degree, cap, route, tolerance, begin, proofs)
-        proofs.append(proof)
+        over = any(proof.interrupted for proof in proofs)
+        proofs.append(_prove(tasks, knots, degree, cap, route, tolerance, over))
     width = crowded[1:] - crowded[:-1]
     instants = (crowded[:-1, None] + width[:, None] * (np.arange(degree + 1) + 0.5) / (degree + 1)).ravel()
     return Certificate(
@@ -114,30 +114,23 @@ class _Proof:
     interrupted: bool
 
 
-def _prove(tasks, knots, degree, cap, route, tolerance, begin, before) -> tuple[_Proof, list[list[Multiplier]] | None]:
-    """Search for the multipliers of one horizon, begun near those of the one before, and prove them."""
-    linked = cap is None and tasks[0].augmented
-    bundles = [tasks] if linked else [[task] for task in tasks]
-    interrupted = any(proof.interrupted for proof in before)
-    proven, searched, limit, finished, parts = [], [], 0.0, True, []
-    for n, bundle in enumerate(bundles):
+def _prove(tasks, knots, degree, cap, route, tolerance, interrupted: bool) -> _Proof:
+    """Search for the multipliers of one horizon, unless an interrupt came before, and prove them."""
+    bundles = [tasks] if cap is None and tasks[0].augmented else [[task] for task in tasks]
+    proven, limit, finished, parts = [], 0.0, True, []
+    for bundle in bundles:
         constant = [_constant(task, knots, degree) for task in bundle]
         if interrupted:
             proven, limit, finished = [*proven, *constant], np.nan, False
             continue
-        if route == "exact":
-            found = _exactly(bundle, knots, degree, cap, tolerance)
-        else:
-            near = None if begin is None else [_over(multiplier, knots) for multiplier in begin[n]]
-            found = scalable_multipliers(bundle, knots, degree, cap, tolerance, near)
+        search = _exactly if route == "exact" else scalable_multipliers
+        found = search(bundle, knots, degree, cap, tolerance)
         interrupted, finished = found.interrupted, finished and found.finished
         limit += found.limit * bundle[0].loss_scale
-        searched.append(found.multipliers)
         parts.append(found.shares)
         proven += _proven(bundle, found.multipliers, cap, constant)
-    shares = np.mean(parts, axis=0) if parts else np.tile(tasks[0].shares, (degree * (len(knots) - 1) + len(knots) - 1, 1))
-    proof = _Proof(tuple(proven), proven_loss(tasks, proven), limit, shares, finished, interrupted)
-    return proof, searched if len(searched) == len(bundles) else None
+    shares = np.mean(parts, axis=0) if parts else _equal_shares(tasks[0], knots, degree)
+    return _Proof(tuple(proven), proven_loss(tasks, proven), limit, shares, finished, interrupted)
 
 
 def _exactly(tasks, knots, degree, cap, tolerance) -> Found:
@@ -145,13 +138,13 @@ def _exactly(tasks, knots, degree, cap, tolerance) -> Found:
     try:
         multipliers, shares = exact_multipliers(tasks, knots, degree, cap, tolerance)
     except KeyboardInterrupt:
-        shares = np.tile(tasks[0].shares, (degree * (len(knots) - 1) + len(knots) - 1, 1))
-        return Found([_constant(task, knots, degree) for task in tasks], np.nan, shares, False, True)
+        constant = [_constant(task, knots, degree) for task in tasks]
+        return Found(constant, np.nan, _equal_shares(tasks[0], knots, degree), False, True)
     return Found(multipliers, np.nan, shares, True, False)
 
 
-def _over(multiplier: Multiplier, knots: np.ndarray) -> Multiplier:
-    return dataclasses.replace(multiplier, knots=knots, transfers=None)
+def _equal_shares(task: CertificateTask, knots: np.ndarray, degree: int) -> np.ndarray:
+    return np.tile(task.shares, ((degree + 1) * (len(knots) - 1), 1))
 
 
 def _proven(tasks, found: list[Multiplier], cap: float | None, constant: list[Multiplier]) -> list[Multiplier]:

@@ -9,8 +9,8 @@ from ._certificate_multiplier import Multiplier
 from ._certificate_task import CertificateTask
 from ._certificate_transfers import settled
 
-_ADDED = 32  # examples that a round takes in
-_ROUNDS = 12
+_PARTS = 8  # a round takes in at most this part of all examples
+_LOOSE = 0.3  # tolerance until no example is overlooked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +33,7 @@ class Found:
 
 
 def scalable_multipliers(
-    tasks: list[CertificateTask],
-    knots: np.ndarray,
-    degree: int,
-    cap: float | None,
-    tolerance: float,
-    begin: list[Multiplier] | None = None,
+    tasks: list[CertificateTask], knots: np.ndarray, degree: int, cap: float | None, tolerance: float
 ) -> Found:
     """The best multipliers on given pieces, of one output or of several that serve one schedule.
 
@@ -48,40 +43,42 @@ def scalable_multipliers(
         degree: of the polynomial on each piece, at least 1.
         cap: largest weight, above 1; None for none. Not for several outputs.
         tolerance: how near to the best multipliers the search goes, relative.
-        begin: multipliers on as many pieces, such as those of a nearby horizon, to begin near.
     """
-    choices = len(tasks[0].generators)
-    controls = None if begin is None else [multiplier.control for multiplier in begin]
-    active = np.arange(choices) if cap is not None or choices <= MANY else _most_moving(tasks)
-    for _ in range(_ROUNDS):
+    choices, point, known = len(tasks[0].generators), None, None
+    whole = cap is not None or choices <= MANY
+    # spread evenly: a choice of those that move the state most may leave the programme unbounded
+    active = np.arange(choices) if whole else np.unique(np.linspace(0, choices - 1, MANY).astype(int))
+    near = tolerance if whole else max(tolerance, _LOOSE)  # what binds shows long before the end
+    while True:
         method = InteriorMethod([_restricted(task, active) for task in tasks], knots, degree, cap)
-        point = method.solve(tolerance, controls)
+        point = method.solve(near, point, known)
         prices = method.prices(point)
         if prices is not None:
             prices = prices.reshape(len(knots) - 1, degree + 1, *prices.shape[1:])
-        controls = point.controls
-        multipliers, excess, cost = settled(tasks, [Multiplier(knots, control, prices) for control in controls])
+        found = [Multiplier(knots, control, prices) for control in point.controls]
+        multipliers, excess, cost = settled(tasks, found)
         excess[active] = 0
-        value = sum(float(task.start @ control[0] @ task.start) for task, control in zip(tasks, controls, strict=True))
-        if point.interrupted or len(active) == choices or cost <= tolerance / 4 * abs(value):
-            return _found(method, point, multipliers, active, choices)
-        worst = np.argsort(-excess)[:_ADDED]
-        active = np.sort(np.concatenate([active, worst[excess[worst] > 0]]))
-    return dataclasses.replace(_found(method, point, multipliers, active, choices), finished=False)
+        value = sum(float(task.start @ m.control[0] @ task.start) for task, m in zip(tasks, found, strict=True))
+        holds = cost <= tolerance / 4 * abs(value) or len(active) == choices
+        if point.interrupted or (holds and near <= tolerance):
+            break
+        if holds:
+            near, known = tolerance, np.arange(len(active))
+            continue
+        worst = np.argsort(-excess)[: choices // _PARTS + 1]
+        taken = np.sort(np.concatenate([active, worst[excess[worst] > 0]]))
+        if len(taken) == len(active):
+            break
+        known, active = np.searchsorted(taken, active), taken
+    return _found(method, point, multipliers, active, choices, holds)
 
 
-def _found(method: InteriorMethod, point: InteriorPoint, multipliers, active, choices: int) -> Found:
+def _found(method: InteriorMethod, point: InteriorPoint, multipliers, active, choices: int, holds: bool) -> Found:
     part = method.shares(point)
     shares = np.zeros((len(part), choices))
     shares[:, active] = part
     limit = point.upper if np.isfinite(point.upper) else np.nan
-    return Found(multipliers, limit, shares, point.finished and not point.interrupted, point.interrupted)
-
-
-def _most_moving(tasks: list[CertificateTask]) -> np.ndarray:
-    """The choices that move the initial state most."""
-    speed = sum(np.sum((task.generators @ task.start) ** 2, axis=1) for task in tasks)
-    return np.sort(np.argsort(-speed)[: MANY // 2])
+    return Found(multipliers, limit, shares, point.finished and holds and not point.interrupted, point.interrupted)
 
 
 def _restricted(task: CertificateTask, active: np.ndarray) -> CertificateTask:

@@ -11,9 +11,9 @@ from ._certificate_transfers import Consensus, least_transfers
 
 _TO_BOUNDARY = 0.95  # part of the way to the boundary of the cone that a step goes
 _STEPS = 60
-MANY = 64  # examples whose conditions are taken together; of more, those that bind are looked for
+MANY = 128  # examples whose conditions are taken together; of more, those that bind are looked for
 _START = 1e-2  # size of the first multiplier next to the terminal form: of 1e-4 to 1 the one with the fewest steps
-_MIXED = (0.01, 0.03, 0.1, 0.2, 0.4, 0.7)  # parts of the first multiplier that are tried where a search is resumed
+_MIXED = (0.1, 0.2, 0.4, 0.6, 0.8, 0.9)  # parts of the first multiplier that are tried where a search is resumed
 _FEASIBLE = 1e-4  # residual of the primal constraints, relative, below which its objective is taken for an upper bound
 
 
@@ -94,16 +94,19 @@ class InteriorMethod:
         self.linked = len(tasks) > 1
         self.outputs = [Conditions(task, knots, degree, cap, self.linked, space) for task in tasks]
 
-    def solve(self, tolerance: float, controls: list[np.ndarray] | None = None) -> InteriorPoint:
+    def solve(
+        self, tolerance: float, before: InteriorPoint | None = None, known: np.ndarray | None = None
+    ) -> InteriorPoint:
         """Follow the path.
 
         Arguments:
             tolerance: stop when the bound is this near to its upper bound, relative.
-            controls: control matrices to begin near, for each output; a multiple of the identity if None.
+            before: where a search over fewer choices stopped, to go on from; not with a cap.
+            known: which of the choices these are, shape (choices,).
         """
         point = self._begin()
-        if controls is not None:
-            point = self._resume(point, controls)
+        if before is not None and known is not None:
+            point = self._resume(point, before, known)
         try:
             while point.steps < _STEPS and not self._settled(point, tolerance):
                 point = self._step(point)
@@ -153,44 +156,31 @@ class InteriorMethod:
             parts.append(Part(control, slacks, moments, task.terminal + last, scale * np.eye(size)))
         return InteriorPoint(parts)
 
-    def _resume(self, point: InteriorPoint, controls: list[np.ndarray]) -> InteriorPoint:
-        """The nearest point to given multipliers, on the way from the first one, that is well inside, with X S = mu I.
+    def _resume(self, begun: InteriorPoint, point: InteriorPoint, known: np.ndarray) -> InteriorPoint:
+        """The point of a search over fewer choices, moved towards the first one until all conditions hold.
 
-        What is given need not be feasible: it may come from other examples or another horizon.
+        Choices that are new to it get the mean of the moments. Far from the end of its path, it saves half the steps.
         """
-        if self.outputs[0].burden is not None:
-            return point
-        given = [c.slacks(control) for c, control in zip(self.outputs, controls, strict=True)]
+        given = [c.slacks(control) for c, control in zip(self.outputs, point.controls, strict=True)]
         if self.linked:
-            least = [
-                np.stack([least_transfers(row) for row in slacks])
-                for slacks, _ in given
-            ]
+            least = [np.stack([least_transfers(row) for row in slacks]) for slacks, _ in given]
             excess = np.mean(least, axis=0)
             for (slacks, _), lent in zip(given, least, strict=True):
                 slacks[:, :, -1, -1] += lent - excess
-        for part in _MIXED:
+        for share in _MIXED:
             parts = []
-            for c, begun, control, (slacks, last) in zip(self.outputs, point.parts, controls, given, strict=True):
-                last_slack = (1 - part) * (c.task.terminal + last) + part * begun.last_slack
-                mixed = (1 - part) * slacks + part * begun.slacks
-                if not (_is_inside(mixed, begun.slacks) and _is_inside(last_slack, begun.last_slack)):
+            for c, first, part, (slacks, last) in zip(self.outputs, begun.parts, point.parts, given, strict=True):
+                slack = (1 - share) * slacks + share * first.slacks
+                last_slack = (1 - share) * (c.task.terminal + last) + share * first.last_slack
+                if not (_is_inside(slack) and _is_inside(last_slack)):
                     break
-                parts.append(Part((1 - part) * control + part * begun.control, mixed, mixed, last_slack, last_slack))
+                moments = np.repeat(part.moments.mean(axis=1, keepdims=True), slack.shape[1], axis=1)
+                moments[:, known] = part.moments
+                control = (1 - share) * part.control + share * first.control
+                parts.append(Part(control, slack, moments, last_slack, part.last_moment))
             else:
-                return self._centred(parts, controls)
-        return point
-
-    def _centred(self, parts: list[Part], controls: list[np.ndarray]) -> InteriorPoint:
-        order = sum(part.control.shape[1] * (np.prod(part.slacks.shape[:2]) + 1) for part in parts)
-        lost, value = 0.0, 0.0
-        for c, part, control in zip(self.outputs, parts, controls, strict=True):
-            value += float(np.sum(c.gain[0] * control[0]))
-            lost += float(np.sum(c.gain[0] * (control[0] - part.control[0])))
-        gap = max(lost, 0.01 * abs(value)) / order
-        for part in parts:
-            part.moments, part.last_moment = gap * np.linalg.inv(part.slacks), gap * np.linalg.inv(part.last_slack)
-        return InteriorPoint(parts)
+                return InteriorPoint(parts)
+        return begun
 
     def _settled(self, point: InteriorPoint, tolerance: float) -> bool:
         residual, scale, upper, value = 0.0, 0.0, 0.0, 0.0
@@ -266,11 +256,9 @@ def _inverse_root(matrices: np.ndarray) -> np.ndarray:
     return np.linalg.inv(np.linalg.cholesky(matrices))
 
 
-def _is_inside(matrices: np.ndarray, scale: np.ndarray) -> bool:
-    """Whether matrices stay positive definite with a margin taken off."""
-    margin = 1e-3 * np.linalg.norm(scale, axis=(-2, -1)).max() / np.sqrt(scale.shape[-1])
+def _is_inside(matrices: np.ndarray) -> bool:
     try:
-        np.linalg.cholesky(matrices - margin * _MIXED[0] * np.eye(scale.shape[-1]))
+        np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
         return False
     return True

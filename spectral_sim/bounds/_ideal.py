@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_ndim, check_non_negative, check_positive, is_concrete
 from .._types import Array, ArrayLike, Float
+from .._where import where
 from ..numerics import capped_water_level, log_or_minus_inf, water_level
 from ..problems import AbstractProblem, ModalProblem, modal_view
 
@@ -84,7 +85,7 @@ def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: Any = None) ->
 @eqx.filter_jit
 def _water_fill(problem: ModalProblem, times: Array, cap: Any) -> tuple[Array, Array, Array]:
     # modes of zero eigenvalue are never learnt: they take no part, and their energy stays
-    log_energy = log_or_minus_inf(jnp.where(problem.eigenvalues > 0, problem.energies, 0))
+    log_energy = log_or_minus_inf(where(problem.eigenvalues > 0, problem.energies, 0))
     budget = problem.trace * times
     if cap is None:
         level = water_level(log_energy, problem.multiplicity, budget)
@@ -96,7 +97,7 @@ def _water_fill(problem: ModalProblem, times: Array, cap: Any) -> tuple[Array, A
     relative = log_energy - jnp.max(log_energy)
     progress = jnp.clip((relative - level[:, None]) / 2, 0, limit)
     loss = 0.5 * jnp.sum(problem.multiplicity * problem.energies * jnp.exp(-2 * progress), axis=1)
-    frontier = jnp.sum(jnp.where(progress > 0, problem.multiplicity, 0), axis=1)
+    frontier = jnp.sum(where(progress > 0, problem.multiplicity, 0), axis=1)
     # before any time has passed the mean weight is that of the first instant: water-filling of nothing is uniform here
     drained = problem.eigenvalues * times[:, None]
-    return loss, frontier, jnp.where(drained > 0, log_or_minus_inf(progress / jnp.where(drained > 0, drained, 1)), 0)
+    return loss, frontier, where(drained > 0, log_or_minus_inf(progress / where(drained > 0, drained, 1)), 0)

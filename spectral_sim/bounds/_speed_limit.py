@@ -7,6 +7,7 @@ import numpy as np
 
 from .._checks import check_ndim, check_non_negative, is_concrete
 from .._types import Array, ArrayLike, Float, cast_inexact
+from .._where import where
 from ..problems import AbstractProblem, OperatorProblem
 
 _RIDGES = 10.0 ** np.arange(-12, 3)  # penalties of the reference solutions, in units of the largest eigenvalue
@@ -58,7 +59,7 @@ def speed_limit(problem: AbstractProblem, times: ArrayLike) -> SpeedLimit:
     bites = loss > floor * (1 + 64 * jnp.finfo(problem.dtype).eps)
     # the bound falls with time, so it bites on an initial stretch of the grid
     first_idle = jnp.sum(bites)
-    vacuous_from = jnp.where(first_idle < times.size, times[jnp.minimum(first_idle, times.size - 1)], jnp.inf)
+    vacuous_from = where(first_idle < times.size, times[jnp.minimum(first_idle, times.size - 1)], jnp.inf)
     return SpeedLimit(times, loss, floor, vacuous_from)
 
 
@@ -84,7 +85,7 @@ def _bound(problem: OperatorProblem, times: Array) -> tuple[Array, Array]:
     curvature, directions = jnp.maximum(curvature[::-1], 0), directions[:, ::-1]
     null = curvature <= curvature[0] * jnp.finfo(problem.dtype).eps * features.shape[1]
     drive = jnp.sqrt(jnp.sum((directions.T @ (reached.T @ (mass[:, None] * residual))) ** 2, axis=1))
-    distance = jnp.where(null, 0, drive / jnp.where(null, 1, curvature))  # |v . (theta_best - theta(0))|
+    distance = where(null, 0, drive / where(null, 1, curvature))  # |v . (theta_best - theta(0))|
     energy = curvature * distance**2
     floor = jnp.maximum(0.5 * (jnp.sum(mass[:, None] * residual**2) - jnp.sum(energy)), 0)
 
@@ -119,4 +120,4 @@ def _displacement(problem: OperatorProblem, times: Array) -> Float[Array, "times
 def _span(features: Array) -> Array:
     """An orthonormal basis of the row space of the training features."""
     values, vectors = jnp.linalg.eigh(features.T @ features)
-    return jnp.where(values > values[-1] * jnp.finfo(features.dtype).eps * features.shape[1], vectors, 0)
+    return where(values > values[-1] * jnp.finfo(features.dtype).eps * features.shape[1], vectors, 0)

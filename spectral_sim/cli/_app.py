@@ -10,7 +10,9 @@ from .._extras import require
 from ._assess import assess
 from ._bench import bench
 from ._build import build_part
+from ._certify import certify_part, check_certifiable
 from ._config import DEFAULT_BATCH, LearnFile
+from ._data_options import named_as_keys
 from ._demo import PARTS, demo_parts
 from ._demo_network import show_network
 from ._errors import UserError, explained
@@ -84,6 +86,9 @@ def simulate(
         folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force, resume=resume)
         settings = read_config(config)
         part = build_part(settings, config, settings.precision if precision is None else precision.value)
+        if settings.certify:
+            with named_as_keys():
+                part = certify_part(part, f"{config}: certify", progress)
         run_job([(part.name, lambda: part)], folder, part.title, console, progress)
 
 
@@ -106,8 +111,13 @@ def learn(
         folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force, resume=resume)
         settings = read_config(config, LearnFile)
         part = build_part(settings, config, settings.precision if precision is None else precision.value)
+        if settings.certify:
+            with named_as_keys():
+                check_certifiable(part)
         folder.open()
         part = learn_part(part, settings.learn, folder, f"{config}: learn", progress, config.parent)
+        if settings.certify:
+            part = certify_part(part, f"{config}: certify", progress)
         run_job([(part.name, lambda: part)], folder, part.title, console, progress)
 
 

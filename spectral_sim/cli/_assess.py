@@ -1,6 +1,5 @@
 """The command `assess`."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +8,11 @@ import typer
 from rich.console import Console
 
 from .._times import log_times
-from ..assessment import REFRESHES_PER_DECADE, Entry, default_times
+from ..assessment import Entry
 from ..problems import Dataset, load_table
-from ..problems.tables import read_table
-from ._build import how_split, standard_entries
+from ._build import data_times, how_split, standard_entries
 from ._certify import certify_part, check_certifiable
-from ._config import DEFAULT_BATCH, Config, LearnConfig
+from ._config import DEFAULT_BATCH, PICKING, Config, LearnConfig
 from ._data import LearningTask, known_noise
 from ._data_options import (
     Drop,
@@ -40,7 +38,7 @@ from ._data_options import (
 )
 from ._data_part import data_part, first_task
 from ._errors import UserError, explained
-from ._export import exporter
+from ._export import exporter, rows_of_file
 from ._features import Features
 from ._job import run_job
 from ._learn import learn_part
@@ -51,8 +49,6 @@ from ._splits import DataSplits
 from ._validation import trained_on_validation
 
 __all__ = ["assess"]
-
-_SHOWN_COLUMNS, _LONGEST = 7, 24
 
 
 def assess(
@@ -108,7 +104,7 @@ def assess(
     ),
     picking: Annotated[
         float, typer.Option(help="Part of the held-out rows that picks the best schedule, and that --learn sees.")
-    ] = 1 / 3,
+    ] = PICKING,
     seed: Annotated[int, typer.Option(help="Seed of the splits, the features and random stages.")] = 0,
     precision: PrecisionOption = Precision.float64,
     force: Force = False,
@@ -177,11 +173,7 @@ def assess(
             divided = DataSplits(dataset, how, load, splits, max_examples, seed, picking)
             mapped = Features((kernel or Kernel.rbf).value, None if method is None else method.value, features)
             task = first_task(divided, mapped, **made)
-            if times is None:
-                last = horizon or (task.default_last() if steps is None else steps * task.steps.learning_rate)
-                grid = default_times(task.modal, REFRESHES_PER_DECADE, last, task.steps.learning_rate)
-            else:
-                grid = log_times(*times)
+            grid = data_times(task, steps, horizon) if times is None else log_times(*times)
             names = "quick" if quick else None if schedules is None else schedules.split(",")
             # a wrong name is told before anything long begins
             standard = {entry.name for entry in standard_entries(task, grid, names)}
@@ -201,9 +193,10 @@ def assess(
             settings={**task.settings, "file": str(data)},
             **made,
         )
-        part.export = exporter(divided, mapped, again, grid, made, _rows_of(data, target, encoding))
+        part.export = exporter(divided, mapped, again, grid, made, rows_of_file(data, target, encoding))
         if certify:
-            check_certifiable(part)
+            with named_as_flags():
+                check_certifiable(part)
         if search:
             folder.open()
             if task.picking is not None:
@@ -219,25 +212,6 @@ def _entries(times: np.ndarray, names: Any):
         return standard_entries(task, times, names) + known_noise(task)
 
     return entries
-
-
-def _rows_of(path: Path, target: list[str], encoding: str | None) -> Callable[[np.ndarray], list[dict[str, Any]]]:
-    """Reads rows of the file as they stand there: the target and some other columns."""
-
-    def rows_of(rows: np.ndarray) -> list[dict[str, Any]]:
-        columns = read_table("path", path, encoding).columns
-        names = [name.strip() for name in target if name.strip() in columns]
-        names += [name for name in columns if name not in names]
-        shown = {name: columns[name] for name in names[:_SHOWN_COLUMNS] if np.ndim(columns[name]) == 1}
-        return [{name: _short(values[int(row)]) for name, values in shown.items()} for row in rows]
-
-    return rows_of
-
-
-def _short(value: Any) -> str:
-    value = value.as_py() if hasattr(value, "as_py") else value
-    text = f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _batch_size(text: str) -> int:

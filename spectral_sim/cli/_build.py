@@ -6,48 +6,42 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
-from .._checks import check_times, nearest
+from .._checks import check_times
 from .._times import log_times
 from ..analysis import step_charge
-from ..assessment import QUICK, Entry, chosen_entries, default_entries, default_times
+from ..assessment import QUICK, REFRESHES_PER_DECADE, Entry, chosen_entries, default_entries, default_times
 from ..problems import (
     AbstractProblem,
     Dataset,
-    ModalProblem,
     OperatorProblem,
     diabetes,
     digits,
     image_patches,
     load_table,
-    power_law,
-    random_features,
-    torus,
 )
 from ._config import (
+    PICKING,
     Config,
     DataProblem,
     DatasetProblem,
-    ModalFile,
-    PowerLawProblem,
-    RandomFeaturesProblem,
     ScheduleConfig,
     TimesConfig,
-    TorusProblem,
 )
 from ._data import LearningTask, known_noise, learning_task
 from ._data_options import named_as_keys
 from ._data_part import data_part, first_task
 from ._errors import UserError, explained
+from ._export import exporter, rows_of_file
 from ._features import Features
 from ._job_part import Part
 from ._second import second_model_of
+from ._spectra import spectral_problem
 from ._splits import DataSplits
 from ._stages import build_dynamics, build_schedule, check_suits
 
-__all__ = ["build_part", "data_task", "how_split", "spectral_problem", "standard_entries"]
+__all__ = ["build_part", "data_task", "data_times", "how_split", "standard_entries"]
 
 # what a configuration and `load_table` call by the same name
 _DATA_OPTIONS = sorted(
@@ -110,24 +104,32 @@ def _build_data_part(config: Config, path: Path, precision: str, shown: dict[str
         "by_group": source.by_group,
     }
     with explained(f"{path}: problem"):
-        splits = data_splits(source, path.parent, config.splits, config.max_examples)
+        splits = data_splits(source, path.parent, config.splits, config.max_examples, config.picking)
         features = features_of(source)
-        task = first_task(splits, features, **made)
+        first = first_task(splits, features, **made)
     with explained(f"{path}: times"):
-        times = _times(config, task.problem, task)
+        times = _times(config, first.problem, first)
 
-    def entries(task: LearningTask) -> list[Entry]:
+    def entries(task: LearningTask, compare: Any = config.compare) -> list[Entry]:
         own = _entries(config, path, task.problem, task, precision)
+        taken = {entry.name for entry in own}
         with explained(f"{path}: compare"):
-            return [*_standard(config, task, times, {entry.name for entry in own}), *own, *known_noise(task)]
+            standard = [] if compare is None else standard_entries(task, times, None if compare == "all" else compare)
+        return [*(entry for entry in standard if entry.name not in taken), *own, *known_noise(task)]
 
-    settings = {**task.settings, "schedules": [own.model_dump(exclude_none=True) for own in config.schedules]}
+    written = {schedule.name for schedule in config.schedules}
+
+    def again(task: LearningTask, name: str) -> list[Entry]:
+        standard = name in {entry.name for entry in entries(first)} - written
+        return entries(task, [name] if standard else None)
+
+    settings = {**first.settings, "schedules": [own.model_dump(exclude_none=True) for own in config.schedules]}
     own_price: dict[str, Any] = {} if config.cost is None else {"cost": config.cost}
-    return data_part(
+    part = data_part(
         path.stem,
         splits,
         features,
-        task=task,
+        task=first,
         entries=entries,
         times=times,
         seed=config.seed,
@@ -136,14 +138,10 @@ def _build_data_part(config: Config, path: Path, precision: str, shown: dict[str
         **shown,
         **own_price,
     )
-
-
-def _standard(config: Config, task: LearningTask, times: np.ndarray, taken: set[str]) -> list[Entry]:
-    """The schedules that `assess` compares, as far as they are asked for."""
-    if config.compare is None:
-        return []
-    entries = standard_entries(task, times, None if config.compare == "all" else config.compare)
-    return [entry for entry in entries if entry.name not in taken]
+    if isinstance(source, DataProblem):
+        rows_of = rows_of_file(path.parent / source.path, source.target, source.encoding)
+        part.export = exporter(splits, features, again, times, made, rows_of)
+    return part
 
 
 def standard_entries(task: LearningTask, times: np.ndarray, names: Any) -> list[Entry]:
@@ -166,6 +164,13 @@ def standard_entries(task: LearningTask, times: np.ndarray, names: Any) -> list[
     return chosen_entries(made(task.reference_model), names)
 
 
+def data_times(task: LearningTask, steps: int | None, horizon: float | None) -> np.ndarray:
+    """The refresh grid on data: up to a number of steps, or a time; chosen by the spectrum if both are None."""
+    rate = task.steps.learning_rate
+    last = horizon or (task.default_last() if steps is None else steps * rate)
+    return default_times(task.modal, REFRESHES_PER_DECADE, last, rate)
+
+
 def data_task(source: DataProblem | DatasetProblem, folder: Path, precision: str, batch_size: int) -> LearningTask:
     """The learning task of a data set that comes with the library or of a file, without further splits."""
     data = _reader(source, folder)(source.seed)
@@ -178,14 +183,16 @@ def features_of(source: DataProblem | DatasetProblem) -> Features:
     return Features(source.kernel, source.method, source.features, source.bandwidth)
 
 
-def data_splits(source: DataProblem | DatasetProblem, folder: Path, count: int, most: int) -> DataSplits:
+def data_splits(
+    source: DataProblem | DatasetProblem, folder: Path, count: int, most: int, picking: float = PICKING
+) -> DataSplits:
     """The data of a configuration and its splits."""
     load = _reader(source, folder)
     if isinstance(source, DatasetProblem):
         how = "again" if source.name == "image_patches" else "random"
     else:
         how = how_split(source.split, source.eval, source.eval_where, source.gram)
-    return DataSplits(load(source.seed), how, load, count, most, source.seed)
+    return DataSplits(load(source.seed), how, load, count, most, source.seed, picking)
 
 
 def how_split(split: str, eval: Any, eval_where: Any, gram: Any) -> Literal["random", "again", "fixed"]:
@@ -237,82 +244,11 @@ def _entries(
     return entries
 
 
-def spectral_problem(source: Any, folder: Path, precision: str) -> tuple[AbstractProblem, str]:
-    """A problem given by its spectrum, and a sentence about it."""
-    number = np.dtype(precision).type
-    if isinstance(source, PowerLawProblem):
-        law = power_law(
-            number(source.alpha),
-            number(source.beta),
-            num_modes=source.num_modes,
-            max_mode=source.max_mode,
-            nodes=source.nodes,
-        )
-        nodes = f", {len(law.index)} nodes for {source.max_mode:,.0f} modes" if source.max_mode else ""
-        count = f"{source.num_modes} modes" if source.num_modes else nodes.removeprefix(", ")
-        return law, f"Power law: eigenvalues k^-{source.alpha:g}, initial energies k^-{source.beta:g}; {count}."
-    if isinstance(source, RandomFeaturesProblem):
-        problem = random_features(
-            number(source.alpha),
-            number(source.beta),
-            num_modes=source.num_modes,
-            width=number(source.width),
-            nodes=source.nodes,
-            method=source.method,
-            key=jax.random.key(source.seed),
-        )
-        kind = "one draw" if source.method == "draw" else "their mean, by the deterministic equivalent"
-        return problem, (
-            f"{source.width:g} random features of {source.num_modes:,} modes with eigenvalues k^-{source.alpha:g} and "
-            f"initial energies k^-{source.beta:g}; {kind}."
-        )
-    if isinstance(source, TorusProblem):
-        problem = torus(
-            number(source.alpha),
-            number(source.beta),
-            source.num_examples,
-            source.basis,
-            signs=source.signs,
-            seed=source.seed,
-        )
-        return problem, f"Torus kernel on {source.num_examples} points, {source.basis} basis, {source.signs} signs."
-    assert isinstance(source, ModalFile)
-    return _spectrum_file(folder / source.path, precision), f"Spectrum from {source.path}."
-
-
-def _spectrum_file(path: Path, precision: str) -> ModalProblem:
-    """Eigenvalues, energies and, if there are any, multiplicities by name."""
-    if not path.is_file():
-        raise FileNotFoundError(f"path = {str(path)!r} is not a file: check the name; it is relative to the TOML file.")
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            columns = {name: archive[name] for name in archive.files}
-    elif path.suffix in (".csv", ".parquet"):
-        import pandas
-
-        frame = pandas.read_csv(path) if path.suffix == ".csv" else pandas.read_parquet(path)
-        columns = {str(name): frame[name].to_numpy() for name in frame.columns}
-    else:
-        fix = nearest(path.suffix, (".npz", ".csv", ".parquet"))
-        raise ValueError(f"path = {str(path)!r} has an unknown suffix.{fix}")
-    for name in ("eigenvalues", "energies"):
-        if name not in columns:
-            raise ValueError(f"{path.name} has no {name!r}.{nearest(name, columns)}")
-    multiplicity = columns.get("multiplicity")
-    return ModalProblem(
-        columns["eigenvalues"].astype(precision),
-        columns["energies"].astype(precision),
-        None if multiplicity is None else multiplicity.astype(precision),
-    )
-
-
 def _times(config: Config, problem: AbstractProblem, task: LearningTask | None) -> np.ndarray:
     if config.times is None:
-        steps = config.dynamics.steps
         if task is None:
             return default_times(problem)
-        rate = task.steps.learning_rate
-        return default_times(task.modal, horizon=task.default_last() if steps is None else steps * rate, first=rate)
+        return data_times(task, config.dynamics.steps, config.dynamics.horizon)
     if isinstance(config.times, TimesConfig):
         return log_times(config.times.first, config.times.last, config.times.num)
     times = np.array(config.times)

@@ -6,6 +6,7 @@ import numpy as np
 from rich.console import Console
 
 from ..bounds import certificate
+from ..problems.tables import option
 from ._errors import UserError, explained
 from ._job_part import Part
 from ._progress import steps
@@ -24,13 +25,15 @@ def check_certifiable(part: Part) -> None:
     """Refuse what would take hours, before anything long begins."""
     data = part.problem.as_operator()
     if data is None:
-        raise UserError("--certify is for data: on modes water-filling is the optimum, and the report has it.")
+        raise UserError(
+            f"{option('certify')} is for data: on modes water-filling is the optimum, and the report has it."
+        )
     choices, (features, outputs) = data.mass.shape[0], data.initial_parameters.shape
     if _work(choices, outputs, features) > _WORK:
         most = max((n for n in range(1, features) if _work(choices, outputs, n) <= _WORK), default=1)
         raise UserError(
-            f"--certify with {choices} weights, {features} features and {outputs} outputs would take hours: add "
-            f"--features {most}, or weights on groups (--group COLUMN --by-group)."
+            f"{option('certify')} with {choices} weights, {features} features and {outputs} outputs would take hours: "
+            f"add {option('features', most)}, or weights on groups ({option('group')} and {option('by_group')})."
         )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 __all__ = [
+    "PICKING",
     "PROBLEMS",
     "TIMES_TAGS",
     "AnyProblem",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 DEFAULT_BATCH = 32
+PICKING = 1 / 3
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 AboveOne = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 Names = Annotated[
@@ -171,9 +173,10 @@ class ScheduleConfig(_Model):
 
 
 class DynamicsConfig(_Model):
-    """Steps of SGD on data: how many, how large, on how many examples each."""
+    """Steps of SGD on data: how many (or up to which time), how large, on how many examples each."""
 
     steps: Annotated[int, Field(ge=1)] | None = None
+    horizon: Positive | None = None
     learning_rate: Positive | Literal["auto"] = "auto"
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
 
@@ -251,7 +254,9 @@ class Config(_Model):
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     splits: Annotated[int, Field(ge=1)] = 5
     max_examples: Annotated[int, Field(ge=8)] = 10_000
+    picking: Annotated[float, Field(gt=0, lt=1)] = PICKING
     compare: Literal["all", "quick"] | Names | None = None
+    certify: bool = False
     problem: AnyProblem
     times: TimesOption | None = None
     dynamics: DynamicsConfig = DynamicsConfig()
@@ -262,12 +267,15 @@ class Config(_Model):
     def _whole(self) -> "Config":
         on_data = isinstance(self.problem, DatasetProblem | DataProblem)
         if not on_data:
-            for name in sorted({"splits", "max_examples", "compare", "dynamics"} & self.model_fields_set):
+            only = {"splits", "max_examples", "picking", "compare", "certify", "dynamics"}
+            for name in sorted(only & self.model_fields_set):
                 raise ValueError(f"{name} is for data: leave it out, or give a problem of kind dataset or data")
         if self.batch_size is not None and self.dynamics.batch_size != "auto":
             raise ValueError("batch_size stands in the file and in dynamics: give it once")
-        if self.dynamics.steps is not None and self.times is not None:
-            raise ValueError("dynamics.steps and times both say where the run ends: drop one")
+        ends = [f"dynamics.{name}" for name in ("steps", "horizon") if getattr(self.dynamics, name) is not None]
+        ends += [] if self.times is None else ["times"]
+        if len(ends) > 1:
+            raise ValueError(f"{ends[0]} and {ends[1]} both say where the run ends: drop one")
         if not self.schedules and self.compare is None and self.learn is None:
             raise ValueError('schedules is missing: list what is to be compared, or on data give compare = "all"')
         return self

@@ -14,15 +14,17 @@ import numpy as np
 from .._extras import require
 from ..assessment import Assessment, Entry, claim, table
 from ..learning import sampler_weights
+from ..problems.tables import read_table
 from ._data import LearningTask, learning_task
 from ._features import Features
 from ._job_part import Export
 from ._splits import DataSplits
 
-__all__ = ["exporter", "write_weights"]
+__all__ = ["exporter", "rows_of_file", "write_weights"]
 
 _KEY = "spectral_sim.weights"
 _SHOWN = 5  # rows with the most weight, and as many with the least
+_SHOWN_COLUMNS, _LONGEST = 7, 24
 
 
 def exporter(
@@ -85,6 +87,25 @@ def exporter(
         return dataclasses.replace(assessment, examples=tuple(examples))
 
     return export
+
+
+def rows_of_file(path: Path, target: list[str], encoding: str | None) -> Callable[[np.ndarray], list[dict[str, Any]]]:
+    """Reads rows of the file as they stand there: the target and some other columns."""
+
+    def rows_of(rows: np.ndarray) -> list[dict[str, Any]]:
+        columns = read_table("path", path, encoding).columns
+        names = [name.strip() for name in target if name.strip() in columns]
+        names += [name for name in columns if name not in names]
+        shown = {name: columns[name] for name in names[:_SHOWN_COLUMNS] if np.ndim(columns[name]) == 1}
+        return [{name: _short(values[int(row)]) for name, values in shown.items()} for row in rows]
+
+    return rows_of
+
+
+def _short(value: Any) -> str:
+    value = value.as_py() if hasattr(value, "as_py") else value
+    text = f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def write_weights(

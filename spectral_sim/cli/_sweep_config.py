@@ -16,10 +16,11 @@ from ..assessment import THEORIES
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_search, sobol
-from ._build import data_task, spectral_problem
+from ._build import data_task
 from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption
 from ._errors import UserError, explained
 from ._second import second_model_of
+from ._spectra import spectral_problem
 from ._stages import build_dynamics, build_schedule, check_suits
 
 __all__ = ["SHIPPED", "SweepJob", "read_sweep"]

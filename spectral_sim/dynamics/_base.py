@@ -11,6 +11,7 @@ from .._observation import Observation
 from .._registry import family
 from .._status import FIRST_FAULT, Status
 from .._types import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._where import where
 from ..numerics import without_derivative
 
 
@@ -153,8 +154,8 @@ def first_fault(dynamics: AbstractDynamics, found: Sequence[tuple[Bool[Array, ""
         return None
     code, limit = jnp.asarray(Status.OK, jnp.int32), jnp.asarray(jnp.nan, dtype)
     for number, (at_hand, bound) in reversed(list(enumerate(found))):
-        code = jnp.where(at_hand, FIRST_FAULT + number, code)
-        limit = jnp.where(at_hand, jnp.nan if bound is None else jnp.asarray(bound, dtype), limit)
+        code = where(at_hand, FIRST_FAULT + number, code)
+        limit = where(at_hand, jnp.nan if bound is None else jnp.asarray(bound, dtype), limit)
     return Verdict(code, without_derivative(limit))
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from .._checks import check_choice
 from .._types import Array, Float, Int
+from .._where import where
 from ..problems import OperatorProblem
 
 __all__ = ["DrawTable", "check_draw", "draw_law", "draw_table", "key_of_step"]
@@ -18,7 +19,7 @@ _LAWS = {
     "weighted": lambda mass, weights: (mass, weights),
     "corrected": lambda mass, weights: (
         mass * weights,
-        jnp.where(weights > 0, 1 / jnp.where(weights > 0, weights, 1), 0),
+        where(weights > 0, 1 / where(weights > 0, weights, 1), 0),
     ),
 }
 
@@ -70,7 +71,7 @@ def key_of_step(key: Array) -> Callable[[Array], Array]:
 
 def _edges(law: Array) -> Array:
     """Running sums along the last axis that grow at entries above zero only, whatever rounding does."""
-    return jax.lax.cummax(jnp.where(law > 0, jnp.cumsum(law, axis=-1), 0), axis=law.ndim - 1)
+    return jax.lax.cummax(where(law > 0, jnp.cumsum(law, axis=-1), 0), axis=law.ndim - 1)
 
 
 def _first_above(edges: Array, start: Array, length: int, share: Array) -> Int[Array, "count"]:
@@ -82,6 +83,6 @@ def _first_above(edges: Array, start: Array, length: int, share: Array) -> Int[A
         low, high = bounds
         middle = (low + high) // 2
         above = edges[middle] > value
-        return jnp.where(above, low, middle + 1), jnp.where(above, middle, high)
+        return where(above, low, middle + 1), where(above, middle, high)
 
     return jax.lax.fori_loop(0, length.bit_length(), halve, (start, start + length - 1))[0]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from .._checks import check_whole
 from .._observation import Observation
 from .._types import Array, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._where import where
 from ..numerics import batch_max, log_or_minus_inf, repeat, without_derivative
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
@@ -155,7 +156,7 @@ class PoolMoments(AbstractDynamics):
         rate, inverse_batch = in_force(self, problem.dtype)
         law, factor = draw_law(self.draw, problem, weights)
         # below this rate every draw by itself is a contraction, and there is nothing to find out
-        longest = jnp.max(jnp.where(law > 0, factor * jnp.sum(problem.features**2, axis=1), 0))
+        longest = jnp.max(where(law > 0, factor * jnp.sum(problem.features**2, axis=1), 0))
         largest = jax.lax.cond(
             batch_max(rate * longest > 2),
             lambda: _rate_bound(problem.features, law, factor, rate, inverse_batch),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from .._checks import check_whole
 from .._observation import Observation
 from .._types import Array, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._where import where
 from ..numerics import log_or_minus_inf, repeat
 from ..problems import OperatorProblem
 from ._base import AbstractDynamics, require
@@ -97,7 +98,7 @@ class PoolTraining(AbstractDynamics):
         table = draw_table(jax.lax.stop_gradient(law))
         variance = noise_per_step(self, inverse_batch) * int(self.batch_size)
         noisy = variance > 0
-        spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, variance, 1)), 0)  # finite slope at zero
+        spread = where(noisy, jnp.sqrt(where(noisy, variance, 1)), 0)  # finite slope at zero
         shape = (int(self.batch_size), problem.targets.shape[1])
         step_key = key_of_step(key)
 

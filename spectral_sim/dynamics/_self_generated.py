@@ -12,6 +12,7 @@ import numpy as np
 from .._checks import check_non_negative, check_positive, check_scalar, concrete, is_concrete
 from .._observation import Observation
 from .._types import Array, Float, PRNGKeyArray, PyTree, as_inexact, by_refresh
+from .._where import where
 from ..problems import AbstractProblem
 from ._base import AbstractDynamics
 from ._modal_flow import ModalFlow
@@ -117,20 +118,20 @@ class SelfGenerated(AbstractDynamics):
         flow, now, learner = self._flow(problem), state.time, state.learner
         slack = 1 - 64 * jnp.finfo(now.dtype).eps  # times are rounded; snapshots that fit a grid must not slip
         due = (now - state.taken_at >= self.period * slack) & (now >= state.taken_at * self.ratio * slack)
-        snapshot = jnp.where(due, _labels(learner), state.snapshot)
-        slowed = jnp.where(self._fresh, (1 - self.fraction) * duration, duration)
+        snapshot = where(due, _labels(learner), state.snapshot)
+        slowed = where(self._fresh, (1 - self.fraction) * duration, duration)
         if isinstance(flow, ModalFlow):
             real = flow.advance(problem, learner, weights, slowed, key)
             mixed = _mixed_decay(learner, snapshot, real - learner, self.fraction)
-            moved = jnp.where(self._fresh, real, mixed)
+            moved = where(self._fresh, real, mixed)
         else:
             # training on targets (1 - g) y + g f_s is training on y with the residual r - g r_s for a drive
-            stale = jnp.where(self._fresh, 0, self.fraction)
+            stale = where(self._fresh, 0, self.fraction)
             drive = dataclasses.replace(learner, residual=learner.residual - stale * snapshot)
             moved = flow.advance(problem, drive, weights, slowed, key)
         step = duration - state.lost  # Kahan's sum: times of many intervals are as precise as one
         later = now + step
-        return SelfGeneratedState(moved, snapshot, jnp.where(due, now, state.taken_at), later, (later - now) - step)
+        return SelfGeneratedState(moved, snapshot, where(due, now, state.taken_at), later, (later - now) - step)
 
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return self._flow(problem).observe(problem, state.learner, time).replace(state=state)
@@ -185,7 +186,7 @@ def _mixed_decay(now: Array, snapshot: Array, drive: Array, fraction: Array) -> 
     """
     kept = (now - snapshot + drive) / 2
     least = jnp.log(jnp.finfo(kept.dtype).tiny)
-    own = jnp.where(fraction > 0, jnp.log(jnp.where(fraction > 0, fraction, 1)), -jnp.inf)
+    own = where(fraction > 0, jnp.log(where(fraction > 0, fraction, 1)), -jnp.inf)
     largest = jax.lax.stop_gradient(jnp.maximum(kept, own))
-    share = jnp.where(largest >= least, fraction * jnp.exp(-jnp.maximum(largest, least)), 0)
+    share = where(largest >= least, fraction * jnp.exp(-jnp.maximum(largest, least)), 0)
     return snapshot + 2 * (largest + jnp.log(jnp.exp(kept - largest) - share * jnp.expm1(drive / 2)))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from .._checks import check_finite, check_positive, check_scalar
 from .._observation import Observation
 from .._types import Array, Float, Int, PerRefresh, PRNGKeyArray, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import (
     SHORTEST_POWER,
     batch_max,
@@ -142,7 +143,7 @@ class SGDMoments(AbstractDynamics):
 
         def few_steps(energy, number):
             def one(energy, index):
-                return jnp.where(index < number, one_step(energy), energy), None
+                return where(index < number, one_step(energy), energy), None
 
             return jax.lax.scan(one, energy, jnp.arange(SHORTEST_POWER, dtype=number.dtype))[0]
 
@@ -164,15 +165,15 @@ class SGDMoments(AbstractDynamics):
             # members of a batch may differ in it; what no member needs is not computed
             at_least = jnp.maximum(number, SHORTEST_POWER)
             at_once = jax.lax.cond(batch_max(many), lambda: many_steps(energy, at_least), lambda: energy)
-            few = jnp.where(many, 0, jnp.minimum(remaining, SHORTEST_POWER))
+            few = where(many, 0, jnp.minimum(remaining, SHORTEST_POWER))
             by_one = jax.lax.cond(batch_max(few) > 0, lambda: few_steps(energy, few), lambda: energy)
             fall = _fall(added_noise(energy), added_noise(at_once))
             kept = ~(fall > _FALL)  # also where it is not a number: what has diverged is not to hold up its batch
-            taken = jnp.where(many, jnp.where(kept, number, 0), few)
-            energy = jnp.where(many, jnp.where(kept, at_once, energy), by_one)
+            taken = where(many, where(kept, number, 0), few)
+            energy = where(many, where(kept, at_once, energy), by_one)
             remaining = remaining - taken
             proposal = number * jnp.minimum(0.8 * _FALL / jnp.maximum(fall, 0.1 * _FALL), _GROWTH)
-            proposal = jnp.where(many, jnp.minimum(proposal, jnp.iinfo(number.dtype).max // 2), SHORTEST_POWER)
+            proposal = where(many, jnp.minimum(proposal, jnp.iinfo(number.dtype).max // 2), SHORTEST_POWER)
             return energy, remaining, jnp.minimum(proposal.astype(number.dtype), remaining)
 
         start = state.energy, duration, duration
@@ -211,13 +212,13 @@ class SGDMoments(AbstractDynamics):
         """The noise of the labels in a step of this rate."""
         check_scalar("noise_exponent", self.noise_exponent)
         reference = rate if self.reference_rate is None else self.reference_rate
-        relative = jnp.where(rate > 0, rate, 1) / jnp.where(rate > 0, reference, 1)  # without a step there is no noise
+        relative = where(rate > 0, rate, 1) / where(rate > 0, reference, 1)  # without a step there is no noise
         return noise_per_step(self, inverse_batch) * jnp.exp(self.noise_exponent * jnp.log(relative))
 
 
 def _fall(before: Array, after: Array) -> Array:
     """By how many e-folds something has fallen; 0 where there was nothing, at most `_DEEPEST`."""
-    ratio = jnp.where(before > 0, after / jnp.where(before > 0, before, 1), 1)
+    ratio = where(before > 0, after / where(before > 0, before, 1), 1)
     return -jnp.log(jnp.maximum(ratio, jnp.exp(jnp.asarray(-_DEEPEST, ratio.dtype))))
 
 
@@ -244,14 +245,14 @@ def largest_stable_rate(
     finite = jnp.isfinite(batch_size)
     inverse = 1 / jnp.asarray(batch_size, sampled.dtype)
     b = (1 + inverse) * sampled
-    a = problem.multiplicity * sampled * jnp.where(finite, inverse, 1)
+    a = problem.multiplicity * sampled * where(finite, inverse, 1)
     largest = jnp.max(b)
     gap = largest - b
 
     still, apart = jax.lax.stop_gradient((a, gap))
     least, limits = jnp.max(still - apart), jnp.finfo(a.dtype)
     sound = finite & (least > limits.tiny) & jnp.all(jnp.isfinite(still))
-    bottom = jnp.where(sound, least, 1)
+    bottom = where(sound, least, 1)
 
     def inverse_sum(y):
         value = 1 / jnp.sum(still / (y + apart))
@@ -261,7 +262,7 @@ def largest_stable_rate(
         inverse_sum,
         start=bottom,
         bottom=bottom * (1 - 8 * limits.eps),
-        top=jnp.where(sound, jnp.sum(still), 1) * (1 + 8 * limits.eps),
+        top=where(sound, jnp.sum(still), 1) * (1 + 8 * limits.eps),
         tolerance=rounding_of_mean(still.shape[0], a.dtype),
         wanted=sound,
     ).x
@@ -269,7 +270,7 @@ def largest_stable_rate(
     reached = jnp.sum(a * term)
     root = root + reached * (reached - 1) / jnp.sum(a * term**2)
     # full gradients add no noise, and leave the largest diagonal entry alone
-    return 2 / (largest + jnp.where(sound, root, 0))
+    return 2 / (largest + where(sound, root, 0))
 
 
 def _decrement(rate: Array, inverse_batch: Array, sampled: Array) -> Array:
@@ -282,4 +283,4 @@ def _log_one_minus(decrement: Array, move: Array, inverse_batch: Array) -> Array
     """log((1 - eta lam~)^2 + (eta lam~)^2 / B), precise at both ends."""
     small = decrement < 0.5
     factor = jnp.maximum((1 - move) ** 2 + move**2 * inverse_batch, jnp.finfo(move.dtype).tiny)
-    return jnp.where(small, jnp.log1p(-jnp.where(small, decrement, 0)), jnp.log(factor))
+    return where(small, jnp.log1p(-where(small, decrement, 0)), jnp.log(factor))

@@ -6,6 +6,7 @@ import numpy as np
 
 from .._checks import check_finite, check_positive, is_concrete
 from .._types import Array, ArrayLike, Float
+from .._where import where
 from ..problems import ModalProblem
 
 __all__ = ["Edges", "log_shells", "shell_edges", "swept_log_distance"]
@@ -64,8 +65,8 @@ def swept_log_distance(log_eigenvalue: Array, shift: Array, exponent: Array) -> 
     small = jnp.abs(z) < 1e-3
     series = 1 - z / 2 + z**2 / 3 - z**3 / 4 + z**4 / 5
     beyond = z <= -1
-    safe = jnp.where(small | beyond, 1, z)
-    return jnp.where(beyond, jnp.inf, y * jnp.where(small, series, jnp.log1p(safe) / safe))
+    safe = where(small | beyond, 1, z)
+    return where(beyond, jnp.inf, y * where(small, series, jnp.log1p(safe) / safe))
 
 
 def log_shells(

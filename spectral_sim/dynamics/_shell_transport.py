@@ -11,6 +11,7 @@ import numpy as np
 from .._checks import check_finite, check_non_negative, check_scalar, check_whole
 from .._observation import Observation
 from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray, PyTree, as_inexact
+from .._where import where
 from ..numerics import integral_decay, limited_slope, log_or_minus_inf, phi1, repeat
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, require
@@ -220,7 +221,7 @@ def _transport(edges: Edges, content: Array, down: Array, up: Array, exponent: A
     change = edges.width**2 * limited_slope(content / edges.width, edges.width, edges.spacing)
     lower = down * (content + 0.5 * (1 - down) * change)
     upper = up * (content - 0.5 * (1 - up) * change)
-    leaves = jnp.where(exponent < 1, lower[-1], 0)
+    leaves = where(exponent < 1, lower[-1], 0)
     lower = lower.at[-1].set(leaves)
     nothing = jnp.zeros(1, content.dtype)
     entered = jnp.concatenate([nothing, lower[:-1]]) + jnp.concatenate([upper[1:], nothing])

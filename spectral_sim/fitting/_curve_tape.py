@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import _schema as schema
+from .._files import write_arrays
 from .._identity import identity
 
 __all__ = ["Tape"]
@@ -65,10 +66,5 @@ class Tape:
         return [found[name] for name in names]
 
     def _write(self, path: Path) -> None:
-        aside = path.with_name(f".{path.name}.part")
         arrays: dict[str, Any] = {f"entry_{n}": entry for n, entry in enumerate(self._entries)}
-        with aside.open("wb") as file:
-            np.savez(file, **arrays, identity=np.array(self._identity))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        write_arrays(path, {**arrays, "identity": np.array(self._identity)}, compressed=False)

@@ -11,6 +11,7 @@ from .._checks import check_positive
 from .._observation import Observation
 from .._registry import register
 from .._types import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from .._where import where
 from ..dynamics import AbstractDynamics
 from ..numerics import log_or_minus_inf
 from ..problems import AbstractProblem, Bound
@@ -107,7 +108,7 @@ class MixtureProblem(AbstractProblem):
 
     def _reducible(self, totals: Array) -> Array:
         given = totals > 0
-        powers = jnp.where(given, jnp.where(given, totals, 1) ** self.power, 0)  # a finite derivative at zero
+        powers = where(given, where(given, totals, 1) ** self.power, 0)  # a finite derivative at zero
         progress = self.offset + self.strength @ powers
         return jnp.sum(self.energies * jnp.exp(-self.eigenvalues * progress[:, None]), axis=1)
 

@@ -12,6 +12,7 @@ from .._checks import check_positive, is_concrete
 from .._observation import Observation
 from .._trajectory import Trajectory
 from .._types import Array, Float, as_inexact
+from .._where import where
 
 
 class AbstractObjective(eqx.Module):
@@ -72,7 +73,7 @@ class AnytimeLogLoss(AbstractObjective):
     def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
         weight = log_time_weights(trajectory.grid, self.window)
         # a loss that has underflowed outside the window must not spoil what is inside it
-        counted = jnp.where(weight > 0, trajectory.loss, 1)
+        counted = where(weight > 0, trajectory.loss, 1)
         return jnp.sum(weight * jnp.log(counted))
 
 
@@ -167,8 +168,8 @@ def log_time_weights(times: Float[Array, "times"], window: tuple[float, float] |
     times = jax.lax.stop_gradient(times)
     low, high = (times[1], times[-1]) if window is None else window
     inside = (times > 0) & (times >= low * (1 - 1e-6)) & (times <= high * (1 + 1e-6))
-    log_time = jnp.log(jnp.where(times > 0, times, 1))
+    log_time = jnp.log(where(times > 0, times, 1))
     both = inside[1:] & inside[:-1]
-    step = jnp.where(both, jnp.diff(log_time), 0) / 2
+    step = where(both, jnp.diff(log_time), 0) / 2
     weight = jnp.zeros_like(times).at[1:].add(step).at[:-1].add(step)
     return weight / jnp.sum(weight)

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._files import SavedFileError, read_arrays, read_facts, used, write_arrays
+from .._files import SavedFileError, read_arrays, read_facts, used, write_arrays, write_text
 from .._registry import registered, registered_name
 from .._schema import (
     Malformed,
@@ -116,9 +116,7 @@ class SavedSchedule:
             "dynamics": None if dynamics is None else _describe(dynamics, "dynamics", "dynamics", leaves),
         }
         write_arrays(self._npz, leaves, compressed=True)
-        part = self._json.with_name(f".{self._json.name}.part")
-        part.write_text(json.dumps({**told, "digest": _digest(told, leaves)}, indent=2) + "\n", encoding="utf-8")
-        os.replace(part, self._json)
+        write_text(self._json, json.dumps({**told, "digest": _digest(told, leaves)}, indent=2) + "\n")
 
     def read(self) -> tuple[dict[str, Any], AbstractStage, dict[str, np.ndarray], AbstractDynamics | None]:
         """The facts, the schedule, all arrays and the dynamics."""

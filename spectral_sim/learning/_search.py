@@ -15,6 +15,7 @@ from .._checks import check_choice, check_positive, check_times
 from .._save import save_loss
 from .._simulate import simulate
 from .._types import Array, ArrayLike, PRNGKeyArray, PyTree
+from .._where import where
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
@@ -247,14 +248,14 @@ class _Task(eqx.Module):
         """One gradient step of one start, and the objective before it."""
         value, gradient = jax.value_and_grad(self.value)(state.params)
         finite = jnp.isfinite(value) & jnp.all(jnp.stack([jnp.all(jnp.isfinite(g)) for g in jax.tree.leaves(gradient)]))
-        failed_at = jnp.where((state.failed_at < 0) & ~finite, state.count, state.failed_at)
+        failed_at = where((state.failed_at < 0) & ~finite, state.count, state.failed_at)
         better = jnp.isfinite(value) & (value < state.best) & (failed_at < 0)
         best, best_params = _choose(better, (value, state.params), (state.best, state.best_params))
         updates, opt_state = self.optimizer.update(gradient, state.opt_state, state.params)
         moved = optax.apply_updates(state.params, updates), opt_state
         params, opt_state = _choose(failed_at < 0, moved, (state.params, state.opt_state))
         state = SearchState(params, opt_state, best, best_params, failed_at, state.count + 1)
-        return state, jnp.where(failed_at < 0, value, jnp.nan)
+        return state, where(failed_at < 0, value, jnp.nan)
 
 
 @eqx.filter_jit
@@ -305,7 +306,7 @@ def _settled(history: np.ndarray, patience: int | None) -> bool:
 
 
 def _choose(condition, chosen, otherwise):
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), chosen, otherwise)
+    return jax.tree.map(lambda x, y: where(condition, x, y), chosen, otherwise)
 
 
 def _noise(free: list[Array], num_starts: int, spread: float, key: PRNGKeyArray | None) -> list[Array]:

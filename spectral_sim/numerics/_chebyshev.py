@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float, Int
+from .._where import where
 from ._phi import phi1
 
 __all__ = ["MOST_TERMS", "Expansion", "Terms", "apply", "degree", "expansion", "reach", "tangent", "transposed"]
@@ -94,8 +95,8 @@ def expansion(bound: Float[Array, ""], tolerance: float) -> Expansion:
     sums = _bessel_sums(z, jnp.minimum(degree(bound, neglected), MOST_TERMS).astype(jnp.int32) + 4)
     scale, order = 4 / (z * sums.all_orders), jnp.arange(MOST_TERMS)
     terms = jnp.maximum(1, jnp.sum(scale * sums.beyond > neglected)).astype(jnp.int32)
-    coefficients = jnp.where(order == 0, 0.5, 1) * scale * sums.weighted
-    return Expansion(jnp.where(order <= terms, coefficients, 0).astype(bound.dtype), terms, bound)
+    coefficients = where(order == 0, 0.5, 1) * scale * sums.weighted
+    return Expansion(where(order <= terms, coefficients, 0).astype(bound.dtype), terms, bound)
 
 
 class _BesselSums(NamedTuple):
@@ -135,7 +136,7 @@ def _bessel_sums(z: Float[Array, ""], start: Int[Array, ""]) -> _BesselSums:
     seed = jnp.sqrt(jnp.finfo(dtype).tiny)
 
     def one_order(order: Array, at: _Recurrence) -> _Recurrence:
-        here = jnp.where(order == start, seed, at.here)
+        here = where(order == start, seed, at.here)
         weighted = at.weighted + at.total
         below = at.above + 2 * order.astype(dtype) / z * here
         return _Recurrence(here, below, at.total + here, weighted, at.beyond + weighted)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Bool, Float
+from .._where import where
 
 __all__ = ["Crossing", "rounding_of_mean", "where_one"]
 
@@ -80,15 +81,15 @@ def where_one(
         proposed = _proposal(here, 3 * limits.eps)
         inside = (proposed > bottom) & (proposed < top)
         falling = (jnp.abs(here.excess) <= 0.5 * before) & (count < _TANGENTS)
-        found = look(jnp.where(inside & falling, proposed, _halfway(here.x, bottom, top, count)))
+        found = look(where(inside & falling, proposed, _halfway(here.x, bottom, top, count)))
         short = found.excess < 0
-        bottom, top = jnp.where(short, found.x, bottom), jnp.where(short, top, found.x)
+        bottom, top = where(short, found.x, bottom), where(short, top, found.x)
         live = (jnp.abs(found.excess) > tolerance) & (top - bottom > 4 * limits.eps * top) & (count < most)
         return count + 1, _Search(found, bottom, top), jnp.abs(here.excess), live
 
     found = look(start)
     short = found.excess < 0
-    search = _Search(found, jnp.where(short, start, bottom), jnp.where(short, top, start))
+    search = _Search(found, where(short, start, bottom), where(short, top, start))
     live = (jnp.abs(found.excess) > tolerance) & wanted
     carry = jnp.zeros((), jnp.int32), search, jnp.full_like(start, jnp.inf), live
     return jax.lax.while_loop(lambda carry: carry[-1], step, carry)[1].here
@@ -99,9 +100,9 @@ def _proposal(here: Crossing, least: Any) -> Array:
     x, value = here.x, 1 + here.excess
     plain = x - here.excess / here.slope
     logarithmic = x * jnp.exp(-jnp.log(value) * value / (x * here.slope))
-    moved = jnp.where(jnp.abs(here.excess) > _FAR, logarithmic, plain)
+    moved = where(jnp.abs(here.excess) > _FAR, logarithmic, plain)
     # so small a step rather crosses over, which closes the bracket
-    return jnp.where(here.excess < 0, jnp.maximum(moved, x * (1 + least)), jnp.minimum(moved, x * (1 - least)))
+    return where(here.excess < 0, jnp.maximum(moved, x * (1 + least)), jnp.minimum(moved, x * (1 - least)))
 
 
 def _halfway(here: Array, bottom: Array, top: Array, count: Array) -> Array:

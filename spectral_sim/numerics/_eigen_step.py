@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
+from .._where import where
 from ._phi import divided_differences, phi1
 from ._repeat import batch_max
 from ._rows import fold_rows, map_rows, row_product, sum_rows
@@ -62,7 +63,7 @@ def gram(features: Float[Array, "examples features"], scale: Float[Array, "examp
 def trace_bound(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Float[Array, ""]:
     """A bound on the eigenvalues of every member of a batch; a member that is lost does not decide for the others."""
     trace = jnp.sum(scale * jnp.sum(features**2, axis=1))
-    return batch_max(jnp.where(jnp.isfinite(trace), trace, 0))
+    return batch_max(where(jnp.isfinite(trace), trace, 0))
 
 
 def spectrum(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Spectrum:
@@ -96,7 +97,7 @@ def eigen_advance(held: Spectrum, drive: Float[Array, "outputs features"]) -> tu
     largest = jnp.max(held.values)
     gain = jnp.sqrt(largest) * jnp.max(jnp.sqrt(seen) * phi1(-seen))
     squared = (held.null < 0) & (largest * jnp.finfo(gain.dtype).eps > _MOST_ROUNDING)
-    return value, jnp.where(squared, largest, gain)
+    return value, where(squared, largest, gain)
 
 
 def eigen_change(held: Spectrum, features, scale, drive, operands) -> Array:
@@ -135,7 +136,7 @@ def eigen_pull(dense: bool, held: Spectrum, features, scale, drive, cotangent) -
 
 def rotated(held: Spectrum, drive: Array) -> Array:
     """g in the basis of eigenvectors, without the directions that are rounding."""
-    return jnp.where(held.values > held.null, drive @ held.vectors, 0)
+    return where(held.values > held.null, drive @ held.vectors, 0)
 
 
 @jax.custom_jvp

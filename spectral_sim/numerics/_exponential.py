@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._types import Array, Float
+from .._where import where
 
 __all__ = ["exponential", "log_or_minus_inf"]
 
@@ -45,14 +46,14 @@ def log_or_minus_inf(score: Float[Array, "..."]) -> Float[Array, "..."]:
     The compiler takes it for what it undoes: of the exponential of a logarithm neither is computed.
     """
     logarithm, limits = jnp.log(score), jnp.finfo(score.dtype)
-    return jnp.where(logarithm >= math.log(limits.tiny) * (1 + 4 * limits.eps), logarithm, -jnp.inf)
+    return where(logarithm >= math.log(limits.tiny) * (1 + 4 * limits.eps), logarithm, -jnp.inf)
 
 
 @log_or_minus_inf.defjvp
 def _log_jvp(primals, tangents):
     (score,), (change,) = primals, tangents
     positive = score >= jnp.finfo(score.dtype).tiny
-    return log_or_minus_inf(score), jnp.where(positive, change / jnp.where(positive, score, 1), 0)
+    return log_or_minus_inf(score), where(positive, change / where(positive, score, 1), 0)
 
 
 @jax.custom_jvp
@@ -60,8 +61,8 @@ def _exponential(x):
     known = _FORMATS[jnp.dtype(x.dtype)]
     # comparisons that let what is no number through, which takes a minimum or a maximum two steps more
     least, most = -known.bias * math.log(2), (known.bias + 1) * math.log(2)
-    x = jnp.where(x < least, least, x)
-    x = jnp.where(x > most, most, x)
+    x = where(x < least, least, x)
+    x = where(x > most, most, x)
     count = jnp.round(x * (1 / math.log(2)))
     rest = (x - count * known.high) - count * known.low
     value: Any = known.coefficients[0]
@@ -74,14 +75,14 @@ def _exponential(x):
 
 @_exponential.defjvp
 def _exponential_jvp(primals, tangents):
-    value = _exponential(primals[0])
-    return value, value * tangents[0]
+    # a derivative is used several times, and the compiler's own exponential is computed once
+    return _exponential(primals[0]), jnp.exp(primals[0]) * tangents[0]
 
 
 def _format(dtype: Any, integer: Any, digits: int, degree: int) -> _Format:
     limits, half, log_two = np.finfo(dtype), math.log(2) / 2, Decimal(2).ln()
     high = round(log_two * 2**digits) / 2**digits
-    series = lambda r: sum(r**k / math.factorial(k + 2) for k in reversed(range(20)))
+    series = np.polynomial.Polynomial([1 / math.factorial(k + 2) for k in range(20)])
     nearly_best = np.polynomial.Chebyshev.interpolate(series, degree, [-half, half])
     coefficients = tuple(map(float, nearly_best.convert(kind=np.polynomial.Polynomial).coef[::-1]))
     return _Format(integer, limits.nmant, limits.maxexp - 1, high, float(log_two - Decimal(high)), coefficients)

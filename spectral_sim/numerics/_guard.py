@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, PyTree
+from .._where import where
 
 __all__ = ["attempt", "without_derivative"]
 
@@ -20,6 +21,10 @@ def attempt(
     A plain `where` is not enough: the derivative of the branch not taken is multiplied by zero, and zero times NaN is
     NaN, which a sum over a batch would spread to every member. Here tangents are masked on their way *into* the
     function, so that the transposed program masks cotangents on their way out of it, in reverse and in forward mode.
+
+    Several members that fail by themselves go through one call where `code` has one entry for each. Operands, result
+    and fallback are then tuples, of which every entry is a tuple with a part for each member, or arrays with a leading
+    axis for the members. A part of the result may have a derivative with respect to its own member's operands only.
 
     Arguments:
         function: must depend on traced values through `operands` alone.
@@ -39,13 +44,17 @@ def attempt(
     def choose(code, result, otherwise):
         # with nothing to choose from the compiler drops the `where`; what is left is that in a batch every part of the
         # result has the batch axis that its tangent has, which scan needs
-        pick = lambda y, x: jax.tree.map(lambda x, y: jnp.where(code == 0, x, y), x, x if y is None else y)
+        pick = lambda y, x: jax.tree.map(lambda x, y: where(_along(code == 0, x), x, y), x, x if y is None else y)
         return jax.tree.map(pick, otherwise, result, is_leaf=lambda y: y is None)
+
+    def mask(code, tangents):
+        still = lambda x: x.dtype == jax.dtypes.float0
+        return jax.tree.map(lambda x: x if still(x) else where(_along(code == 0, x), x, 0), tangents)
 
     @jax.custom_jvp
     def run(moving, fixed_arrays, fallback):
         result, code = call(moving, fixed_arrays)
-        return choose(code, result, fallback), code
+        return _by_member(choose, code, result, fallback), code
 
     def run_jvp(primals, tangents):
         moving, fixed_arrays, fallback = primals
@@ -54,14 +63,31 @@ def attempt(
         moved, still = eqx.partition(moving, touched)
         (result, code), derivative = jax.linearize(lambda x: call(eqx.combine(x, still), fixed_arrays), moved)
 
-        def mask(tangent):
-            return tangent if tangent.dtype == jax.dtypes.float0 else jnp.where(code == 0, tangent, 0)
-
-        result_dot, code_dot = derivative(jax.tree.map(mask, eqx.filter(tangents[0], touched)))
-        return (choose(code, result, fallback), code), (jax.tree.map(mask, result_dot), code_dot)
+        result_dot, code_dot = derivative(_by_member(mask, code, eqx.filter(tangents[0], touched)))
+        chosen = _by_member(choose, code, result, fallback)
+        return (chosen, code), (_by_member(mask, code, result_dot), code_dot)
 
     run.defjvp(run_jvp, symbolic_zeros=True)
     return run(moving, fixed_arrays, fallback)
+
+
+def _by_member(function: Callable[..., PyTree], code: Array, *trees: Any) -> PyTree:
+    """`function(code, *trees)`; where there are several codes on every entry, each part with its member's code."""
+    if jnp.ndim(code) == 0:
+        return function(code, *trees)
+
+    def entry(*parts):
+        if isinstance(parts[0], tuple):
+            parts = [each if isinstance(each, tuple) else (each,) * len(parts[0]) for each in parts]
+            return tuple(function(code[member], *each) for member, each in enumerate(zip(*parts, strict=True)))
+        return function(code, *parts)
+
+    return tuple(map(entry, *trees))
+
+
+def _along(code: Array, values: Array) -> Array:
+    """Codes with further axes of length one, to go with values."""
+    return code.reshape(code.shape + (1,) * (values.ndim - code.ndim))
 
 
 @jax.custom_jvp

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from .._types import Array, Float
+from .._where import where
 
 __all__ = ["limited_slope"]
 
@@ -35,7 +36,7 @@ def limited_slope(
     ends = jnp.concatenate([jnp.zeros_like(curvature[:1]), curvature, jnp.zeros_like(curvature[:1])])
     resolved = (ends[:-2] * curvature > 0) & (ends[2:] * curvature > 0)
     least = jnp.minimum(jnp.abs(curvature), jnp.minimum(jnp.abs(ends[:-2]), jnp.abs(ends[2:])))
-    bound = jnp.where(before * after > 0, 2 * jnp.minimum(jnp.abs(before), jnp.abs(after)), 0)
-    bound += jnp.where(resolved, least, 0)
+    bound = where(before * after > 0, 2 * jnp.minimum(jnp.abs(before), jnp.abs(after)), 0)
+    bound += where(resolved, least, 0)
     limit = jnp.minimum(bound, 2 * density[1:-1] / width[1:-1])
     return jnp.pad(jnp.clip(central, -limit, limit), 1)

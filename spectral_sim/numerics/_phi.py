@@ -7,6 +7,7 @@ weights, whatever its length.
 import jax.numpy as jnp
 
 from .._types import Array
+from .._where import where
 
 __all__ = ["divided_differences", "integral_decay", "phi1"]
 
@@ -16,7 +17,7 @@ _SERIES_TERMS = {jnp.dtype("float32"): 10, jnp.dtype("float64"): 18}  # the last
 def phi1(z: Array) -> Array:
     """Compute (exp(z) - 1) / z, which is 1 at z = 0, without cancellation."""
     zero = z == 0
-    return jnp.where(zero, 1.0, jnp.expm1(z) / jnp.where(zero, 1, z))
+    return where(zero, 1.0, jnp.expm1(z) / where(zero, 1, z))
 
 
 def integral_decay(rates: Array, duration: Array) -> Array:
@@ -41,12 +42,12 @@ def divided_differences(values: Array, duration: Array) -> Array:
     quotient = duration * jnp.exp(-duration * small) * phi1(-duration * (large - small)) - integral_decay(
         small, duration
     )
-    quotient = quotient / jnp.where(far, large, 1)
-    a, b = jnp.where(far, 0, duration * large), jnp.where(far, 0, duration * small)
+    quotient = quotient / where(far, large, 1)
+    a, b = where(far, 0, duration * large), where(far, 0, duration * small)
     coefficient, power, homogeneous = -0.5, jnp.ones_like(b), jnp.ones_like(a)
     series = coefficient * homogeneous
     for n in range(1, _SERIES_TERMS[jnp.dtype(values.dtype)]):  # unrolled: a fixed, short power series
         coefficient, power = -coefficient / (n + 2), power * b
         homogeneous = a * homogeneous + power
         series = series + coefficient * homogeneous
-    return jnp.where(far, quotient, duration**2 * series)
+    return where(far, quotient, duration**2 * series)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array
+from .._where import where
 from ._chebyshev import Expansion, Terms, apply, expansion, tangent, transposed
 from ._eigen_step import eigen_advance, eigen_change, eigen_pull, gram, spectrum, trace_bound
 from ._repeat import batch_max
@@ -111,7 +112,7 @@ def _matrix_series(features, scale, tolerance) -> tuple[Array, Expansion]:
     """A, and the series up to its Frobenius norm: no larger than the trace, and cheap once A is there."""
     matrix = gram(features, scale)
     norm = jnp.sqrt(jnp.sum(matrix**2))
-    return matrix, expansion(batch_max(jnp.where(jnp.isfinite(norm), norm, 0)), tolerance)
+    return matrix, expansion(batch_max(where(jnp.isfinite(norm), norm, 0)), tolerance)
 
 
 def _gram_change(features, scale, operands):

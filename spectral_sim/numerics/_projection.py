@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
+from .._where import where
 from ._crossing import Crossing, rounding_of_mean, where_one
 from ._scores import mean_one
 from ._sums import total
@@ -38,7 +39,7 @@ def project_to_bounds(
 def _projected(score: Array, mass: Array, low: Array, high: Array) -> Array:
     """The projection of a score of mean one."""
     # so small a score reaches the cap at no scale that the dtype holds: it counts as zero
-    score = jnp.where(score < 8 * jnp.finfo(score.dtype).tiny * high, 0, score)
+    score = where(score < 8 * jnp.finfo(score.dtype).tiny * high, 0, score)
     held = total(mass, score > 0)
     reach, rest = high * held, jnp.sum(mass) - held
     left_over = reach + low * rest <= 1
@@ -47,13 +48,13 @@ def _projected(score: Array, mass: Array, low: Array, high: Array) -> Array:
     scaled, free = found.x * score, found.x * found.slope
     active = (scaled > low) & (scaled < high)
     # the active entries take what the others leave: 1 up to rounding, of the others too where little is active
-    correction = jnp.clip(1 - found.excess / jnp.where(free > 0, free, 1), 0.5, 2)
-    settled = jnp.where(scaled >= high, high, low)
-    bounded = jnp.where(active, jnp.clip(correction * scaled, low, high), settled)
+    correction = jnp.clip(1 - found.excess / where(free > 0, free, 1), 0.5, 2)
+    settled = where(scaled >= high, high, low)
+    bounded = where(active, jnp.clip(correction * scaled, low, high), settled)
 
-    share = jnp.minimum((1 - reach) / jnp.where(rest > 0, rest, 1), high)
-    share = jnp.where(share > low, share, low)  # not a maximum, which makes zero of a subnormal bound
-    return jnp.where(left_over, jnp.where(score > 0, high, share), bounded)
+    share = jnp.minimum((1 - reach) / where(rest > 0, rest, 1), high)
+    share = where(share > low, share, low)  # not a maximum, which makes zero of a subnormal bound
+    return where(left_over, where(score > 0, high, share), bounded)
 
 
 def _projected_jvp(primals, tangents):
@@ -67,14 +68,14 @@ def _projected_jvp(primals, tangents):
     dots = [jnp.zeros_like(x) if no else t for x, t, no in zip(primals, tangents, none, strict=True)]
     score_dot, mass_dot, low_dot, high_dot = dots
     above, active = weights >= high, (weights > low) & (weights < high)
-    ratio = weights / jnp.where(active & (score > 0), score, jnp.inf)
-    change = ratio * score_dot + jnp.where(active, 0, jnp.where(above, high_dot, low_dot))
-    movable = jnp.where(active, weights, 0)
+    ratio = weights / where(active & (score > 0), score, jnp.inf)
+    change = ratio * score_dot + where(active, 0, where(above, high_dot, low_dot))
+    movable = where(active, weights, 0)
     moved = total(mass, movable)
-    gained = total(mass, change)
+    gained = jnp.sum(mass * change)  # not by pieces; see `total`
     if not none[1]:
-        gained = gained + total(mass_dot, weights)
-    return weights, change - movable * (gained / jnp.where(moved > 0, moved, 1))
+        gained = gained + jnp.sum(mass_dot * weights)
+    return weights, change - movable * (gained / where(moved > 0, moved, 1))
 
 
 _projected.defjvp(_projected_jvp, symbolic_zeros=True)
@@ -87,7 +88,7 @@ def _scale(score: Array, mass: Array, low: Array, high: Array, wanted: Array) ->
     def mean(scale):
         scaled = scale * score
         active = (scaled > low) & (scaled < high)
-        return total(mass, jnp.clip(scaled, low, high)), total(mass, jnp.where(active, score, 0))
+        return total(mass, jnp.clip(scaled, low, high)), total(mass, where(active, score, 0))
 
     return where_one(
         mean,

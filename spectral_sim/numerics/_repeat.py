@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Bool, Int, PyTree
+from .._where import where
 
 __all__ = ["batch_max", "batch_size", "repeat", "repeat_while"]
 
@@ -111,7 +112,7 @@ def _in_blocks(live, step, carry, most):
         return jax.checkpoint(tick, prevent_cse=False)
 
     def masked(state, index, needed):
-        return jax.tree.map(lambda new, old: jnp.where(needed, new, old), step(state), state)
+        return jax.tree.map(lambda new, old: where(needed, new, old), step(state), state)
 
     def block(state, first, needed):
         return jax.lax.scan(where_needed(masked), state, first + jnp.arange(length, dtype=jnp.int32))[0]

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float, Int
+from .._where import where
 from ._chebyshev import MOST_TERMS, degree, reach
 from ._eigen_step import trace_bound
 from ._phi import phi1
@@ -71,7 +72,7 @@ def chosen_route(
     costs = jnp.stack([jnp.asarray(cost, bound.dtype) for cost in (eigh, by_gram, by_features)])
     rounding = terms * jnp.finfo(bound.dtype).eps / phi1(-bound)
     lost = rounding > _MOST_ROUNDING
-    return jnp.where((terms > MOST_TERMS) | lost, EIGH, jnp.argmin(costs))
+    return where((terms > MOST_TERMS) | lost, EIGH, jnp.argmin(costs))
 
 
 def once_pays(features: Float[Array, "examples features"], outputs: int, intervals: int) -> bool:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
 from .._types import Array, Float
+from .._where import where
 from ._exponential import log_or_minus_inf
 from ._guard import without_derivative
 from ._repeat import batch_max
@@ -20,7 +21,7 @@ __all__ = ["mean_one", "power_score", "relative_log", "scaled_mean", "score_of",
 def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
     """Compute log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
     top = jnp.max(score)
-    return jnp.where(top == 0, 0.0, log_or_minus_inf(score / jnp.where(top == 0, 1, top)))
+    return where(top == 0, 0.0, log_or_minus_inf(score / where(top == 0, 1, top)))
 
 
 def power_score(log_score: Float[Array, "weights"], power: Float[Array, ""]) -> Float[Array, "weights"]:
@@ -34,7 +35,7 @@ def power_score(log_score: Float[Array, "weights"], power: Float[Array, ""]) -> 
     """
     top = checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR)
     nothing = jnp.isneginf(top)
-    return _power(log_score, jnp.where(nothing, 0, top), power, jnp.where(nothing, 0, -jnp.inf))
+    return _power(log_score, where(nothing, 0, top), power, where(nothing, 0, -jnp.inf))
 
 
 @jax.custom_jvp
@@ -44,15 +45,17 @@ def _power(log_score: Array, top: Array, power: Array, unseen: Array) -> Array:
     The exponential comes last: the compiler computes it once, and what is done to it later with every use.
     """
     depth = log_score - top
-    return jnp.exp(jnp.where(depth > _lowest(depth), power * depth, unseen))
+    return jnp.exp(where(depth > _lowest(depth), power * depth, unseen))
 
 
 @_power.defjvp
 def _power_jvp(primals, tangents):
     log_score, top, power, _ = primals
-    value, depth = _power(*primals), log_score - top
-    change = value * (power * tangents[0] + depth * tangents[2])
-    return value, jnp.where(depth > _lowest(depth), change, 0)
+    depth = log_score - top
+    seen = depth > _lowest(depth)
+    change = power * tangents[0] + where(seen, depth, 0) * tangents[2]
+    value = _power(*primals)
+    return value, value * where(seen, change, 0)
 
 
 def _lowest(depth: Array) -> float:
@@ -66,13 +69,13 @@ def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
     all, as far as that does not overflow. Minus infinity where an entry is negative, NaN where one is, 0 where all are.
     """
     limits = jnp.finfo(score.dtype)
-    seen = jnp.where(score < 0, -jnp.inf, jnp.minimum(score, limits.max / (4 * score.shape[0])))
+    seen = where(score < 0, -jnp.inf, jnp.minimum(score, limits.max / (4 * score.shape[0])))
     size = total(jnp.ones_like(score), seen)
     exponent = (1 << (limits.bits - 1)) - (1 << limits.nmant)  # the bits of a number without sign and mantissa
     integer = jnp.dtype(f"int{limits.bits}")
     power = jax.lax.bitcast_convert_type(size, integer) & jnp.asarray(exponent, integer)
     power = jax.lax.bitcast_convert_type(power, score.dtype)
-    return without_derivative(jnp.where(jnp.isfinite(size), power, size))
+    return without_derivative(where(jnp.isfinite(size), power, size))
 
 
 def scaled_mean(
@@ -95,29 +98,29 @@ def scaled_mean(
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _scaled_mean(score: Array, mass: Array, massless: bool) -> tuple[Array, Array]:
     limits = jnp.finfo(score.dtype)
-    plain = total(mass, jnp.where(score < 0, -jnp.inf, score))
+    plain = total(mass, where(score < 0, -jnp.inf, score))
     fine = (plain > score.shape[0] * limits.tiny / limits.eps) & (plain < jnp.inf)
 
     def in_unit():
-        unit = unit_of(score if massless else jnp.where(mass > 0, score, 0))
-        return unit, total(mass, score / jnp.where(unit == 0, 1, unit))
+        unit = unit_of(score if massless else where(mass > 0, score, 0))
+        return unit, total(mass, score / where(unit == 0, 1, unit))
 
     needed = batch_max((~fine).astype(jnp.int32)) > 0
     unit, mean = jax.lax.cond(needed, in_unit, lambda: (jnp.ones_like(plain), plain))
-    return jnp.where(fine, 1, unit), jnp.where(fine, plain, mean)
+    return where(fine, 1, unit), where(fine, plain, mean)
 
 
 def _scaled_mean_jvp(massless, primals, tangents):
     """The unit is a constant, and the mean is linear in each of the two."""
     unit, mean = _scaled_mean(*primals, massless)
-    inverse = 1 / jnp.where(unit == 0, 1, unit)
+    inverse = 1 / where(unit == 0, 1, unit)
     change = jnp.zeros_like(mean)
     for (score, mass), still in (
         ((tangents[0], primals[1]), tangents[0]),
         ((primals[0], tangents[1]), tangents[1]),
     ):
         if not isinstance(still, jax.custom_derivatives.SymbolicZero):
-            change = change + total(mass, inverse * score)
+            change = change + jnp.sum(mass * (inverse * score))  # not by pieces; see `total`
     return (unit, mean), (jnp.zeros_like(unit), change)
 
 
@@ -133,8 +136,8 @@ def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> F
     """
     unit, mean = scaled_mean(score, mass, massless=False)
     nothing = mean == 0
-    scale = 1 / jnp.where(nothing, 1, mean)
-    return jnp.where(nothing, 1.0, score * (1 / jnp.where(unit == 0, 1, unit)) * scale)
+    scale = 1 / where(nothing, 1, mean)
+    return where(nothing, 1.0, score * (1 / where(unit == 0, 1, unit)) * scale)
 
 
 def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:

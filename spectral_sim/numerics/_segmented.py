@@ -59,7 +59,10 @@ def segmented_scan(
         return carry, jax.tree.map(lambda x: x[None].reshape(x.shape), records)
 
     def run_jvp(primals, tangents):
-        # what is not being differentiated stays out of the derivative
+        # What is not being differentiated stays out of the derivative. Not so the carry: after a step all of it moves,
+        # and a scan that has to find that out differentiates its step twice, in every scan around it.
+        step_dot, carry_dot, xs_dot = tangents[0]
+        tangents = ((step_dot, jax.tree.map(_materialised, carry_dot), xs_dot),)
         touched = jax.tree.map(lambda t: not isinstance(t, jax.custom_derivatives.SymbolicZero), tangents)
         moving, still = eqx.partition(primals, touched)
 
@@ -88,6 +91,11 @@ def _in_segments(step, carry, xs, length):
 
     carry, records = jax.lax.scan(checkpoint(segment), carry, padded)
     return carry, jax.tree.map(lambda x: x.reshape((segments * length, *x.shape[2:]))[:steps], records)
+
+
+def _materialised(tangent):
+    zero = isinstance(tangent, jax.custom_derivatives.SymbolicZero) and tangent.dtype != jax.dtypes.float0
+    return jnp.zeros(tangent.shape, tangent.dtype) if zero else tangent
 
 
 def _pad(values: jax.Array, size: int) -> jax.Array:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
+from .._where import where
 from ._sums import total
 
 __all__ = ["Rank", "lowest_mass", "mass_rank", "top_mass"]
@@ -37,8 +38,8 @@ def mass_rank(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> 
     upto = jnp.cumsum(mass)
     before = jnp.concatenate([jnp.zeros_like(upto[:1]), upto[:-1]])
     changes, end = score[1:] != score[:-1], jnp.ones(1, bool)
-    below = jax.lax.cummax(jnp.where(jnp.concatenate([end, changes]), before, 0))
-    last = jax.lax.cummin(jnp.where(jnp.concatenate([changes, end]), upto, jnp.inf), reverse=True)
+    below = jax.lax.cummax(where(jnp.concatenate([end, changes]), before, 0))
+    last = jax.lax.cummin(where(jnp.concatenate([changes, end]), upto, jnp.inf), reverse=True)
     back = lambda values: jnp.zeros_like(mass).at[order].set(values)
     return Rank(back(below), back(last - below))
 
@@ -51,8 +52,8 @@ def lowest_mass(rank: Rank, fraction: Float[Array, ""]) -> Float[Array, "weights
     # a rank is a running sum of masses: where the border falls between two entries, rounding moves it to neither
     slack = 8 * jnp.finfo(rank.below.dtype).eps * rank.below.size**0.5 * fraction
     left = fraction - rank.below
-    share = jnp.where(left >= rank.tied - slack, 1, left / jnp.where(rank.tied > 0, rank.tied, 1))
-    return jnp.where(left > slack, share, 0).astype(rank.below.dtype)
+    share = where(left >= rank.tied - slack, 1, left / where(rank.tied > 0, rank.tied, 1))
+    return where(left > slack, share, 0).astype(rank.below.dtype)
 
 
 def top_mass(
@@ -74,8 +75,8 @@ def top_mass(
     threshold = _threshold(*jax.lax.stop_gradient((score, mass, wanted * slack)))
     higher, equal = score > threshold, score == threshold
     above, tied = total(mass, higher), total(mass, equal)
-    share = jnp.where(wanted >= above + tied * slack, 1, (wanted - above) / jnp.where(tied > 0, tied, 1))
-    return jnp.where(higher, 1, jnp.where(equal, share, 0)).astype(score.dtype)
+    share = where(wanted >= above + tied * slack, 1, (wanted - above) / where(tied > 0, tied, 1))
+    return where(higher, 1, where(equal, share, 0)).astype(score.dtype)
 
 
 def _threshold(score: Array, mass: Array, enough: Array) -> Array:
@@ -91,14 +92,14 @@ def _threshold(score: Array, mass: Array, enough: Array) -> Array:
         low, high = bracket  # the mass from `low` on suffices, that from `high` on does not
         middle = low + (high - low) // 2
         reached = suffices(middle)
-        return jnp.where(reached, middle, low), jnp.where(reached, high, middle)
+        return where(reached, middle, low), where(reached, high, middle)
 
     def look(carry):
         low, high, _ = carry
-        largest = pattern(jnp.max(jnp.where(score <= number(high - 1), score, number(low))))
+        largest = pattern(jnp.max(where(score <= number(high - 1), score, number(low))))
         found = (largest <= low) | suffices(largest)
         lower, higher = halve((low, largest))
-        return jnp.where(found, largest, lower), jnp.where(found, high, higher), ~found
+        return where(found, largest, lower), where(found, high, higher), ~found
 
     bracket = pattern(jnp.min(score)), pattern(jnp.max(score)) + 1
     few = min(score.shape[0].bit_length() + _MORE_HALVES, jnp.iinfo(integer).bits)  # after which few entries are left

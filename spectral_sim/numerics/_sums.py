@@ -24,13 +24,30 @@ def total(mass: Float[Array, "weights"], values: Float[Array, "weights"]) -> Flo
         mass: p, shape (weights,).
         values: shape (weights,).
     """
-    values = values.astype(mass.dtype)
+    return _total(mass, values.astype(mass.dtype))
+
+
+@jax.custom_jvp
+def _total(mass: Array, values: Array) -> Array:
     size = mass.shape[0]
     if size > _PIECES * _SHORT:
         return jnp.sum(mass * values)
     pieces = [slice(first, first + _SHORT) for first in range(0, max(size, 1), _SHORT)]
     parts = [jnp.dot(values[each], mass[each], precision=jax.lax.Precision.HIGHEST) for each in pieces]
     return functools.reduce(jnp.add, parts)
+
+
+def _total_jvp(primals, tangents):
+    """By plain sums: transposed, pieces become arrays with zeros around them, which compile to slow loops."""
+    mass, values = primals
+    change = jnp.zeros((), mass.dtype)
+    for still, other in zip(tangents, (values, mass), strict=True):
+        if not isinstance(still, jax.custom_derivatives.SymbolicZero):
+            change = change + jnp.sum(other * still)
+    return _total(mass, values), change
+
+
+_total.defjvp(_total_jvp, symbolic_zeros=True)
 
 
 def group_sums(

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from .._types import Array, Float
+from .._where import where
 from ._crossing import rounding_of_mean, where_one
 from ._sums import total
 
@@ -31,11 +32,11 @@ def water_level(
     """
     depth = jnp.max(log_energy) - log_energy
     order = jnp.argsort(depth)
-    depth, count = depth[order], jnp.where(jnp.isfinite(depth), multiplicity, 0)[order]
-    depth = jnp.where(jnp.isfinite(depth), depth, 0)
+    depth, count = depth[order], where(jnp.isfinite(depth), multiplicity, 0)[order]
+    depth = where(jnp.isfinite(depth), depth, 0)
     modes, volume = jnp.cumsum(count), jnp.cumsum(count * depth)
     # entry j joins once the budget has drained those before it down to its own level
-    joins = jnp.where(count > 0, 0.5 * (modes * depth - volume), jnp.inf)
+    joins = where(count > 0, 0.5 * (modes * depth - volume), jnp.inf)
     active = jnp.searchsorted(joins, budget, side="right") - 1
     active = jnp.clip(active, 0, depth.size - 1)
     return -(volume[active] + 2 * budget) / modes[active]
@@ -56,13 +57,13 @@ def held_water_level(
     """
     # sums are products with the multiplicity as it is, which all members of a batch share
     seen = jnp.isfinite(depth)
-    below, wanted = jnp.where(seen, -depth, jnp.inf), 2 * budget
+    below, wanted = where(seen, -depth, jnp.inf), 2 * budget
     still, still_wanted = jax.lax.stop_gradient((below, wanted))
     limits, positive = jnp.finfo(depth.dtype), still_wanted > 0
     # were all modes above the level, it would be here; it is never lower, since modes below it spend nothing
-    spent = total(multiplicity, jnp.where(seen, still, 0))
+    spent = total(multiplicity, where(seen, still, 0))
     lowest = (still_wanted + spent) / total(multiplicity, seen)
-    share = multiplicity / jnp.where(positive, still_wanted, 1)
+    share = multiplicity / where(positive, still_wanted, 1)
     fall = where_one(
         lambda fall: (total(share, jnp.maximum(fall - still, 0)), total(share, still < fall)),
         start=lowest,
@@ -72,7 +73,7 @@ def held_water_level(
         wanted=positive,
     ).x
     above = still < fall
-    return -(wanted + total(multiplicity, jnp.where(above, below, 0))) / total(multiplicity, above)
+    return -(wanted + total(multiplicity, where(above, below, 0))) / total(multiplicity, above)
 
 
 def capped_water_level(
@@ -90,8 +91,8 @@ def capped_water_level(
         budget: total progress, at most sum_k m_k limit_k; what modes of zero energy would take of it is left unused.
     """
     depth = jnp.max(log_energy) - log_energy
-    count = jnp.where(jnp.isfinite(depth), multiplicity, 0)
-    depth = jnp.where(jnp.isfinite(depth), depth, 0)
+    count = where(jnp.isfinite(depth), multiplicity, 0)
+    depth = where(jnp.isfinite(depth), depth, 0)
     # spent(x) at depth x below the top is piecewise linear: mode k starts at depth_k and is full at depth_k + 2 limit_k
     corner = jnp.concatenate([depth, depth + 2 * limit])
     turn = jnp.concatenate([count, -count]) / 2
@@ -101,5 +102,5 @@ def capped_water_level(
     spent = jnp.concatenate([jnp.zeros_like(corner[:1]), jnp.cumsum(slope * jnp.diff(corner))])
     left = jnp.clip(jnp.searchsorted(spent, budget, side="right") - 1, 0, corner.size - 2)
     rising = slope[left] > 0
-    extra = jnp.where(rising, (budget - spent[left]) / jnp.where(rising, slope[left], 1), 0)
+    extra = where(rising, (budget - spent[left]) / where(rising, slope[left], 1), 0)
     return -jnp.minimum(corner[left] + extra, corner[-1])

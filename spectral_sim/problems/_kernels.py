@@ -12,6 +12,7 @@ import numpy as np
 
 from .._checks import check_ndim, check_positive
 from .._types import Array, Float, PRNGKeyArray, as_inexact
+from .._where import where
 
 __all__ = ["RBF", "AbstractKernel", "ArcCosine", "Linear", "precise_product"]
 
@@ -150,8 +151,8 @@ class ArcCosine(AbstractKernel):
         """The kernel of the next layer from inner products and products of norms of this one."""
         # A zero vector makes a right angle with everything: exact for order 0 with step(0) = 1/2, and order 1 is 0.
         positive = scale > 0
-        cosine = jnp.clip(jnp.where(positive, inner / jnp.where(positive, scale, 1), 0), -1, 1)
-        cosine = jnp.where(cosine > 1 - rounding, 1, cosine)
+        cosine = jnp.clip(where(positive, inner / where(positive, scale, 1), 0), -1, 1)
+        cosine = where(cosine > 1 - rounding, 1, cosine)
         angle = jnp.arccos(cosine)
         if self.order == 0:
             return 1 - angle / jnp.pi

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from .._types import Array, Float
+from .._where import where
 from ._modal import ModalProblem
 from ._operator import OperatorProblem
 
@@ -29,6 +30,6 @@ def modal_view(problem: OperatorProblem) -> tuple[ModalProblem, Float[Array, ""]
     values, vectors = values[::-1], vectors[:, ::-1]
     null = values <= values[0] * jnp.finfo(problem.dtype).eps * problem.features.shape[1]
     drive = jnp.sum((vectors.T @ (problem.features.T @ (mass * residual))) ** 2, axis=1)
-    energies = jnp.where(null, 0.0, drive / jnp.where(null, 1.0, values))
+    energies = where(null, 0.0, drive / where(null, 1.0, values))
     floor = 0.5 * (jnp.sum(mass * residual**2) - jnp.sum(energies))
-    return ModalProblem(jnp.where(null, 0.0, values), energies), jnp.maximum(floor, 0.0)
+    return ModalProblem(where(null, 0.0, values), energies), jnp.maximum(floor, 0.0)

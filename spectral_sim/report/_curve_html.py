@@ -1,12 +1,12 @@
 """The page on a fit of loss curves: curves with their predictions, residuals, and scores beside published laws."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._extras import require
+from .._files import write_text
 from ..fitting import BestRates, CurveFit, CurvePrediction
 from ._best_rates import best_rates_figures, best_rates_section
 from ._html import _controls, _paragraph, page
@@ -26,9 +26,7 @@ def write_curve_report(fit: CurveFit, path: Path, title: str, best: BestRates | 
         title: of the page.
         best: learned rates, or None.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(curves_html(fit, title, best), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, curves_html(fit, title, best))
 
 
 def curves_html(fit: CurveFit, title: str, best: BestRates | None = None) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from ..analysis import Speedup
 from ..assessment import Assessment, Run, format_speedup, table
 from ._gains_view import shown_runs, time_axis
-from ._plotly import layout, line, log_axis, padded, rounded, time_ticks
+from ._plotly import in_lines, layout, line, log_axis, padded, rounded, time_ticks
 from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, styles
 from ._views import (
     COLOUR_TICKS,
@@ -37,20 +37,11 @@ __all__ = [
     "weight_figure",
 ]
 
+_MOST_TICKS = 8
 _SPEEDUP_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
-RED_BLUE = [  # ColorBrewer RdBu from blue to red: white at weight 1, safe for colour-blind readers
-    [0.0, "#053061"],
-    [0.1, "#2166ac"],
-    [0.2, "#4393c3"],
-    [0.3, "#92c5de"],
-    [0.4, "#d1e5f0"],
-    [0.5, "#f7f7f7"],
-    [0.6, "#fddbc7"],
-    [0.7, "#f4a582"],
-    [0.8, "#d6604d"],
-    [0.9, "#b2182b"],
-    [1.0, "#67001f"],
-]
+_RDBU = "#053061 #2166ac #4393c3 #92c5de #d1e5f0 #f7f7f7 #fddbc7 #f4a582 #d6604d #b2182b #67001f"
+# ColorBrewer RdBu from blue to red: white at weight 1, safe for colour-blind readers
+RED_BLUE = [[n / 10, colour] for n, colour in enumerate(_RDBU.split())]
 
 
 def loss_figure(assessment: Assessment) -> dict[str, Any]:
@@ -123,8 +114,7 @@ def weight_figure(assessment: Assessment) -> dict[str, Any] | None:
         name = run.name if run.ok else f"{run.name} ({run.describe(assessment.times)})"
         views.append({"name": name, "data": {"z": [rounded(z, 4)], "customdata": [rounded(weights, 3)]}, "layout": {}})
     picked = table(assessment).picked
-    first = [n for n, run in enumerate(runs) if picked is not None and run.name == picked.name]
-    start = first[0] if first else 0
+    start = next((n for n, run in enumerate(runs) if picked is not None and run.name == picked.name), 0)
     trace, axes = _heat_trace(assessment, runs[start], limit)
     shape = layout(400, time_axis(assessment).title, rows.label)
     for name, options in axes.items():
@@ -155,10 +145,8 @@ def _heat_trace(assessment: Assessment, run: Run, limit: float) -> tuple[dict[st
         },
     }
     vertical: dict[str, Any] = {"type": "log" if rows.log else "linear", "showgrid": False}
-    if rows.log:
-        vertical |= log_axis((cells.rows[0], cells.rows[-1]))
-    else:
-        vertical["range"] = [cells.rows[0], cells.rows[-1]]
+    ends = (cells.rows[0], cells.rows[-1])
+    vertical |= log_axis(ends) if rows.log else {"range": list(ends)}
     if rows.named:
         vertical |= {"tickvals": rows.position.tolist(), "ticktext": [html.escape(name) for name in rows.names]}
     ticks = log_axis((edges[0], edges[-1])) | time_ticks(axis, (edges[0], edges[-1]))
@@ -207,9 +195,7 @@ def search_figure(assessment: Assessment) -> dict[str, Any] | None:
     for view, traces in zip(views, drawn, strict=True):
         keys = ("x", "y", "name", "showlegend")
         data: dict[str, Any] = {key: [trace.get(key, True) for trace in traces] for key in keys}
-        data["line.color"] = [trace["line"]["color"] for trace in traces]
-        data["line.dash"] = [trace["line"]["dash"] for trace in traces]
-        data["line.width"] = [trace["line"]["width"] for trace in traces]
+        data |= {f"line.{key}": [trace["line"][key] for trace in traces] for key in ("color", "dash", "width")}
         axis = {"yaxis.title.text": html.escape(view.axis), "yaxis.type": "log" if view.log else "linear"}
         switched.append({"name": view.title, "data": data, "layout": {**axis, "yaxis.autorange": True}})
     shape = layout(400, "gradient step", views[0].axis)
@@ -264,17 +250,13 @@ def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
     groups = speedup_bars(table(assessment))
     if not groups or not groups[0].bars:
         return None
-    names = [html.escape(name) for name, _, _ in groups[0].bars]
+    names = [in_lines(name) for name, _, _ in groups[0].bars]
     views = []
     for group in groups:
         parts = [_bars([gross for _, gross, _ in group.bars]), _bars([net for _, _, net in group.bars])]
         data = {key: [part[key] for part in parts] for key in ("x", "text", "marker.pattern.shape")}
         views.append({"name": group.title, "data": data, "layout": {}})
-
-    def pattern(shape: list[str]) -> dict[str, Any]:
-        return {"shape": shape, "fillmode": "overlay", "fgcolor": "white", "fgopacity": 1, "size": 6}
-
-    data = []
+    pattern, data = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 1, "size": 6}, []
     for part, (label, colour) in enumerate((("gross", GROSS_COLOUR), ("net of the cost of curation", NET_COLOUR))):
         first = views[0]["data"]
         data.append(
@@ -289,15 +271,17 @@ def speedup_figure(assessment: Assessment) -> dict[str, Any] | None:
                 "textposition": "outside",
                 "cliponaxis": False,
                 "hovertemplate": "%{y}: %{text}<extra>" + label + "</extra>",
-                "marker": {"color": colour, "pattern": pattern(first["marker.pattern.shape"][part])},
+                "marker": {"color": colour, "pattern": {**pattern, "shape": first["marker.pattern.shape"][part]}},
             }
         )
     values = [v.value for group in groups for bar in group.bars for v in bar[1:] if v is not None]
     low, high = np.log10(min([1.0, *values])), np.log10(max([1.0, *values]))
-    room = max(0.18 * (high - low), 0.12)
+    room = max(0.3 * (high - low), 0.12)  # for the numbers beside the bars
+    ticks = [tick for tick in _SPEEDUP_TICKS if low - room <= np.log10(tick) <= high + room]
+    ticks = ticks if len(ticks) <= _MOST_TICKS else [tick for tick in ticks if f"{tick:e}"[0] == "1"]
     shape = layout(110 + 40 * len(names), "speed-up over uniform sampling (log scale)", "")
-    shape["xaxis"] |= {"range": [low - room, high + room], "tickvals": _SPEEDUP_TICKS}
-    shape["xaxis"]["ticktext"] = [f"{tick:g}" for tick in _SPEEDUP_TICKS]
+    shape["xaxis"] |= {"range": [low - room, high + room], "tickvals": ticks, "tickangle": 0}
+    shape["xaxis"]["ticktext"] = [f"{tick:g}" for tick in ticks]
     shape["yaxis"] = {"autorange": "reversed", "automargin": True, "type": "category", "showgrid": False}
     shape |= {"barmode": "group", "bargap": 0.3, "showlegend": False}
     shape["shapes"] = [{"type": "line", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "yref": "paper", "line": {"width": 1}}]

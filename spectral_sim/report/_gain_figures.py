@@ -7,12 +7,10 @@ import numpy as np
 
 from ..assessment import Assessment, Table
 from ._gains_view import differences, shown_runs, spread_labels, time_axis
-from ._plotly import layout, line, log_axis, rounded, time_ticks
+from ._plotly import in_lines, layout, line, log_axis, rounded, time_ticks
 from ._style import styles
 
 __all__ = ["cost_figure", "difference_figure"]
-
-_LONGEST = 18  # letters of a direct label
 
 
 def difference_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] | None:
@@ -49,7 +47,7 @@ def difference_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] 
     places = spread_labels([end for _, end, _ in labels], low, high, 0.075 * (high - low))
     figure["annotations"] = [
         {
-            "text": html.escape(_short(name)),
+            "text": in_lines(name),
             "x": 1.01,
             "xref": "paper",
             "xanchor": "left",
@@ -103,7 +101,7 @@ def cost_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] | None
     heights = spread_labels([float(np.log10(point[2])) for point in named], low, high, 0.07 * (high - low))
     figure["annotations"] = [
         {
-            "text": html.escape(_short(name)),
+            "text": in_lines(name),
             "x": float(np.log10(max(cost, least))),
             "y": place,
             "showarrow": False,
@@ -120,10 +118,6 @@ def _is_shaded(name: str, numbers: Table) -> bool:
     """Bands of all curves would hide each other: those of the picked one and of the best two are drawn."""
     best = [row.name for row in numbers.rows if not row.is_uniform][:2]
     return name in best or (numbers.picked is not None and name == numbers.picked.name)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def _faint(colour: str) -> str:

@@ -2,13 +2,13 @@
 
 import html
 import json
-import os
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from .._extras import require
+from .._files import write_text
 from ..assessment import Assessment, Table, format_short, table
 from ._figures import (
     eigenvalue_figure,
@@ -41,9 +41,7 @@ def write_report(assessments: Sequence[Assessment], path: Path, title: str) -> N
         path: file to write.
         title: heading of the page.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(report_html(assessments, title), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, report_html(assessments, title))
 
 
 def report_html(assessments: Sequence[Assessment], title: str) -> str:

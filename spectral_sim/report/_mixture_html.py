@@ -1,12 +1,12 @@
 """The page on a mixture fit."""
 
 import html
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .._extras import require
+from .._files import write_text
 from ..fitting import LearningCurve, MixtureFit, Optimum
 from ._html import _controls, _paragraph, page
 from ._mixture_figures import curve_figure, distance_figure, fold_figure, optimum_figure, sensitivity_figure
@@ -24,9 +24,7 @@ def write_mixture_report(fit: MixtureFit, optimum: Optimum, curve: LearningCurve
         path: HTML file.
         title: of the page.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(mixture_html(fit, optimum, curve, title), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, mixture_html(fit, optimum, curve, title))
 
 
 def mixture_html(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, title: str) -> str:

@@ -1,6 +1,7 @@
 """The small parts that figures of the page are made of: axes, lines, layouts as plotly.js takes them."""
 
 import html
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import numpy as np
 from ._gains_view import TimeAxis
 from ._views import log_ticks
 
-__all__ = ["layout", "line", "log_axis", "padded", "rounded", "time_ticks"]
+__all__ = ["in_lines", "layout", "line", "log_axis", "padded", "rounded", "time_ticks"]
+
+_LONGEST = 18  # letters of a line
 
 
 def log_axis(span: tuple[float, float]) -> dict[str, Any]:
@@ -27,6 +30,11 @@ def time_ticks(axis: TimeAxis, span: tuple[float, float]) -> dict[str, Any]:
     ticks = ticks[:: -(-len(ticks) // 4)]
     text = ["<br>".join(axis.label(tick)) for tick in ticks]
     return {"tickvals": ticks, "ticktext": text, "tickangle": 0, "tickfont": {"size": 11}}
+
+
+def in_lines(name: str) -> str:
+    """A name in at most two lines, so that a narrow page has room for it beside what it names."""
+    return "<br>".join(html.escape(part) for part in textwrap.wrap(name, _LONGEST, max_lines=2, placeholder="…"))
 
 
 def padded(values: Any) -> tuple[float, float]:

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import json
 import math
-import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from .. import __version__
 from .._extras import require
+from .._files import write_text, write_whole
 from .._status import FIRST_FAULT, status_legend
 from ..analysis import Speedup
 from ..assessment import Assessment, Gains, Interval, Row, Search, Taught, bracket, claim, table, verdict
@@ -75,8 +75,7 @@ def to_dataset(assessment: Assessment) -> Any:
     variables |= {
         "weights": (("schedules", "times", "rows"), stacked("rows")),
         "row_energy": (("schedules", "times", "rows"), stacked("row_energy")),
-        "status": ("schedules", stacked("status").astype(np.int32)),
-        "refresh": ("schedules", stacked("refresh").astype(np.int32)),
+        **{name: ("schedules", stacked(name).astype(np.int32)) for name in ("status", "refresh")},
         "cost": ("schedules", stacked("cost")),
         "quadrature_error": ("schedules", [_or_nan(run.quadrature_error) for run in runs]),
         "teacher_frontier": ("schedules", [_or_nan(run.teacher_frontier) for run in runs]),
@@ -182,9 +181,7 @@ def write_dataset(assessment: Assessment, folder: Path) -> None:
         ImportError: xarray or scipy is not installed.
     """
     require("scipy", "results.nc")  # writes it for xarray
-    temporary = folder / ".results.nc.part"
-    to_dataset(assessment).to_netcdf(temporary, engine="scipy")
-    os.replace(temporary, folder / "results.nc")
+    write_whole(folder / "results.nc", lambda aside: to_dataset(assessment).to_netcdf(aside, engine="scipy"))
 
 
 def write_results(assessment: Assessment, folder: Path) -> None:
@@ -202,14 +199,15 @@ def write_results(assessment: Assessment, folder: Path) -> None:
 def write_table(assessment: Assessment, folder: Path) -> None:
     """Write `table.csv`: the numbers of the table, unrounded, one row for each schedule."""
     rows = table(assessment).rows
-    temporary = folder / ".table.csv.part"
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["schedule", "status", *_NUMBERS])
-        for row in rows:
-            values = [_plain(number(row)) for number in _NUMBERS.values()]
-            writer.writerow([row.name, row.status, *("" if value is None else value for value in values)])
-    os.replace(temporary, folder / "table.csv")
+
+    def write(aside: Path) -> None:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)  # which leaves None empty
+            writer.writerow(["schedule", "status", *_NUMBERS])
+            for row in rows:
+                writer.writerow([row.name, row.status, *(_plain(number(row)) for number in _NUMBERS.values())])
+
+    write_whole(folder / "table.csv", write)
 
 
 def _of(gain: str, part: str = "value") -> Callable[[Row], Any]:
@@ -240,20 +238,13 @@ _NUMBERS: dict[str, Callable[[Row], Any]] = {
 
 def write_json(value: Any, path: Path) -> None:
     """Write JSON, replacing the file at once."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _row(row: Row, taught: Taught | None) -> dict[str, Any]:
     exponent = row.exponent
     return {
-        "name": row.name,
-        "status": row.status,
-        "final_loss": row.final_loss,
-        "best_loss": row.best_loss,
-        "max_weight": row.max_weight,
-        "drive": row.drive,
+        **{name: getattr(row, name) for name in ("name", "status", "final_loss", "best_loss", "max_weight", "drive")},
         "exponent": None
         if exponent is None
         else {"value": exponent.value, "stderr": exponent.stderr, "window": list(exponent.window)},

@@ -2,13 +2,13 @@
 
 import html
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._extras import require
+from .._files import write_text
 from ..assessment import findings
 from ..sweeps import as_grid
 from ._html import _controls, _paragraph, page
@@ -35,9 +35,7 @@ def write_sweep_report(table: Any, path: Path) -> None:
         table: what `sweep` or `open_table` returns.
         path: HTML file.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(sweep_html(table), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, sweep_html(table))
 
 
 def sweep_html(table: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._extras import require
+from .._files import write_text
 from ..fitting import TrainingComparison
 from ._html import _paragraph, page
 from ._mixture_figures import _layout, _numbers
@@ -24,10 +25,7 @@ def write_training_report(comparison: TrainingComparison, path: str | os.PathLik
         path: HTML file.
         title: of the page.
     """
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.write_text(training_html(comparison, title), encoding="utf-8")
-    os.replace(temporary, target)
+    write_text(Path(path), training_html(comparison, title))
 
 
 def training_html(comparison: TrainingComparison, title: str) -> str:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._checks import check_finite, check_fraction, check_positive
 from .._observation import Observation
 from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import held_water_level, log_or_minus_inf, mean_one, power_score, relative_log, score_of, top_mass
 from ..problems import ModalProblem
 from ._base import SMALLEST, AbstractStage, Kind, require_modal
@@ -47,7 +48,7 @@ class Greedy(AbstractStage):
     def __call__(
         self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
     ) -> tuple[Float[Array, "weights"], PyTree]:
-        return jnp.where(signal == jnp.max(signal), 1.0, 0.0).astype(signal.dtype), state
+        return where(signal == jnp.max(signal), 1.0, 0.0).astype(signal.dtype), state
 
 
 class FrontierBand(AbstractStage):
@@ -101,12 +102,12 @@ class WaterFilling(AbstractStage):
     ) -> tuple[Float[Array, "weights"], PyTree]:
         problem = observation.problem.as_modal()
         # the others, which a stage before may show again, would swallow the budget
-        signal = signal if signal is observation.energy else jnp.where(problem.eigenvalues > 0, signal, 0)
+        signal = signal if signal is observation.energy else where(problem.eigenvalues > 0, signal, 0)
         depth = depth_of(signal, observation)
         level = held_water_level(depth, problem.multiplicity, problem.trace * observation.duration)
         progress = jnp.maximum(depth - level, 0) / 2
         passes = observation.duration > 0  # no time passes where steps have a learning rate of zero
-        share = jnp.where(passes, progress / jnp.where(passes, observation.duration, 1), problem.eigenvalues)
+        share = where(passes, progress / where(passes, observation.duration, 1), problem.eigenvalues)
         return per_eigenvalue(share, problem), state
 
 
@@ -164,10 +165,10 @@ def depth_of(signal: Float[Array, "weights"], observation: Observation) -> Float
     if signal is not observation.energy:
         return relative_log(signal)
     top = jnp.max(observation.log_energy)
-    return jnp.where(jnp.isneginf(top), 0, observation.log_energy - top)
+    return where(jnp.isneginf(top), 0, observation.log_energy - top)
 
 
 def per_eigenvalue(progress: Float[Array, "modes"], problem: ModalProblem) -> Float[Array, "modes"]:
     """The weight that gives a rate of progress; modes of zero eigenvalue make none."""
     learnable = problem.eigenvalues > 0
-    return jnp.where(learnable, progress / jnp.where(learnable, problem.eigenvalues, 1), 0)
+    return where(learnable, progress / where(learnable, problem.eigenvalues, 1), 0)

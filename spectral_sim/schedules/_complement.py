@@ -10,6 +10,7 @@ import numpy as np
 from .._checks import is_concrete
 from .._observation import Observation
 from .._types import Array, Float, PerRefresh, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import log_or_minus_inf, without_derivative
 from ._base import SMALLEST, AbstractStage, Kind, TrainingCost
 from ._second_model import (
@@ -108,16 +109,16 @@ class Complement(AbstractStage):
         excess = signal - energy
         clear = excess > rounding * signal
         if observation.problem.as_operator() is not None:
-            largest = jnp.max(jnp.where(observation.mass > 0, observation.initial_energy, 0))
+            largest = jnp.max(where(observation.mass > 0, observation.initial_energy, 0))
             clear &= _root(signal) - _root(energy) > _INTEGRATED[signal.dtype.name] * _root(largest)
-        excess = jnp.where((observation.mass > 0) & clear, excess, 0)
+        excess = where((observation.mass > 0) & clear, excess, 0)
         # what is in excess stays so after both energies have underflowed: weights must not turn uniform at a time that
         # the floating-point type sets
         faint = 4 * jnp.finfo(signal.dtype).tiny
         drained = (signal < faint) & (observation.energy < faint) & (observation.initial_energy > 0)
         ahead = (observation.mass > 0) & (learnt > (1 + rounding) * own)
-        excess = jnp.where(drained & ahead, faint, excess)
-        excess = jnp.where(jnp.max(excess) > 0, excess, 1)
+        excess = where(drained & ahead, faint, excess)
+        excess = where(jnp.max(excess) > 0, excess, 1)
         return excess if self.training_time is None else once_trained(excess, self.training_time), state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:

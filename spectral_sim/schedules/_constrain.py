@@ -9,6 +9,7 @@ import numpy as np
 from .._checks import check_non_negative, check_positive, concrete, is_concrete
 from .._observation import Observation
 from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import mean_one, project_to_bounds
 from ._base import AbstractStage, Kind
 from ._observe import follow
@@ -47,7 +48,7 @@ class Clip(AbstractStage):
         self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
     ) -> tuple[Float[Array, "weights"], PyTree]:
         # a search may move the bounds past 1, where no weights of mean one would be left
-        low = jnp.where(self.low > 1, 1, jnp.where(self.low < 0, 0, self.low))  # a clip makes zero of a subnormal
+        low = where(self.low > 1, 1, where(self.low < 0, 0, self.low))  # a clip makes zero of a subnormal
         high = jnp.maximum(self.high, 1)
         return project_to_bounds(signal, observation.mass, low, high), state
 

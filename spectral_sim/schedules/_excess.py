@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._checks import check_non_negative
 from .._observation import Observation
 from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
 from ._base import AbstractStage, Kind, TrainingCost, scored_once
 from ._score import check_given
 
@@ -51,8 +52,8 @@ class Excess(AbstractStage):
     def __call__(
         self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
     ) -> tuple[Float[Array, "weights"], PyTree]:
-        excess = jnp.where(observation.mass > 0, jnp.maximum(signal - 2 * self.reference, 0), 0)
-        return jnp.where(jnp.max(excess) > 0, excess, 1), state
+        excess = where(observation.mass > 0, jnp.maximum(signal - 2 * self.reference, 0), 0)
+        return where(jnp.max(excess) > 0, excess, 1), state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return None

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._checks import check_fraction
 from .._observation import Observation
 from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
 from ._base import SMALLEST, AbstractStage, Kind, stage_name
 
 
@@ -53,9 +54,9 @@ class Forgetting(AbstractStage):
         before, best, count = state
         now = observation.correct
         if now is None:
-            now = jnp.where(observation.energy < self.threshold * observation.initial_energy, 1, 0)
+            now = where(observation.energy < self.threshold * observation.initial_energy, 1, 0)
         now = now.astype(before.dtype)
         count = count + jnp.maximum(before - now, 0)
         best = jnp.maximum(best, now)
-        seen = jnp.where(best > 0, count, jnp.asarray(observation.index, count.dtype) + 1)
+        seen = where(best > 0, count, jnp.asarray(observation.index, count.dtype) + 1)
         return seen, (now, best, count)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._observation import Observation
 from .._types import Array, Float, PyTree, Ranges, as_inexact, by_refresh
+from .._where import where
 from ..numerics import exponential, group_sums, log_or_minus_inf, mass_rank
 from ._base import SMALLEST, AbstractStage, Kind, require_modal, stage_name
 
@@ -59,8 +60,8 @@ class Stale(AbstractStage):
         scored_at, memory = state
         slack = 1 - 4 * jnp.finfo(signal.dtype).eps  # times are rounded; a period that fits a grid must not slip
         due = (observation.index == 0) | (observation.time - scored_at >= self.period * slack)
-        memory = jnp.where(due, signal, memory)
-        return memory, (jnp.where(due, observation.time, scored_at), memory)
+        memory = where(due, signal, memory)
+        return memory, (where(due, observation.time, scored_at), memory)
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return _due(times, by_refresh(self.period, times)).astype(times.dtype)
@@ -103,22 +104,22 @@ class Delay(AbstractStage):
         kept = signal is observation.energy  # nothing has changed it, and the learner keeps its logarithm
         present = jnp.maximum(observation.log_energy if kept else log_or_minus_inf(signal), jnp.log(floor))
         first = observation.index == 0
-        taken_at = jnp.where(first, observation.time, taken_at)
+        taken_at = where(first, observation.time, taken_at)
         # the present becomes a snapshot when the one before it is old enough; the start is one at once
         spacing = self.tau / self.slots
         advance = ~first & (taken_at[-1] - taken_at[-2] >= spacing * (1 - 4 * jnp.finfo(signal.dtype).eps))
-        taken_at = jnp.where(advance, jnp.roll(taken_at, -1), taken_at).at[-1].set(observation.time)
-        newest = jnp.where(first, 0, jnp.maximum(newest + advance, 1))
+        taken_at = where(advance, jnp.roll(taken_at, -1), taken_at).at[-1].set(observation.time)
+        newest = where(first, 0, jnp.maximum(newest + advance, 1))
         ring = ring.at[newest % slots].set(present)
 
         wanted = jnp.maximum(observation.time - self.tau, taken_at[0])
         after = jnp.clip(jnp.searchsorted(taken_at, wanted), 1, slots - 1)
         gap = taken_at[after] - taken_at[after - 1]
-        part = jnp.where(gap > 0, (wanted - taken_at[after - 1]) / jnp.where(gap > 0, gap, 1), 1)
+        part = where(gap > 0, (wanted - taken_at[after - 1]) / where(gap > 0, gap, 1), 1)
         snapshot = lambda place: ring[jnp.maximum(newest - (slots - 1) + place, 0) % slots]  # the start before it
         before = snapshot(after - 1)
         seen = before + part * (snapshot(after) - before)
-        return jnp.exp(jnp.where(seen > jnp.log(2 * floor), seen, -jnp.inf)), (newest, taken_at, ring)
+        return jnp.exp(where(seen > jnp.log(2 * floor), seen, -jnp.inf)), (newest, taken_at, ring)
 
 
 class AddNoise(AbstractStage):
@@ -187,7 +188,7 @@ class ShellAverage(AbstractStage):
             shell, count = state, observation.problem.as_modal().multiplicity
         total = group_sums(count * signal, shell, self.num_shells)
         size = group_sums(count, shell, self.num_shells)
-        return (total / jnp.where(size > 0, size, 1))[shell], state
+        return (total / where(size > 0, size, 1))[shell], state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return None
@@ -214,7 +215,7 @@ class BandLimit(AbstractStage):
     def __call__(
         self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
     ) -> tuple[Float[Array, "weights"], PyTree]:
-        return jnp.where(observation.problem.as_modal().index <= self.k_max, signal, 0), state
+        return where(observation.problem.as_modal().index <= self.k_max, signal, 0), state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return None
@@ -242,7 +243,7 @@ class Subsample(AbstractStage):
         self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
     ) -> tuple[Float[Array, "weights"], PyTree]:
         drawn = jax.random.uniform(key_of(self, observation), signal.shape, signal.dtype)
-        seen = jnp.where((drawn < self.fraction) | (observation.index == 0), signal, state)
+        seen = where((drawn < self.fraction) | (observation.index == 0), signal, state)
         return seen, seen
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
@@ -254,8 +255,8 @@ def follow(signal, observation, state, tau):
     last, memory = state
     elapsed = observation.time - last
     instant = tau <= 0
-    gain = jnp.where(instant, 1, -jnp.expm1(-elapsed / jnp.where(instant, 1, tau)))
-    memory = jnp.where(observation.index == 0, signal, memory + gain * (signal - memory))
+    gain = where(instant, 1, -jnp.expm1(-elapsed / where(instant, 1, tau)))
+    memory = where(observation.index == 0, signal, memory + gain * (signal - memory))
     return memory, (observation.time, memory)
 
 
@@ -274,6 +275,6 @@ def _due(times, periods):
     def look(scored_at, now):
         time, period = now
         due = time - scored_at >= period * slack
-        return jnp.where(due, time, scored_at), due
+        return where(due, time, scored_at), due
 
     return jax.lax.scan(look, jnp.asarray(-jnp.inf, times.dtype), (times, periods))[1]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_positive
 from .._observation import Observation
 from .._types import Array, Float, PRNGKeyArray, PyTree
+from .._where import where
 from ..numerics import relative_log, score_of
 from ._base import AbstractStage, Kind
 from ._table import check_cap, within
@@ -110,8 +111,8 @@ class PolicySchedule(AbstractStage):
         now = _bounded(jnp.log(jnp.maximum(signal, jnp.finfo(signal.dtype).tiny)))
         log_time = jnp.log1p(observation.time * jnp.exp(log_trace))
         elapsed = log_time - last_log_time
-        slope = jnp.where(elapsed > 0, (now - last_log) / jnp.where(elapsed > 0, elapsed, 1), 0)
-        slope = jnp.where(observation.index == 0, 0, slope)
+        slope = where(elapsed > 0, (now - last_log) / where(elapsed > 0, elapsed, 1), 0)
+        slope = where(observation.index == 0, 0, slope)
         start = _bounded(jnp.log(jnp.maximum(observation.initial_energy, jnp.finfo(signal.dtype).tiny)))
         depth = _bounded(relative_log(signal))
         inputs = jnp.stack([depth, now - start, drive, jnp.full_like(now, log_time), jnp.tanh(slope)], axis=-1)

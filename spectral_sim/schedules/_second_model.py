@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
 from .._types import Array, Float, PerRefresh, by_refresh
+from .._where import where
 from ..numerics import log_or_minus_inf, phi1_eigen, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
 from ._base import TrainingCost, scored_once, stage_name
@@ -101,7 +102,7 @@ def learner_model(problem: AbstractProblem) -> Array:
 
 def once_trained(signal: Array, training_time: Array) -> Array:
     """The signal, or NaN where a traced training time is not positive: NaN stops the run with a status."""
-    return jnp.where(training_time > 0, signal, jnp.nan)
+    return where(training_time > 0, signal, jnp.nan)
 
 
 def relative_trace(stage: Any, problem: AbstractProblem) -> Float[Array, ""]:
@@ -203,8 +204,8 @@ def squared(problem: OperatorProblem, residual: Float[Array, "examples outputs"]
 def progress(log_start: Float[Array, "weights"], log_energy: Float[Array, "weights"]) -> Float[Array, "weights"]:
     """u = 1/2 log(E(0) / E); 0 where the energy has risen, or where there never was any."""
     known = jnp.isfinite(log_start)
-    now = jnp.where(jnp.isfinite(log_energy), log_energy, jnp.log(jnp.finfo(log_energy.dtype).tiny))
-    return jnp.maximum(jnp.where(known, log_start - now, 0), 0) / 2
+    now = where(jnp.isfinite(log_energy), log_energy, jnp.log(jnp.finfo(log_energy.dtype).tiny))
+    return jnp.maximum(where(known, log_start - now, 0), 0) / 2
 
 
 def visibility(
@@ -212,9 +213,9 @@ def visibility(
 ) -> Float[Array, "weights"]:
     """h(u) = u^q / (u^q + u0^q): 0 before anything is learnt, 1 long after u0; a step at u0 for q = inf."""
     hard, begun = jnp.isinf(sharpness), progress > 0
-    log_ratio = jnp.log(jnp.where(begun, progress, 1)) - jnp.log(threshold)
-    soft = jax.nn.sigmoid(jnp.where(hard, 1, sharpness) * log_ratio)
-    return jnp.where(begun, jnp.where(hard, jnp.where(progress >= threshold, 1, 0), soft), 0).astype(progress.dtype)
+    log_ratio = jnp.log(where(begun, progress, 1)) - jnp.log(threshold)
+    soft = jax.nn.sigmoid(where(hard, 1, sharpness) * log_ratio)
+    return where(begun, where(hard, where(progress >= threshold, 1, 0), soft), 0).astype(progress.dtype)
 
 
 def seen_through(
@@ -226,4 +227,4 @@ def seen_through(
     once all that it sees has underflowed, at a time that depends on the floating-point type.
     """
     faint = 4 * jnp.finfo(signal.dtype).tiny
-    return jnp.where((visible > 0) & (mass > 0), jnp.maximum(visible * signal, faint), 0)
+    return where((visible > 0) & (mass > 0), jnp.maximum(visible * signal, faint), 0)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._observation import Observation
 from .._types import Array, Float, Int, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import lowest_mass, mass_rank, score_of
 from ._base import SMALLEST, AbstractStage, Kind, TrainingCost, no_scoring, require_modal, require_operator, scored_once
 from ._difficulty import leverage
@@ -97,8 +98,8 @@ class PowerTilt(AbstractStage):
     ) -> tuple[Float[Array, "weights"], PyTree]:
         problem = observation.problem.as_modal()
         learnable = problem.eigenvalues > 0  # the others get the weight of the last that is: they carry no mass
-        smallest = jnp.min(jnp.where(learnable, problem.eigenvalues, jnp.inf))
-        log_eigenvalue = jnp.log(jnp.where(learnable, problem.eigenvalues, smallest))
+        smallest = jnp.min(where(learnable, problem.eigenvalues, jnp.inf))
+        log_eigenvalue = jnp.log(where(learnable, problem.eigenvalues, smallest))
         if self.cutoff is not None:
             log_eigenvalue = jnp.interp(jnp.minimum(problem.index, self.cutoff), problem.index, log_eigenvalue)
         score = -self.exponent * log_eigenvalue

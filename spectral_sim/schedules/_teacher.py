@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from .._checks import check_choice, check_positive
 from .._observation import Observation
 from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._where import where
 from ..numerics import log_or_minus_inf
 from ._base import SMALLEST, AbstractStage, Kind, TrainingCost
 from ._second_model import (
@@ -102,7 +103,7 @@ class Teacher(AbstractStage):
         if self.shows == "residual":
             visible = visibility(learnt, self.threshold, self.sharpness)
             if observation.problem.as_modal() is not None:
-                visible = jnp.where(observation.initial_energy > 0, visible, 0)
+                visible = where(observation.initial_energy > 0, visible, 0)
             seen = seen_through(jnp.maximum(signal, energy), visible, observation.mass)
             return once_trained(seen, self.training_time), state
         if residual is None:
@@ -110,7 +111,7 @@ class Teacher(AbstractStage):
             distance = observation.initial_energy * (jnp.exp(-own) - jnp.exp(-learnt)) ** 2
         else:
             distance = squared(observation.problem.as_operator(), observation.state.residual - residual)
-        return once_trained(jnp.where(observation.mass > 0, distance, 0), self.training_time), state
+        return once_trained(where(observation.mass > 0, distance, 0), self.training_time), state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return None

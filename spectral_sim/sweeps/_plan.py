@@ -16,6 +16,7 @@ from .._simulate import simulate
 from .._status import status_legend
 from .._types import PyTree
 from .._version import __version__
+from .._where import where
 from ._metric import AbstractMetric, MemberRun, Variable, check_announced
 from ._paths import leaf_of, placed
 from ._spec import SweepSpec
@@ -114,7 +115,7 @@ class Plan:
             # the weights of the first interval are those of all: look at them once
             run = simulate(problem, schedule, self.grid, **options)
             recorded = simulate(problem, schedule, self.grid[:2], save=save, **options).saved if recorders else []
-            recorded = jax.tree.map(lambda x: jnp.where(run.status == 0, x, jnp.full_like(x, jnp.nan)), recorded)
+            recorded = jax.tree.map(lambda x: where(run.status == 0, x, jnp.full_like(x, jnp.nan)), recorded)
         else:
             run = simulate(problem, schedule, self.grid, save=save, **options)
             recorded = run.saved

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._types import Array
+from .._where import where
 from ..analysis import Race, check_prices, race, refresh_costs
 from ._metric import AbstractMetric, MemberRun, Variable, chosen_rows, chosen_window
 
@@ -31,9 +32,9 @@ class AnytimeSpeedup(AbstractMetric):
     horizons: int = 129
 
     def variables(self, times: np.ndarray) -> dict[str, Variable]:
-        where = _where("speedup", self.window, times)
+        words = _where("speedup", self.window, times)
         return {
-            "speedup": Variable(f"anytime speed-up over uniform sampling, gross of costs, {where}"),
+            "speedup": Variable(f"anytime speed-up over uniform sampling, gross of costs, {words}"),
             "speedup_bound": Variable(_BOUND),
         }
 
@@ -68,14 +69,14 @@ class NetSpeedup(AbstractMetric):
         check_prices(self.cost_per_example, self.cost_per_refresh, self.batch_size)
 
     def variables(self, times: np.ndarray) -> dict[str, Variable]:
-        where = _where("speedup_net", self.window, times)
+        words = _where("speedup_net", self.window, times)
         if self.cost_per_example is None:
             example = f"on data a forward pass on each example at batches of {self.batch_size}, on modes nothing"
         else:
             example = f"{self.cost_per_example:.4g} time units for each example"
         more = f", and {self.cost_per_refresh:.4g} time units" if self.cost_per_refresh else ""
         text = f"anytime speed-up over uniform sampling, net of second models, own labels and passes ({example}{more})"
-        return {"speedup_net": Variable(f"{text}, {where}"), "speedup_net_bound": Variable(_BOUND)}
+        return {"speedup_net": Variable(f"{text}, {words}"), "speedup_net_bound": Variable(_BOUND)}
 
     def __call__(self, run: MemberRun) -> dict[str, Array]:
         if run.counts_steps:
@@ -105,11 +106,11 @@ def _race(run: MemberRun, window: tuple[float, float] | None, number: int) -> Ra
 
 def _valid(run: MemberRun, found: Race, value: Array) -> Array:
     """The speed-up, where there is one: not where the row starts below uniform sampling, nor where it failed."""
-    return jnp.where(jnp.any(found.before) | jnp.isnan(run.loss[-1]), jnp.nan, value)
+    return where(jnp.any(found.before) | jnp.isnan(run.loss[-1]), jnp.nan, value)
 
 
 def _bound(found: Race) -> Array:
-    return jnp.where(jnp.any(found.never), -1, 0).astype(jnp.int8)
+    return where(jnp.any(found.never), -1, 0).astype(jnp.int8)
 
 
 def _where(name: str, window: tuple[float, float] | None, times: np.ndarray) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from .._simulate import ADJOINTS
 from .._trajectory import Trajectory
 from .._types import ArrayLike
+from .._where import where
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import chain, clip, proportional, static_weights
@@ -131,10 +132,14 @@ class _DynamicsCheck:
 
     def looks(self) -> None:
         """Looking is no act: what is seen of a state is the same the second time."""
-        state, time = self.dynamics.init(self.problem), jnp.zeros((), self.problem.dtype)
-        first = self.dynamics.observe(self.problem, state, time)
+
+        def twice():
+            state, time = self.dynamics.init(self.problem), jnp.zeros((), self.problem.dtype)
+            first = self.dynamics.observe(self.problem, state, time)
+            return state, first, self.dynamics.observe(self.problem, first.state, time)
+
+        state, first, second = jax.jit(twice, compiler_options=QUICK)()
         chex.assert_trees_all_equal(first.state, state)
-        second = self.dynamics.observe(self.problem, first.state, time)
         chex.assert_trees_all_equal(first, second)
 
     def batches(self) -> None:
@@ -172,7 +177,7 @@ class _DynamicsCheck:
         key = jax.random.key(3) if self.dynamics.needs_key else None
 
         def loss(scale):
-            weights = jnp.append(static[:-1] * scale, static[-1] * jnp.where(scale > 1.5, -1, 1))
+            weights = jnp.append(static[:-1] * scale, static[-1] * where(scale > 1.5, -1, 1))
             schedule = static_weights(weights)
             return simulated(self.problem, schedule, self.times, dynamics=self.dynamics, key=key).loss[-1]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._trajectory import Trajectory
 from .._types import ArrayLike
+from .._where import where
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage, begin_state, chain, proportional, stages_of
@@ -38,7 +39,8 @@ def check_stage(
     * "run": weights are density ratios at every refresh, in the dtype of the problem, and no loss is below the
       problem's bound; a changed hyperparameter does not retrace; what the class says of itself (`static`,
       `closed_loop`, `needs_key`, `constants`) is true; scoring and training costs have the right form.
-    * "batches": jit and vmap over all hyperparameters agree, each traced once; "eager": so does a run without jit.
+    * "batches": vmap over all hyperparameters under jit agrees with single runs, each traced once; "eager": so does a
+      run without jit.
     * "gradients": reverse mode agrees with forward mode and with finite differences, in every hyperparameter.
 
     Arguments:
@@ -162,30 +164,29 @@ class _StageCheck:
             assert float(before) >= 0, "a negative cost before training"
             assert float(rate) >= 0, "a negative cost of training alongside"
 
-    def weights(self, schedule: Any) -> Trajectory:
-        save = lambda observation, weights: weights
-        key = jax.random.key(5)
-        return simulated(self.problem, schedule, self.times, dynamics=self.dynamics, save=save, key=key)
-
     def batches(self) -> None:
-        """jit of the run and jit of vmap over the hyperparameters."""
+        """jit of vmap over the hyperparameters, or of the run where there are none to vary."""
         arrays, rest = eqx.partition(self.schedule, eqx.is_array)
+        members = [self.schedule, *self.variants]
+        looped = [self.trajectory(self.schedule)]
+        traced = self.traces
+        looped += [self.trajectory(variant) for variant in self.variants]
+        assert self.traces == traced, "a changed hyperparameter traced the run again: make it an inexact array leaf"
         chex.clear_trace_counter()
-        call = chex.assert_max_traces(lambda arrays: self.weights(eqx.combine(arrays, rest)), n=2)
-        alone = jax.jit(call, compiler_options=QUICK)
-        members = [eqx.filter(member, eqx.is_array) for member in (self.schedule, *self.variants)]
-        looped = [alone(member) for member in members]
+        call = chex.assert_max_traces(lambda arrays: self.trajectory(eqx.combine(arrays, rest)), n=1)
         if len(members) > 1 and jax.tree.leaves(arrays):
-            together = jax.jit(jax.vmap(call), compiler_options=QUICK)(stacked(members))
-            expected = jax.tree.map(lambda *x: jnp.stack(x), *looped)
-            chex.assert_trees_all_close(together, expected, rtol=1e-11, atol=1e-14)
+            inputs = stacked([eqx.filter(member, eqx.is_array) for member in members])
+            together = jax.jit(jax.vmap(call), compiler_options=QUICK)(inputs)
+            expected = jax.tree.map(lambda *x: np.stack(x), *looped)
+        else:
+            together, expected = jax.jit(call, compiler_options=QUICK)(arrays), looped[0]
+        chex.assert_trees_all_close(together, expected, rtol=1e-11, atol=1e-14)
 
     def eager(self) -> None:
         """The run with and without jit."""
-        arrays, rest = eqx.partition(self.schedule, eqx.is_array)
-        compiled = jax.jit(lambda arrays: self.weights(eqx.combine(arrays, rest)), compiler_options=QUICK)(arrays)
+        compiled = self.trajectory(self.schedule)
         with jax.disable_jit():
-            alone = self.weights(self.schedule)
+            alone = self.trajectory(self.schedule)
         chex.assert_trees_all_close(alone, compiled, rtol=1e-11, atol=1e-14)
 
     def gradients(self, smooth: bool, sloped: Mapping[str, bool] | None) -> None:
@@ -234,5 +235,5 @@ class _Disturbed(AbstractDynamics):
     def observe(self, problem, state, time):
         seen = self.dynamics.observe(problem, state, time)
         factor = jnp.linspace(0.3, 3.0, seen.energy.size, dtype=seen.energy.dtype)
-        later = jnp.where(time > 0, factor, jnp.sqrt(factor))  # a fall of the energies, for stages that go by it
+        later = where(time > 0, factor, jnp.sqrt(factor))  # a fall of the energies, for stages that go by it
         return seen.replace(energy=seen.energy * later, log_energy=seen.log_energy + jnp.log(later))

@@ -12,6 +12,7 @@ import scipy.optimize
 import spectral_sim as ss
 from spectral_sim.bounds import Multiplier, certificate
 from spectral_sim.bounds import _certificate as public
+from spectral_sim.bounds import _certificate_active as active
 from spectral_sim.bounds import _certificate_interior as interior
 from spectral_sim.bounds._certificate_multiplier import repaired, violations
 from spectral_sim.bounds._certificate_newton import BandMatrix, Symmetric
@@ -264,7 +265,70 @@ def test_float32_problems_pay_for_what_rounding_hides():
     assert found.loss[0] == pytest.approx(certificate(problem, TIMES).loss[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["realisable", "groups", "capped"])
+def test_an_interrupt_of_the_exact_route_returns_what_is_proven(monkeypatch):
+    problem, _ = draw("missed")
+    whole, calls = public.exact_multipliers, []
+
+    def interrupted(*args):
+        calls.append(None)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return whole(*args)
+
+    monkeypatch.setattr(public, "exact_multipliers", interrupted)
+    found = certificate(problem, TIMES, horizon=[0.5, 1.0], pieces=1, method="exact")
+    assert found.verified
+    assert found.finished.tolist() == [True, False]
+    floor = float(ss.bounds.speed_limit(problem, [1.0]).floor)
+    assert found.loss[0] > 1.01 * found.loss[1] > 0.99 * floor
+
+
+def test_outputs_have_to_serve_one_schedule():
+    """With transfers between outputs the bound is tighter than that of outputs that each choose their own."""
+    for seed in range(3):
+        problem, _ = draw("many outputs", seed)
+        together = certificate(problem, TIMES, pieces=6)
+        apart = 0.0
+        for column in np.asarray(problem.targets).T:
+            apart += certificate(ss.OperatorProblem(problem.features, column), TIMES, pieces=6).loss[0]
+        learned = losses_of(problem, random_weights(problem, 40, np.random.default_rng(0)), HORIZON).min()
+        assert 1.03 * apart < together.loss[0] <= learned
+
+
+def test_transfers_that_lend_more_than_there_is_prove_nothing():
+    problem, _ = draw("many outputs")
+    found = certificate(problem, TIMES, pieces=3)
+    first, *others = found.multiplier[0]
+    for changed in (
+        first.transfers + 1e-9,
+        first.transfers + 1.0,
+        first.transfers * np.nan,
+        first.transfers[:, :, 1:],
+        None,  # its conditions fail, as do the sums
+    ):
+        row = (dataclasses.replace(first, transfers=changed), *others)
+        assert not dataclasses.replace(found, multiplier=(row,)).verified
+    loud = (dataclasses.replace(found.tasks[0], loss_scale=2 * found.tasks[0].loss_scale), *found.tasks[1:])
+    assert not dataclasses.replace(found, tasks=loud).verified
+    realisable, _ = draw("realisable")
+    plain = certificate(realisable, TIMES, pieces=3)
+    lent = dataclasses.replace(plain.multiplier[0][0], transfers=np.zeros((1, 4, 7)))
+    assert not dataclasses.replace(plain, multiplier=((lent,),)).verified  # without a last entry there is none to lend
+
+
+@pytest.mark.parametrize("kind", ["realisable", "missed", "many outputs"])
+def test_cutting_planes_find_the_examples_that_bind(kind, monkeypatch):
+    problem, _ = draw(kind)
+    whole = certificate(problem, TIMES, pieces=6, tolerance=1e-3)
+    monkeypatch.setattr(active, "MANY", 4)
+    found = certificate(problem, TIMES, pieces=6, tolerance=1e-3)
+    assert found.verified
+    assert found.finished.all()
+    assert found.loss[0] == pytest.approx(whole.loss[0], rel=3e-3)
+    assert found.limit[0] >= whole.loss[0]  # fewer conditions allow for more
+
+
+@pytest.mark.parametrize("kind", ["realisable", "groups", "capped", "many outputs"])
 def test_the_exact_route_agrees(kind):
     pytest.importorskip("cvxpy")
     problem, options = draw(kind)
@@ -277,15 +341,15 @@ def test_the_exact_route_agrees(kind):
 
 def test_an_interrupt_returns_what_is_proven(monkeypatch):
     problem, _ = draw("many outputs")
-    step, calls = interior._step, []
+    step, calls = interior.InteriorMethod._step, []
 
     def interrupted(*args):
         calls.append(None)
-        if len(calls) > 20:
+        if len(calls) > 6:
             raise KeyboardInterrupt
         return step(*args)
 
-    monkeypatch.setattr(interior, "_step", interrupted)
+    monkeypatch.setattr(interior.InteriorMethod, "_step", interrupted)
     found = certificate(problem, TIMES)
     assert found.verified
     assert not found.finished.any()
@@ -297,12 +361,13 @@ def test_an_interrupt_returns_what_is_proven(monkeypatch):
 def test_what_could_not_be_proven_is_never_returned(monkeypatch):
     problem, _ = draw("realisable")
 
-    def nonsense(task, knots, degree, cap, tolerance):
-        multiplier, point = real(task, knots, degree, cap, tolerance)
-        return dataclasses.replace(multiplier, control=multiplier.control + 1.0), point
+    def nonsense(*args):
+        found = real(*args)
+        raised = [dataclasses.replace(m, control=m.control + 1.0) for m in found.multipliers]
+        return dataclasses.replace(found, multipliers=raised)
 
-    real = public.interior_multiplier
-    monkeypatch.setattr(public, "interior_multiplier", nonsense)
+    real = public.scalable_multipliers
+    monkeypatch.setattr(public, "scalable_multipliers", nonsense)
     found = certificate(problem, TIMES)
     assert found.verified
     assert found.loss[0] <= real_loss(problem)
