@@ -87,7 +87,7 @@ def _by_member(function: Callable[..., PyTree], code: Array, *trees: Any) -> PyT
 
 def _along(code: Array, values: Array) -> Array:
     """Codes with further axes of length one, to go with values."""
-    return code.reshape(code.shape + (1,) * (values.ndim - code.ndim))
+    return code.reshape(code.shape + (1,) * (jnp.ndim(values) - code.ndim))
 
 
 @jax.custom_jvp
