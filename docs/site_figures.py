@@ -109,10 +109,10 @@ def refreshes() -> None:
     figure, axes = _new()
     fine = ss.log_times(0.1, 1e3, 2 + 4 * 32)
     axes.loglog(fine[1:], ss.bounds.uniform_loss(problem, fine[1:]), color="black", label="uniform")
-    for density, colour in ((2, PINK), (8, BLUE), (32, GREEN)):
+    for density, colour, line in ((2, PINK, "-"), (8, BLUE, "-"), (32, GREEN, (0, (5, 5)))):  # the last two agree
         times = ss.log_times(0.1, 1e3, 2 + 4 * density)
         loss = ss.simulate(problem, ss.proportional(1.0), times).loss
-        axes.loglog(times[1:], loss[1:], color=colour, label=f"by loss, {density} refreshes a decade")
+        axes.loglog(times[1:], loss[1:], color=colour, ls=line, label=f"by loss, {density} refreshes a decade")
     axes.loglog(
         fine[1:], ss.ideal_oracle(problem, fine[1:]).loss, color=BOUND_COLOUR, ls="--", label="no schedule is below"
     )

@@ -36,7 +36,7 @@ from ._errors import UserError, explained
 from ._export import exporter, rows_of_file
 from ._features import Features
 from ._job_part import Part
-from ._second import second_model_of
+from ._second_features import second_model_of
 from ._spectra import spectral_problem
 from ._splits import DataSplits
 from ._stages import build_dynamics, build_schedule, check_suits

@@ -12,7 +12,7 @@ from ..problems import AbstractProblem
 from ..schedules import STAGES, AbstractStage, chain
 from ._config import ScheduleConfig
 from ._errors import UserError, check_type, explained
-from ._second import SecondModel, second_on_modes
+from ._second_features import SecondModel, second_on_modes
 
 __all__ = ["build_dynamics", "build_schedule", "check_suits"]
 

@@ -19,7 +19,7 @@ from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_sea
 from ._build import data_task
 from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption
 from ._errors import UserError, explained
-from ._second import second_model_of
+from ._second_features import second_model_of
 from ._spectra import spectral_problem
 from ._stages import build_dynamics, build_schedule, check_suits
 

@@ -88,7 +88,7 @@ def training_view(found: "TrainingComparison") -> View:
     facts = {
         "runs": f"{len(found.names)} schedules, {len(real)} real seeds, against {found.baseline}",
         "loss": found.measure,
-        "predicted by": found.predictor,
+        "predicted by": f"the {found.predictor} kernel",
     }
     facts |= {words: f"{told} (another real run {other or 'unknown'})" for words, told, other in found.spoken()}
     facts["trust"] = f"{found.trust:.2f} of 1, a rule of thumb"

@@ -26,12 +26,15 @@ class _Format(NamedTuple):
 
 
 def exponential(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """exp(x) to one unit of rounding; 0 where that is subnormal, infinite a third of an e-fold before its limit.
+    """Compute exp(x) to one unit of rounding; 0 where subnormal, infinite a third of an e-fold before its limit.
 
     On CPUs it takes two thirds of the time of the compiler's own, which looks after subnormal numbers. Where the result
     is used several times the compiler may compute it several times, as it does with sums and products. With n whole
     and |r| <= log(2) / 2, x = n log 2 + r and exp(x) = 2^n exp(r), by a polynomial. Types other than float32 and
     float64 are left to the compiler.
+
+    Arguments:
+        x: any shape.
     """
     return _exponential(x) if jnp.dtype(x.dtype) in _FORMATS else jnp.exp(x)
 
