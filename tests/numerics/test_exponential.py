@@ -45,6 +45,6 @@ def test_the_logarithm_of_what_is_no_positive_number_is_minus_infinity_without_d
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_of_the_exponential_of_a_logarithm_the_compiler_computes_neither(dtype):
     x = jnp.linspace(-3, 3, 7, dtype=dtype)
-    compiled = jax.jit(lambda x: log_or_minus_inf(jnp.exp(x))).lower(x).compile().as_text()
+    compiled = str(jax.jit(lambda x: log_or_minus_inf(jnp.exp(x))).lower(x).compile().as_text())
     assert "exponential(" not in compiled
     assert " log(" not in compiled
