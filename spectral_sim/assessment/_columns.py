@@ -8,10 +8,11 @@ from ..analysis import ExponentFit, Speedup
 from ._gains import Gains
 from ._interval import Interval
 
-__all__ = ["NONE", "Column", "Row", "columns_of", "format_short", "format_speedup"]
+__all__ = ["NONE", "Column", "Row", "columns_of", "format_interval", "format_short", "format_speedup"]
 
 NONE = "-"
 _SIGN = {"=": "", "<=": "≤", ">=": "≥"}
+_LEAST, _MOST = 0.01, 1000.0  # ends of intervals of speed-ups that are written out
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,14 @@ def _size(size: float) -> str:
     return f"{size:.2g}" if size < 0.1 or size >= 1e5 else f"{size:.2f}" if size < 10 else f"{size:.{int(size < 100)}f}"
 
 
+def format_interval(value: Interval, show: Callable[[float], str] = format_short) -> str:
+    """Both ends of an interval of a speed-up, which few splits may leave so wide that digits would say nothing."""
+    low = f"below {_LEAST:g}" if value.low < _LEAST else show(value.low)
+    return f"{low} to {f'above {_MOST:g}' if value.high > _MOST else show(value.high)}"
+
+
 def _interval(value: Interval | None) -> str:
-    return NONE if value is None or not value.is_known else f"{_size(value.low)} to {_size(value.high)}"
+    return NONE if value is None or not value.is_known else format_interval(value, _size)
 
 
 def _change(value: Interval | None) -> str:

@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from ._columns import Row, format_short, format_speedup
+from ._columns import Row, format_interval, format_short, format_speedup
 from ._interval import Interval
 from ._table import FEWEST_ROWS, FEWEST_SPLITS, SCALED, Table
 
@@ -125,7 +125,7 @@ def _times(value: float) -> str:
 def _within(interval: Interval | None) -> str:
     if interval is None or not interval.is_known:
         return ""
-    return f" (90% interval {format_short(interval.low)} to {format_short(interval.high)})"
+    return f" (90% interval {format_interval(interval)})"
 
 
 def _advice(said: Claim, row: Row | None, exports: bool, table: Table) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from spectral_sim.analysis import Speedup
 from spectral_sim.assessment import Gains, Interval, Row, Steps, Table, Window, claim, verdict
+from spectral_sim.assessment._columns import columns_of
 
 
 def number(value, kind="one horizon", net=False):
@@ -122,6 +123,17 @@ def test_what_is_not_sure_is_not_claimed():
     text = say(row("maybe", gross=1.2, spread=1.4, picked=True))
     assert text.startswith("No schedule is seen to pay for itself on digits: the best, maybe, may be slower")
     assert "1.2 times as soon (90% interval 0.857 to 1.68)" in text
+
+
+@pytest.mark.parametrize(
+    ("spread", "words"),
+    [(1e9, "below 0.01 to above 1000"), (200.0, "below 0.01 to 240"), (100.0, "0.012 to 120")],
+)
+def test_ends_far_out_are_not_written_in_digits(spread, words):
+    wide = row("maybe", gross=1.2, spread=spread, picked=True)
+    assert f"1.2 times as soon (90% interval {words})" in say(wide)
+    columns = columns_of("loss", "its end", None, splits=5, is_modal=False, is_scaled=False)
+    assert [column.cell(wide) for column in columns if "interval" in column.title] == [words]
 
 
 def test_a_late_gain_is_called_that():
