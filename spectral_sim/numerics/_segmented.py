@@ -94,8 +94,9 @@ def _in_segments(step, carry, xs, length):
 
 
 def _materialised(tangent):
-    zero = isinstance(tangent, jax.custom_derivatives.SymbolicZero) and tangent.dtype != jax.dtypes.float0
-    return jnp.zeros(tangent.shape, tangent.dtype) if zero else tangent
+    shape, dtype = tangent.shape, tangent.dtype
+    zero = isinstance(tangent, jax.custom_derivatives.SymbolicZero) and dtype != jax.dtypes.float0
+    return jnp.zeros(shape, dtype) if zero else tangent
 
 
 def _pad(values: jax.Array, size: int) -> jax.Array:
