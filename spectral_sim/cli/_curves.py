@@ -96,6 +96,7 @@ def curves(
             typer.echo(learned.report())
             written += ", best_rates.csv"
         write_curve_report(fit, output / "report.html", "Loss curves", learned)
+        folder.close()
         progress.print(f"wrote {output}: {written}", highlight=False, markup=False)
 
 

@@ -154,9 +154,8 @@ def _learned(task: LearningTask, times: np.ndarray) -> Entry:
     rate = optax.adam(optax.cosine_decay_schedule(_SEARCH_RATE, _SEARCH_STEPS))
     seen = on_picking_rows(task.problem, task.picking)
     objective = terminal_log_loss()
-    found = search(seen, begin, times[changes], objective=objective, steps=_SEARCH_STEPS, optimizer=rate).schedule
+    found: Any = search(seen, begin, times[changes], objective=objective, steps=_SEARCH_STEPS, optimizer=rate).schedule
     row = np.searchsorted(changes, np.arange(len(times)), side="right") - 1
-    assert isinstance(found, TableSchedule)
     held = PerRefresh(found.log_weights.values, jnp.asarray(row, jnp.int32))
     meaning = "By quantiles of difficulty, over time, found by gradients of the loss on trusted rows."
     return Entry("learned on trusted rows", TableSchedule(held), meaning=meaning)

@@ -99,6 +99,7 @@ def run_job(
                 progress.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
             _warn(progress, write_report, finished, output.path / "report.html", title)
         store.clear()
+    output.close()
     progress.print(f"written to {output.path}: open {output.path / 'report.html'}", highlight=False, markup=False)
 
 

@@ -33,7 +33,8 @@ class OutputFolder:
     def __init__(self, path: Path, parts: tuple[str, ...] = (), force: bool = False, resume: bool = False):
         self.path = path
         self._parts = parts
-        self._stale = _OWN if resume else (*_OWN, *_BEGUN)
+        self._resumes = resume
+        self._earlier: dict[Path, tuple[int, int]] | None = None
         if force and resume:
             raise UserError("--force begins anew and --resume goes on: give one of them.")
         folders = [path, *(path / part for part in parts)]
@@ -51,14 +52,30 @@ class OutputFolder:
             )
 
     def open(self) -> None:
-        """Make the folders and take away earlier results, so that old and new ones never mix; once."""
+        """Make the folders, and take away earlier results unless they may be gone on with; once."""
+        if self._earlier is not None:
+            return
+        self._earlier = {}
         with explained(f"--output {self.path}"):
             for folder in (self.path, *(self.path / part for part in self._parts)):
                 folder.mkdir(parents=True, exist_ok=True)
-                for name in self._stale:
-                    (folder / name).unlink(missing_ok=True)
-        self._stale = ()
+                for file in (folder / name for name in (_OWN if self._resumes else (*_OWN, *_BEGUN))):
+                    if not self._resumes:
+                        file.unlink(missing_ok=True)
+                    elif file.exists():
+                        self._earlier[file] = _version(file)
+
+    def close(self) -> None:
+        """All results are written: take away what an earlier run left and this one did not write anew."""
+        for file, version in (self._earlier or {}).items():
+            if file.exists() and _version(file) == version:
+                file.unlink()
 
     def part(self, name: str) -> Path:
         """The folder of a part."""
         return self.path / name if self._parts else self.path
+
+
+def _version(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_mtime_ns, found.st_ino

@@ -489,7 +489,9 @@ def test_a_search_begins_where_the_multiplier_points():
     assert found.certificate is proof
     assert found.gap[0].kind == "certificate"
     assert np.exp(found.gap[0].optimum) == pytest.approx(proof.loss[0])
-    assert found.gap[0].gap < 0.2 * ss.learning.measure_gap(problem, found.schedule, objective, times).gap
+    # with 24 pieces it is nearer than what such a problem knows of itself, and far nearer than the speed limit
+    assert found.gap[0].gap < 0.7 * ss.learning.measure_gap(problem, found.schedule, objective, times).gap
+    assert found.gap[0].gap < 0.2 * (found.value - np.log(ss.bounds.speed_limit(problem, times).loss[-1]))
     assert 0 < proof.gap(np.exp(found.value)) < proof.gap(begin)
     for schedule, start in ((None, None), (ss.uniform(), proof)):
         with pytest.raises(ValueError, match=r"learn\(\) was given .* start=: give one of them"):
