@@ -33,6 +33,14 @@ ON_MODES = [
         "water_filling",
     )
 ]
+# Every stage meets modes, groups and one of the other kinds with every change; the rest of them in the nightly tests.
+_TURNS = tuple(kind for kind in KINDS if kind not in ("modal", "grouped"))
+BY_TURNS = [
+    pytest.param(name, kind, marks=[pytest.mark.slow] if kind in _TURNS and kind != _TURNS[turn % 3] else [])
+    for turn, name in enumerate(EXAMPLES)
+    for kind in KINDS
+    if (name, kind) in ADMITTED
+]
 TUNABLE = [name for name in EXAMPLES if EXAMPLES[name].leaves]
 
 
@@ -94,7 +102,7 @@ def variants(name, problem, forms=(lambda x: x, np.asarray, jnp.asarray)):
     return [EXAMPLES[name].build(**base | {leaf: form(value)}) for leaf, value in others for form in forms]
 
 
-@pytest.mark.parametrize(("name", "kind"), ADMITTED)
+@pytest.mark.parametrize(("name", "kind"), BY_TURNS)
 def test_contract(name, kind):
     """One compiled run serves every check of one stage on one kind of problem.
 
