@@ -23,5 +23,5 @@ def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:
         return jnp.where(condition, x, y)
     shape = jnp.broadcast_shapes(jnp.shape(condition), jnp.shape(x), jnp.shape(y))
     x, y = (jnp.broadcast_to(jax.lax.convert_element_type(value, dtype), shape) for value in (x, y))
-    # a condition that stayed a number would be one for each member in a batch, which the compiler makes a pass of its own
+    # as a number it would be one for each member of a batch, and the compiler would not fuse the choice
     return jax.lax.select(jnp.broadcast_to(condition, shape), x, y)
