@@ -1,11 +1,11 @@
 """What a run of the suite leaves behind, and its file."""
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._files import write_text
 from ._timing import Spread
 
 __all__ = ["SUITE", "CaseResult", "Figure", "Point", "Program", "Results", "load_results", "save_results"]
@@ -150,9 +150,7 @@ def save_results(results: Results, path: Path) -> None:
         results: what was measured.
         path: JSON file.
     """
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(asdict(results), indent=1) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    write_text(path, json.dumps(asdict(results), indent=1) + "\n")
 
 
 def load_results(path: Path) -> Results:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 
 from .._extras import require
+from .._files import write_whole
 from ..assessment import Assessment, Entry, claim, table
 from ..learning import sampler_weights
 from ..problems.tables import read_table
@@ -136,6 +136,5 @@ def write_weights(
         if last is None or not np.array_equal(probability, last):
             columns[f"from_step_{begin}"] = last = probability
     told = json.dumps({"version": 1, "steps": [int(name[10:]) for name in columns if name != "row"], **(about or {})})
-    aside = path.with_name(f".{path.name}.part")
-    parquet.write_table(pyarrow.table(columns).replace_schema_metadata({_KEY: told}), aside)
-    os.replace(aside, path)
+    table = pyarrow.table(columns).replace_schema_metadata({_KEY: told})
+    write_whole(path, lambda aside: parquet.write_table(table, aside))

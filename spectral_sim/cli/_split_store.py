@@ -1,12 +1,11 @@
 """What was recorded on each split of a comparison, kept until it is finished."""
 
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .. import _schema as schema
+from .._files import write_arrays
 from .._identity import identity
 from .._version import __version__
 from ..assessment import Recorded, Split
@@ -59,10 +58,7 @@ class SplitStore:
                 f"{key}faults": np.array(each.faults, dtype=str),
             }
             self._kept |= {f"{key}saved {name}": values for name, values in each.saved.items()}
-        temporary = self._path.with_name(f".{_FILE}.part.npz")
-        arrays: dict[str, Any] = self._kept
-        np.savez(temporary, **arrays)
-        os.replace(temporary, self._path)
+        write_arrays(self._path, self._kept, compressed=False)
 
     def clear(self) -> None:
         """The comparison is finished: its results hold everything."""

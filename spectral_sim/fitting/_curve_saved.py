@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import _schema as schema
+from .._files import write_arrays
 from ._curve import Curve, check_curves, check_hold_out
 from ._curve_fit import CurveFit
 from ._curve_model import NAMES, CurveLaw
@@ -70,9 +71,7 @@ def write_curves(fit: CurveFit, path: str | os.PathLike[str]) -> None:
     }
     for n, curve in enumerate(fit.curves.values()):
         arrays |= {f"curves.{n}.{name}": getattr(curve, name) for name in _FIELDS}
-    aside = target.with_name(f".{target.name}.part.npz")
-    np.savez_compressed(aside, facts=np.array(json.dumps(facts)), **arrays)
-    os.replace(aside, target)
+    write_arrays(target, {"facts": np.array(json.dumps(facts)), **arrays}, compressed=True)
 
 
 def read_curves(path: str | os.PathLike[str]) -> CurveFit:

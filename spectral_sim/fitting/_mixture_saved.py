@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._files import write_arrays
 from ._mixture_boost import Boost
 from ._mixture_intervals import Calibration
 from ._mixture_law import MixtureLaw
@@ -60,9 +61,7 @@ def write_fit(fit: "MixtureFit", path: str | os.PathLike[str]) -> None:
         arrays[f"law.{name}"] = getattr(fit.law, name)[None]
         arrays[f"laws.{name}"] = np.stack([getattr(law, name) for law in fit.calibration.laws])
     arrays |= {f"scale.{name}": getattr(fit.scale, name) for name in ("shift", "slope", "error")}
-    aside = target.with_name(f".{target.name}.part.npz")
-    np.savez_compressed(aside, facts=np.array(json.dumps(facts)), **arrays)  # pyright: ignore[reportArgumentType]
-    os.replace(aside, target)
+    write_arrays(target, {"facts": np.array(json.dumps(facts)), **arrays}, compressed=True)
 
 
 def read_fit(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_choice, check_finite, check_ndim
-from .._files import SavedFileError, read_arrays, scalar
+from .._files import SavedFileError, read_arrays, scalar, write_arrays, write_whole
 from .._schema import Malformed, array, choice, explained, items, number, read_json, record
 from .._simulate import simulate
 from .._trajectory import Trajectory
@@ -95,18 +95,17 @@ class SamplerWeights:
         """
         target = Path(path)
         check_choice("suffix of path", target.suffix, _SUFFIXES)
-        aside = target.with_name(f".{target.name}.part{target.suffix}")
         if target.suffix == ".npz":
-            arrays: dict[str, Any] = {"times": self.times, "weights": self.weights, "mass": self.mass}
-            np.savez_compressed(aside, version=_VERSION, last=self.last, **arrays)
+            arrays = {"version": _VERSION, "last": self.last}
+            arrays |= {"times": self.times, "weights": self.weights, "mass": self.mass}
+            write_arrays(target, arrays, compressed=True)
         else:
             pyarrow, parquet = _pyarrow()
             columns = {"example": np.arange(len(self.mass)), "mass": self.mass}
             columns |= {f"weight_{n}": row for n, row in enumerate(self.weights)}
             about = {"version": _VERSION, "times": self.times.tolist(), "last": self.last}
             table = pyarrow.table(columns).replace_schema_metadata({_KEY: json.dumps(about)})
-            parquet.write_table(table, aside, write_page_checksum=True)
-        os.replace(aside, target)
+            write_whole(target, lambda aside: parquet.write_table(table, aside, write_page_checksum=True))
 
 
 def sampler_weights(
