@@ -44,6 +44,10 @@ class Observation(eqx.Module):
     problem: Any = None
 
     def replace(self, **changes: Any) -> "Observation":
-        """A copy with some fields changed."""
+        """A copy with some fields changed.
+
+        Arguments:
+            **changes: new values by the name of the field.
+        """
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return Observation(**{**fields, **changes})

@@ -8,7 +8,15 @@ FIRST_FAULT = 16  # the code of the first fault of a dynamics; its others follow
 
 
 class Status(enum.IntEnum):
-    """Why a run stopped following its schedule; codes from 16 on are faults that its dynamics names."""
+    """Why a run stopped following its schedule; codes from 16 on are faults that its dynamics names.
+
+    Attributes:
+        OK: the run followed its schedule to the end.
+        NON_FINITE_WEIGHTS: the schedule returned weights that are NaN or infinite.
+        NEGATIVE_WEIGHTS: the schedule returned a negative weight; weights are density ratios.
+        ZERO_WEIGHTS: the schedule returned weights that are all zero.
+        NON_FINITE_STATE: the loss became NaN or infinite.
+    """
 
     OK = 0
     NON_FINITE_WEIGHTS = 1

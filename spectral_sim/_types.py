@@ -60,7 +60,11 @@ class PerRefresh(eqx.Module):
         return self.values if self.rows is None else self.values[self.rows]
 
     def over(self, intervals: int) -> Array:
-        """One entry for each interval of a grid; raises ValueError if there are not as many."""
+        """One entry for each interval of a grid; raises ValueError if there are not as many.
+
+        Arguments:
+            intervals: how many the grid has, one fewer than times.
+        """
         values = self.by_refresh()
         if values.shape[:1] not in ((intervals,), (intervals + 1,)):
             raise ValueError(

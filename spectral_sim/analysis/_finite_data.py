@@ -44,7 +44,11 @@ class FiniteData:
         return float(self.times[best]), float(self.loss[best])
 
     def repeats_cost(self, tolerance: float = 0.05) -> float:
-        """The last time at which repeated samples are as good as fresh ones, up to a share of the loss."""
+        """The last time at which repeated samples are as good as fresh ones, up to a share of the loss.
+
+        Arguments:
+            tolerance: the share of the loss, such as 0.05.
+        """
         worse = self.loss > (1 + tolerance) * self.fresh
         return float(self.times[-1] if not worse.any() else self.times[max(int(np.argmax(worse)) - 1, 0)])
 

@@ -199,7 +199,11 @@ class Race(NamedTuple):
     before: Values
 
     def speedup(self, paid: Any = 0.0) -> Values:
-        """Geometric mean of the ratios of times, with what had been paid by then added to those of the curve."""
+        """Geometric mean of the ratios of times, with what had been paid by then added to those of the curve.
+
+        Arguments:
+            paid: what the curve had paid by each target, in units of time, shape (horizons,); see `paid`.
+        """
         xp = _library(self.slow)
         return xp.exp(xp.mean(xp.log(self.slow / (self.fast + paid))))
 
@@ -207,6 +211,13 @@ class Race(NamedTuple):
         """What the refreshes before each time of the curve have cost, of charges for each refresh.
 
         The refresh at times[n] serves what comes after it: to reach a loss at times[n] took those before it.
+
+        Arguments:
+            times: refresh grid, shape (times,).
+            charges: cost of each refresh, in units of time, shape (times,).
+
+        Returns:
+            One number for each horizon, shape (horizons,).
         """
         xp = _library(self.fast)
         so_far = xp.concatenate([xp.zeros(1, dtype=charges.dtype), xp.cumsum(charges)])

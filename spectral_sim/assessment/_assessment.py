@@ -28,11 +28,22 @@ class Store(Protocol):
     """Keeps what was recorded on each split, so that an interrupted comparison goes on where it was."""
 
     def load(self, number: int, split: Split) -> dict[int, Recorded]:
-        """What is known of a split, by the number of the entry; empty if nothing is, or it was of other data."""
+        """What is known of a split, by the number of the entry; empty if nothing is, or it was of other data.
+
+        Arguments:
+            number: of the split, from 0.
+            split: what is about to be run.
+        """
         ...
 
     def save(self, number: int, split: Split, recorded: dict[int, Recorded]) -> None:
-        """Keep what is known of a split so far."""
+        """Keep what is known of a split so far.
+
+        Arguments:
+            number: of the split, from 0.
+            split: what was run.
+            recorded: by the number of the entry.
+        """
         ...
 
 

@@ -17,6 +17,13 @@ def bracket(assessment: Assessment, numbers: Table) -> str:
     """One sentence on how much sooner any schedule could reach the loss that gains are measured at.
 
     Ceilings count: they are schedules too, and bounds hold for them on the loss that they looked at.
+
+    Arguments:
+        assessment: the comparison, with its bounds.
+        numbers: what `table` makes of it.
+
+    Returns:
+        The sentence; empty where gains have no window.
     """
     if numbers.window is None:
         return ""
@@ -40,7 +47,13 @@ def bracket(assessment: Assessment, numbers: Table) -> str:
 
 
 def most_gain(assessment: Assessment, numbers: Table, curve: Curve) -> float:
-    """How many times sooner a schedule on a bound would be where uniform sampling ends; infinite if it does not say."""
+    """How many times sooner a schedule on a bound would be where uniform sampling ends; infinite if it does not say.
+
+    Arguments:
+        assessment: the comparison.
+        numbers: what `table` makes of it.
+        curve: a bound among its `bounds`.
+    """
     assert numbers.window is not None
     known = np.isfinite(curve.loss)
     if not known.all() or curve.loss[0] <= 0:

@@ -158,14 +158,22 @@ def columns_of(
 
 
 def format_speedup(value: Speedup | None) -> str:
-    """Like 1.42x or ≤0.31x; a dash where there is none."""
+    """Like 1.42x or ≤0.31x; a dash where there is none.
+
+    Arguments:
+        value: a ratio of times, or a bound on one; None where there is none.
+    """
     if value is None:
         return NONE
     return f"{_SIGN[value.bound]}{_size(value.value)}x"
 
 
 def format_short(value: float) -> str:
-    """Three digits, without an exponent where that is no longer."""
+    """Three digits, without an exponent where that is no longer.
+
+    Arguments:
+        value: any finite number.
+    """
     return f"{float(f'{value:.3g}'):.10g}" if 1e-3 <= value < 1e5 else f"{value:.3g}"
 
 

@@ -34,7 +34,11 @@ class Interval:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     def map(self, function: Callable[[float], float]) -> "Interval":
-        """The interval of an increasing function of the number."""
+        """The interval of an increasing function of the number.
+
+        Arguments:
+            function: of a float; applied to the value and to both ends.
+        """
         return Interval(*(function(end) for end in (self.value, self.low, self.high)))
 
 

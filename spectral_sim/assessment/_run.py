@@ -114,7 +114,11 @@ class Run:
         return self.status == Status.OK
 
     def describe(self, times: np.ndarray) -> str:
-        """ "ok", or what went wrong and when."""
+        """ "ok", or what went wrong and when.
+
+        Arguments:
+            times: refresh grid, shape (times,).
+        """
         return "ok" if self.ok else f"{describe_status(self.status, self.faults)} at t = {times[self.refresh]:.3g}"
 
 

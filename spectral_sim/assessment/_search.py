@@ -70,7 +70,16 @@ class Search:
 def search_of_modes(
     learned: Learned, name: str, ideal: str, objective: AbstractObjective, words: str, compared: ByHand | None
 ) -> Search:
-    """The search on a modal problem, where the optimum is known."""
+    """The search on a modal problem, where the optimum is known.
+
+    Arguments:
+        learned: what the search found.
+        name: of the learned schedule.
+        ideal: name of the optimum that it is held against.
+        objective: what was minimised.
+        words: what was searched for and how, for readers.
+        compared: hand-written schedules on the same problem; None if there are none.
+    """
     gap = learned.gap[0]
     if gap.gap is None or gap.optimum is None:
         verdict = (
@@ -103,7 +112,15 @@ def search_of_data(
     words: str,
     compared: ByHand | None,
 ) -> Search:
-    """The searches on a data problem: ceiling and deployable, or one search where nothing is held out."""
+    """The searches on a data problem: ceiling and deployable, or one search where nothing is held out.
+
+    Arguments:
+        found: ceiling and deployable schedule, or the one that was learnt where nothing is held out.
+        names: of the learned schedules, in that order.
+        objective: what was minimised.
+        words: what was searched for and how, for readers.
+        compared: hand-written schedules on the same problem; None if there are none.
+    """
     if isinstance(found, Learned):
         verdict = _on_what_was_searched(found, objective, compared)
         curves = (_curve(found, names[0], "training loss", objective, *_best(compared)),)

@@ -47,11 +47,19 @@ class Steps:
         return self.examples / self.batch_size
 
     def at(self, time: float) -> float:
-        """Steps taken by a time."""
+        """Steps taken by a time.
+
+        Arguments:
+            time: intrinsic time, in units of learning rate times steps.
+        """
         return time / self.learning_rate
 
     def describe(self, time: float) -> str:
-        """Like "step 1,200 (3.8 epochs)"."""
+        """Like "step 1,200 (3.8 epochs)".
+
+        Arguments:
+            time: intrinsic time, in units of learning rate times steps.
+        """
         steps = self.at(time)
         epochs = steps / self.per_epoch
         return f"step {_rounded(steps)} ({_rounded(epochs)} epochs)"

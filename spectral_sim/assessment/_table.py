@@ -149,7 +149,11 @@ class Table:
 
 @functools.lru_cache(maxsize=8)  # the table, the pictures and the page of a comparison are of the same numbers
 def table(assessment: Assessment) -> Table:
-    """The table of a comparison; it needs the uniform run at least."""
+    """The table of a comparison; it needs the uniform run at least.
+
+    Arguments:
+        assessment: a comparison whose first run is of uniform sampling.
+    """
     window = gain_window(assessment.times, assessment.reference.loss)
     picked = _picked(assessment, window)
     rows = [_row(assessment, run, window, picked) for run in assessment.runs]

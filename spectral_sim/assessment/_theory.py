@@ -28,7 +28,11 @@ class Finding:
 
 
 def findings(table: Any) -> list[Finding]:
-    """Everything that the theory named in the attributes of a table says of it; empty if none is named."""
+    """Everything that the theory named in the attributes of a table says of it; empty if none is named.
+
+    Arguments:
+        table: of a sweep, an `xarray.Dataset`.
+    """
     name = table.attrs.get("theory", "")
     return THEORIES[name](as_grid(table)) if name in THEORIES else []
 

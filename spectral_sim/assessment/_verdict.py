@@ -23,6 +23,10 @@ def claim(row: Row, table: Table) -> Claim:
 
     "pays": it gains after its cost, beyond what chance makes of the splits. "nothing": it does not. "unsure": the
     interval holds both. "unsaid": too little is held out for any of these.
+
+    Arguments:
+        row: of the schedule.
+        table: that the row stands in.
     """
     net, held_out = row.gains.horizon_net, table.measure == "held-out loss"
     if held_out and (table.scored_rows < FEWEST_ROWS or table.splits < FEWEST_SPLITS):

@@ -39,6 +39,7 @@ class Case:
         run: fills in a result.
         platforms: where it makes sense; everywhere if empty.
         scaled: the size that is named, made smaller, when memory is short.
+        quick: its sizes by name in a quick run.
     """
 
     name: str
@@ -51,7 +52,11 @@ class Case:
     scaled: str = "schedules"
 
     def chosen(self, settings: Settings) -> dict[str, int]:
-        """The sizes of this run."""
+        """The sizes of this run.
+
+        Arguments:
+            settings: how the suite is run.
+        """
         return self.quick if settings.quick else self.sizes
 
 

@@ -54,7 +54,13 @@ class Change:
 
 @dataclass
 class Comparison:
-    """What two files have in common, and what only one of them has, in words."""
+    """How two results differ.
+
+    Arguments:
+        changes: numbers that both have, the earlier beside the later.
+        only_before: what only the earlier one has, in words.
+        only_after: what only the later one has, in words.
+    """
 
     changes: list[Change] = field(default_factory=list)
     only_before: list[str] = field(default_factory=list)

@@ -28,6 +28,9 @@ class DeviceError(ValueError):
 def device_of(name: str | None) -> Any:
     """The first device of a platform; of the default one if None.
 
+    Arguments:
+        name: a platform as JAX names it, such as "cpu" or "gpu".
+
     Raises:
         DeviceError: there is none; the message names those that are there.
     """
@@ -45,7 +48,14 @@ def device_of(name: str | None) -> Any:
 
 
 def machine(device: Any) -> dict[str, Any]:
-    """Processor, cores, memory in bytes, and the device of the run."""
+    """Processor, cores, memory in bytes, and the device of the run.
+
+    Arguments:
+        device: of JAX, such as `device_of` returns.
+
+    Raises:
+        ImportError: psutil is not installed.
+    """
     psutil = require("psutil", "the benchmark suite", "pip install psutil")
     return {
         "processor": _processor(),
@@ -60,7 +70,11 @@ def machine(device: Any) -> dict[str, Any]:
 
 
 def slug(found: dict[str, Any]) -> str:
-    """A folder name for a machine, such as 2-core-cpu-x86_64."""
+    """A folder name for a machine, such as 2-core-cpu-x86_64.
+
+    Arguments:
+        found: what `machine` returns.
+    """
     if found["platform"] == "cpu":
         text = f"{found['cores']}-core-cpu-{found['architecture']}"
     else:

@@ -10,7 +10,11 @@ __all__ = ["markdown", "shown", "size_words"]
 
 
 def markdown(results: Results) -> str:
-    """Targets first, then every case with its programs and figures, then the limits."""
+    """The report of a run, in Markdown: targets first, then every case with its programs and figures, then the limits.
+
+    Arguments:
+        results: of a run of the suite.
+    """
     machine, kind = results.machine, "quick run, small sizes: targets are not judged" if results.quick else "full run"
     lines = [
         f"# Benchmarks: {machine['cores']} cores of {machine['processor']}, {machine['platform']}",
@@ -69,7 +73,11 @@ def _case(case: CaseResult) -> list[str]:
 
 
 def shown(figure: Figure) -> str:
-    """A figure in words, with its quartiles."""
+    """A figure in words, with its quartiles.
+
+    Arguments:
+        figure: of a case, or a limit.
+    """
     if figure.value is None:
         return f"not measured: {figure.note}"
     value, unit = figure.value, "" if figure.unit in ("share", "times", "count") else f" {figure.unit}"

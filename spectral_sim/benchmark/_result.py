@@ -81,9 +81,13 @@ class Program:
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a scaling curve: `run` seconds at `size` along `axis`, everything else held.
+    """One point of a scaling curve: a size is varied, everything else is held.
 
-    `rate` is work per second, None where the work is not known.
+    Arguments:
+        axis: name of the size that is varied, such as "schedules" or "modes".
+        size: its value at this point.
+        run: seconds of a run, median and quartiles.
+        rate: work per second in the unit of the case; None where the work is not known.
     """
 
     axis: str
@@ -94,9 +98,24 @@ class Point:
 
 @dataclass
 class CaseResult:
-    """A case: "done", "skipped" or "failed", the last two with a reason; `date` and `commit` are its own.
+    """What one case of the suite gave.
 
-    `later` says how a later run of a case that is done went wrong: what was measured before is kept.
+    Arguments:
+        name: of the case, as on the command line.
+        title: what is measured, in words.
+        status: "done", "skipped" or "failed".
+        reason: why it was skipped or failed; empty if it is done.
+        later: how a later run of a case that is done went wrong; what was measured before is kept, and this is empty if
+            nothing did.
+        date: when it was measured, ISO 8601 in UTC; cases of one file may be measured on different days.
+        commit: the version of the sources that was measured; None outside a checkout.
+        seconds: wall time of the whole case.
+        sizes: its sizes by name, as they were run.
+        programs: compiled programs with their time and memory.
+        figures: the numbers of the case, which targets are judged by.
+        points: scaling curves, point by point.
+        peak_bytes: most memory in use up to the end of the case, in bytes: "resident" of the process, and "device"
+            where it says.
     """
 
     name: str
@@ -116,7 +135,15 @@ class CaseResult:
 
 @dataclass
 class Results:
-    """What was measured on one machine; `limits` are the roofs, in operations or bytes per second.
+    """What the suite measured on one machine: the content of a results.json.
+
+    Arguments:
+        quick: whether sizes were small and rounds few; targets are then not judged.
+        machine: processor, cores, memory in bytes, system and device, by name; see `machine`.
+        versions: version of each package that matters to speed, by name.
+        limits: the roofs of the machine that figures are shares of, in operations or bytes per second.
+        cases: what was measured, in the order of the suite.
+        suite: version of the suite; results of different versions are not compared.
 
     Raises:
         TypeError: the machine or the versions lack what every result has.
@@ -139,7 +166,11 @@ class Results:
         return self.machine["platform"]
 
     def case(self, name: str) -> CaseResult | None:
-        """The case of that name, None if it was not run."""
+        """The case of that name, None if it was not run.
+
+        Arguments:
+            name: of a case, such as "modal".
+        """
         return next((case for case in self.cases if case.name == name), None)
 
 
@@ -155,6 +186,9 @@ def save_results(results: Results, path: Path) -> None:
 
 def load_results(path: Path) -> Results:
     """Read a file of the suite.
+
+    Arguments:
+        path: a results.json that `save_results` wrote.
 
     Raises:
         ValueError: it is no result of this suite, or of another version of it.

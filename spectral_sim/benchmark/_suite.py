@@ -46,6 +46,9 @@ _ROUNDS, _QUICK_ROUNDS = 9, 3
 def chosen_cases(names: Iterable[str]) -> tuple[Case, ...]:
     """The cases of these names, all if there are none.
 
+    Arguments:
+        names: of cases, in any order; the suite's order is kept.
+
     Raises:
         ValueError: an unknown name; the message suggests the nearest.
     """

@@ -40,7 +40,11 @@ class Target:
         return f"{'≥' if self.at_least else '≤'} {self.bound:g}"
 
     def judged_on(self, platform: str) -> bool:
-        """Whether it is meant for a platform, as JAX names it."""
+        """Whether it is meant for a platform, as JAX names it.
+
+        Arguments:
+            platform: "cpu", "gpu" or another name that JAX has.
+        """
         return (platform == "cpu") == (self.platform == "cpu")
 
 
@@ -77,7 +81,15 @@ def load_targets(path: Path) -> dict[str, Target]:
 
 @dataclass(frozen=True)
 class Standing:
-    """A target beside what a run has to say about it; `missing` says why there is no figure."""
+    """A target beside what a run has to say about it.
+
+    Arguments:
+        target: what is asked for.
+        case: the case that measures it; None if it was not run.
+        figure: what was measured; None if it was not.
+        missing: why there is no figure; empty if there is one.
+        verdict: what `judged` says of it, such as "met".
+    """
 
     target: Target
     case: CaseResult | None
@@ -87,7 +99,11 @@ class Standing:
 
 
 def incomparable(figure: Figure) -> str:
-    """Why a ratio of times says nothing, as the two sides are not equally accurate; "" if it does."""
+    """Why a ratio of times says nothing, as the two sides are not equally accurate; "" if it does.
+
+    Arguments:
+        figure: a ratio of seconds, with the errors of both sides.
+    """
     if figure.value is None:
         return ""
     errors = figure.errors if figure.errors is not None else (figure.difference or 0.0, figure.difference or 0.0)
@@ -131,7 +147,11 @@ def judged(figure: Figure, quick: bool, platform: str) -> str:
 
 
 def standings(results: Results) -> list[Standing]:
-    """Every target, whether or not it was measured."""
+    """Every target, whether or not it was measured.
+
+    Arguments:
+        results: of a run of the suite.
+    """
     found = []
     for key, target in TARGETS.items():
         case = results.case(target.case)

@@ -20,7 +20,14 @@ _MOST_REPEATS = 200
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and quartiles of a number that was measured `rounds` times."""
+    """Median and quartiles of a number that was measured several times.
+
+    Arguments:
+        median: half of the measurements are below it.
+        low: the lower quartile, a quarter is below it.
+        high: the upper quartile, a quarter is above it.
+        rounds: how many measurements there were.
+    """
 
     median: float
     low: float
@@ -29,7 +36,11 @@ class Spread:
 
 
 def spread(values: Any) -> Spread:
-    """Median and quartiles of `values`, shape (rounds,)."""
+    """Median and quartiles of measurements.
+
+    Arguments:
+        values: one number for each round, shape (rounds,).
+    """
     low, median, high = np.quantile(np.asarray(values, np.float64), (0.25, 0.5, 0.75))
     return Spread(float(median), float(low), float(high), len(values))
 

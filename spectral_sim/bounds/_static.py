@@ -16,7 +16,10 @@ __all__ = ["Sandwich", "SpectralBounds", "spectral_bounds", "static_sandwich", "
 class Sandwich(NamedTuple):
     """Loss curves between which every schedule with low <= w <= high stays.
 
-    `lower` is L_uniform(high t) and `upper` L_uniform(low t), each of shape (times,).
+    Arguments:
+        times: when they hold, in units of intrinsic time, shape (times,).
+        lower: the loss of uniform training at high * t, shape (times,).
+        upper: the loss of uniform training at low * t, shape (times,).
     """
 
     times: Float[Array, "times"]
@@ -27,9 +30,21 @@ class Sandwich(NamedTuple):
 class SpectralBounds(NamedTuple):
     """Spectrum of M_w beside that of M, and the tail exponents of both.
 
-    Loewner: low * eigenvalues[k] <= weighted_eigenvalues[k] <= high * eigenvalues[k] for every k, with low and high the
-    extreme weights. `ratio_min` and `ratio_max` are the extremes of weighted / unweighted that were measured. Exponents
-    are slopes -d log lam_k / d log k, fitted over `window` (mode numbers), with standard errors.
+    Loewner: low * eigenvalues[k] <= weighted_eigenvalues[k] <= high * eigenvalues[k] for every k. Exponents are slopes
+    -d log lam_k / d log k.
+
+    Arguments:
+        low: the smallest weight.
+        high: the largest weight.
+        eigenvalues: of M, descending, shape (eigenvalues,).
+        weighted_eigenvalues: of M_w, descending, shape (eigenvalues,).
+        ratio_min: the smallest ratio of weighted to unweighted eigenvalue that was measured.
+        ratio_max: the largest one.
+        exponent: of the tail of M.
+        exponent_stderr: its standard error.
+        weighted_exponent: of the tail of M_w.
+        weighted_exponent_stderr: its standard error.
+        window: mode numbers of the fit, first and last.
     """
 
     low: float

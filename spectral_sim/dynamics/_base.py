@@ -37,7 +37,11 @@ class AbstractDynamics(eqx.Module):
 
     @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:
-        """State at time 0, a pytree of arrays; raises TypeError for a problem of another kind."""
+        """State at time 0, a pytree of arrays; raises TypeError for a problem of another kind.
+
+        Arguments:
+            problem: what is to be learnt.
+        """
 
     @abc.abstractmethod
     def advance(
@@ -51,25 +55,55 @@ class AbstractDynamics(eqx.Module):
         """State after `duration` under constant `weights` of mean one.
 
         The duration is a time where `clock` is "time", a whole number of steps (an integer array) where it is "steps".
+
+        Arguments:
+            problem: what is learnt.
+            state: at the start of the interval, as `init` or `advance` made it.
+            weights: density ratios, non-negative, with mean one under `problem.mass`.
+            duration: of the interval, scalar, not negative.
+            key: PRNG key of the interval; None where `needs_key` is false.
         """
 
     @abc.abstractmethod
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
-        """Required. What there is to see of a state: an `Observation` with `time`, `energy`, `log_energy`, `loss` and
-        `state`, the state being the one that came in, unchanged. The loop fills in the other fields."""
+        """Required. What there is to see of a state.
+
+        Arguments:
+            problem: what is learnt.
+            state: as `init` or `advance` made it.
+            time: intrinsic time since the start, scalar.
+
+        Returns:
+            An `Observation` with `time`, `energy`, `log_energy`, `loss` and `state`, the state being the one that came
+            in, unchanged. The loop fills in the other fields.
+        """
 
     def validate(self, problem: Any) -> None:
-        """Raise for a problem that no run could use, before anything is compiled; values may be looked at."""
+        """Raise for a problem that no run could use, before anything is compiled; values may be looked at.
+
+        Arguments:
+            problem: what is to be learnt.
+        """
         return None
 
     def own_labels(self, durations: Float[Array, "intervals"]) -> Float[Array, "intervals"] | None:
-        """What part of the samples of each interval the learner labels itself; None for real data throughout."""
+        """What part of the samples of each interval the learner labels itself; None for real data throughout.
+
+        Arguments:
+            durations: of the intervals, as `advance` is given them.
+        """
         return None
 
     def check(
         self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
     ) -> Sequence[tuple[Array, Any]]:
         """Whether `advance` can run the interval.
+
+        Arguments:
+            problem: what is learnt.
+            state: at the start of the interval.
+            weights: of the interval, with mean one.
+            duration: of the interval, scalar.
 
         Returns:
             For each of `faults`, in their order, whether it is at hand (a boolean scalar), and the number that its
@@ -80,7 +114,14 @@ class AbstractDynamics(eqx.Module):
     def verify(
         self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
     ) -> Sequence[tuple[Array, Any]]:
-        """Whether what `advance` made of a state can be true; pairs as those of `check`, for the faults after its."""
+        """Whether what `advance` made of a state can be true; pairs as those of `check`, for the faults after its.
+
+        Arguments:
+            problem: what is learnt.
+            before: the state that `advance` was given.
+            after: the state that it returned.
+            weights: of the interval, with mean one.
+        """
         return ()
 
     def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
@@ -121,7 +162,11 @@ class AbstractDynamics(eqx.Module):
         return None
 
     def reference(self, problem: Any) -> "AbstractDynamics":
-        """The dynamics of the same learner on real data alone: under uniform weights the yardstick of speed-ups."""
+        """The dynamics of the same learner on real data alone: under uniform weights the yardstick of speed-ups.
+
+        Arguments:
+            problem: what is learnt.
+        """
         return self
 
 

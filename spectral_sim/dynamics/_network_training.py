@@ -60,6 +60,9 @@ class NetworkTraining(AbstractDynamics):
         draw: "sampled" or "weighted" (or "corrected"; see `PoolMoments`).
         max_steps: the most steps that an interval may take.
 
+    Attributes:
+        learning_rate: of plain gradient descent, as given; None where `optimizer` is one of optax.
+
     Raises:
         TypeError: an optimiser that is none.
         ValueError: an unknown law, a negative learning rate, or a batch or a number of steps that is no whole number.
@@ -111,7 +114,12 @@ class NetworkTraining(AbstractDynamics):
 
     @classmethod
     def from_saved(cls, options: dict[str, Any], arrays: dict[str, Any]) -> "NetworkTraining":
-        """The dynamics that `saved` describes."""
+        """The dynamics that `saved` describes.
+
+        Arguments:
+            options: by name, what is no array.
+            arrays: by name.
+        """
         rate = jnp.asarray(arrays["learning_rate"])
         own = {name: value for name, value in options.items() if name != "table"}
         return cls(PerRefresh(rate) if options["table"] else rate, **own)

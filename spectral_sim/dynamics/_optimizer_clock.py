@@ -27,7 +27,11 @@ def step_lengths(optimizer: optax.GradientTransformation, steps: int) -> Float[n
 
 
 def is_adaptive(optimizer: optax.GradientTransformation) -> bool:
-    """Whether steps are no multiples of the gradients, as those of Adam."""
+    """Whether steps are no multiples of the gradients, as those of Adam.
+
+    Arguments:
+        optimizer: of optax.
+    """
     with jax.ensure_compile_time_eval():
         one, two = (np.asarray(_moves(optimizer, 8, jnp.asarray(size))) for size in (1.0, 2.0))
     return not np.allclose(two, 2 * one, rtol=1e-3)

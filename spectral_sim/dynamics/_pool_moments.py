@@ -34,9 +34,13 @@ _POWER_STEPS = 64
 
 
 class PoolState(eqx.Module):
-    """Mean of the parameters (features, outputs), covariance of each output (outputs, features, features), steps taken.
+    """Distribution of the parameters over draws of batches, as far as losses depend on it.
 
-    `residual` is that of the mean parameters, shape (examples, outputs).
+    Arguments:
+        parameters: their mean, shape (features, outputs).
+        covariance: of the parameters of each output, shape (outputs, features, features).
+        residual: targets minus outputs at the mean parameters, shape (examples, outputs).
+        steps: number of steps taken, scalar.
     """
 
     parameters: Float[Array, "features outputs"]

@@ -31,7 +31,13 @@ from ._sgd_settings import (
 
 
 class TrainingState(eqx.Module):
-    """Parameters (features, outputs), their residual (examples, outputs), and the number of steps taken."""
+    """Parameters after some steps.
+
+    Arguments:
+        parameters: theta, shape (features, outputs).
+        residual: targets minus outputs, shape (examples, outputs).
+        steps: number of steps taken, scalar.
+    """
 
     parameters: Float[Array, "features outputs"]
     residual: Float[Array, "examples outputs"]

@@ -43,7 +43,12 @@ _MOST = 1024  # parts of an interval, each of 8 steps or a fall by 4; any loss i
 
 
 class SGDState(eqx.Module):
-    """Expected residual energies (modes,) and the number of steps taken."""
+    """Expected energies after some steps.
+
+    Arguments:
+        energy: expected residual energy E_k of each mode, shape (modes,); half their sum under the mass is the loss.
+        steps: number of steps taken, scalar.
+    """
 
     energy: Float[Array, "modes"]
     steps: Int[Array, ""]

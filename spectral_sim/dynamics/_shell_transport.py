@@ -24,7 +24,13 @@ _GAUSS = tuple(zip(*(x.tolist() for x in np.polynomial.legendre.leggauss(3)), st
 
 
 class TransportState(eqx.Module):
-    """Energy in each shell, m_k E_k (modes,), energy lost through eigenvalue zero, and the time."""
+    """Where the energy of the residual is at a time.
+
+    Arguments:
+        content: energy in each shell, m_k E_k, in the units of the loss, shape (modes,).
+        lost: energy that left through eigenvalue zero, scalar.
+        time: intrinsic time since the start, scalar.
+    """
 
     content: Float[Array, "modes"]
     lost: Float[Array, ""]

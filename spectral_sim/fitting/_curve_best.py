@@ -59,7 +59,11 @@ class BestRates:
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a CSV table of step and learning rate, a row for every step; `read_rates` reads it."""
+        """Write a CSV table of step and learning rate, a row for every step; `read_rates` reads it.
+
+        Arguments:
+            path: of the file.
+        """
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             lines = csv.writer(file)
             lines.writerow(["step", "learning_rate"])

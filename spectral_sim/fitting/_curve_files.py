@@ -85,7 +85,14 @@ def read_logs(
 
 
 def read_rates(path: str | Path) -> _Values:
-    """Recorded rates of a CSV: step -> rate for each curve; the name is empty where there is no column of curves."""
+    """Recorded rates of a CSV: step -> rate for each curve; the name is empty where there is no column of curves.
+
+    Arguments:
+        path: of the file, with the columns step and learning_rate, and one of curves if there are several.
+
+    Raises:
+        ValueError: a table without these columns, or of other than numbers.
+    """
     path = Path(path)
     values, _ = _table(path, None, None)
     return values

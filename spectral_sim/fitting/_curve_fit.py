@@ -133,7 +133,14 @@ class CurveFit(Shown):
         return CurvePrediction(wanted, loss, low, high, self.reach.warnings(rates))
 
     def predict_curve(self, name: str) -> CurvePrediction:
-        """The prediction of one of the curves at the steps where it was measured."""
+        """The prediction of one of the curves at the steps where it was measured.
+
+        Arguments:
+            name: a key of `curves`.
+
+        Raises:
+            ValueError: no such curve.
+        """
         if name not in self.curves:
             raise ValueError(f"name is {name!r}, which is no curve: give one of {', '.join(self.curves)}.")
         curve = self.curves[name]
@@ -195,6 +202,9 @@ class CurveFit(Shown):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit to one .npz file, replacing it at once.
 
+        Arguments:
+            path: ending in .npz.
+
         Raises:
             ValueError: a path that does not end in .npz.
         """
@@ -208,6 +218,9 @@ class CurveFit(Shown):
 
 def load_curves(path: str | os.PathLike[str]) -> CurveFit:
     """The fit that `CurveFit.save` wrote, bit for bit.
+
+    Arguments:
+        path: of the .npz file.
 
     Raises:
         FileNotFoundError: no such file.

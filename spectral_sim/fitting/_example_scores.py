@@ -88,7 +88,21 @@ def gradient_norm_scores(
 ) -> ExampleScores:
     """The norm of the gradient of each example's loss in the parameters, a mean over starts (GraNd).
 
-    Arguments, errors and result are those of `error_norm_scores`; its pass over the data costs three times as much.
+    Its pass over the data costs three times as much as that of `error_norm_scores`.
+
+    Arguments:
+        network: a network and its data.
+        steps: steps of uniform training before the gradients are taken; none for networks that are trained already.
+        dynamics: how it is trained; needed for steps above 0.
+        starts: initial parameters, one for each seed; those of the network alone if None.
+        key: PRNG key of mini-batches, another for each start.
+
+    Returns:
+        Scores for `hard_pruning(score=, score_cost=)` and `curriculum(score=, score_cost=)`.
+
+    Raises:
+        TypeError: no network.
+        ValueError: steps without dynamics, or bad steps.
 
     Source:
         Paul et al., Deep Learning on a Data Diet (2021).

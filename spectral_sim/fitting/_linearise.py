@@ -73,8 +73,18 @@ def kernel_features(
 ) -> KernelFeatures:
     """The features that `linearise` uses, with their rank and the share of the trace that they keep.
 
-    Arguments and errors are those of `linearise`. A kernel that is held whole costs a product of the Jacobian with
-    itself, by blocks of examples; one that is cut to few features costs passes over the data for each of them.
+    A kernel that is held whole costs a product of the Jacobian with itself, by blocks of examples; one that is cut to
+    few features costs passes over the data for each of them.
+
+    Arguments:
+        network: a network and its data.
+        params: where the kernel is taken; `network.params` if None.
+        kernel: "trace", "full" or "last_layer", as for `linearise`.
+        rank: the most features to keep; as many as the kernel has if None.
+        scale: by what the optimiser multiplies each gradient, like `params`; 1 if None.
+
+    Raises:
+        ValueError: as for `linearise`.
     """
     check_choice("kernel", kernel, KERNELS)
     if not isinstance(network, NetworkProblem):

@@ -33,6 +33,9 @@ class MixtureClock:
     def at(self, step: float) -> "MixtureFit":
         """The fit at a number of steps.
 
+        Arguments:
+            step: between the first and the last step of the full runs.
+
         Raises:
             ValueError: a step outside those of the full runs; losses are not extrapolated in time.
         """

@@ -71,7 +71,11 @@ def read_mixtures(
 
 
 def read_by_name(path: Path) -> dict[str, float]:
-    """Numbers by name: a file of two columns, name and number, or of one row of numbers under names."""
+    """Numbers by name: a file of two columns, name and number, or of one row of numbers under names.
+
+    Arguments:
+        path: of the file.
+    """
     header, rows = _read(path)
     if len(header) == 2 and not _is_number(rows[0][0]):
         pairs = [*([header] if _is_number(header[1]) else []), *rows]

@@ -99,6 +99,9 @@ class MixtureFit(Shown):
 
         A loss measured in one new run lies between them with the coverage that `fit_mixture(intervals=)` named. The
         width comes from the residuals on held-out runs and grows where laws fitted to parts of the table disagree.
+
+        Arguments:
+            ratios: shares, as for `predict`.
         """
         shares, single = self._shares(ratios)
         middle, half = self.predict(shares), self.half_width(shares)
@@ -106,7 +109,12 @@ class MixtureFit(Shown):
         return (low[0], high[0]) if single else (low, high)
 
     def half_width(self, ratios: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Half the width of the interval of each loss, or of a weighting of them, for mixtures (runs, domains)."""
+        """Half the width of the interval of each loss, or of a weighting of them, for mixtures (runs, domains).
+
+        Arguments:
+            ratios: shares of the domains, shape (runs, domains).
+            weights: of the losses, shape (losses,); each loss by itself if None.
+        """
         return self.calibration.half_width(ratios, self.scale, weights)
 
     def support(self, ratios: Any) -> Support:
@@ -208,7 +216,14 @@ class MixtureFit(Shown):
         )
 
     def loss_weights(self, weights: Any) -> np.ndarray:
-        """Weights of the losses with sum one, from what a user gives; equal for None."""
+        """Weights of the losses with sum one, from what a user gives; equal for None.
+
+        Arguments:
+            weights: by the name of the loss, others having none, or an array of shape (losses,).
+
+        Raises:
+            ValueError: unknown names, negative weights, or none that is positive.
+        """
         value = by_domain("weights", 1.0 if weights is None else weights, self.metrics, "loss", fill=0.0)
         if value.sum() <= 0:
             raise ValueError("weights are all zero: give at least one loss a positive weight.")
@@ -226,6 +241,9 @@ class MixtureFit(Shown):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one .npz file, for `load_mixture`.
+
+        Arguments:
+            path: ending in .npz.
 
         Raises:
             ValueError: another suffix.

@@ -44,22 +44,39 @@ class MixtureLaw:
     exponent: Float[np.ndarray, "losses"]
 
     def progress(self, ratios: ArrayLike) -> Float[np.ndarray, "runs losses"]:
-        """The progress of each mixture, eps_h + sum_g S_hg r_g^p_g; `ratios` has shape (runs, domains)."""
+        """The progress of each mixture, eps_h + sum_g S_hg r_g^p_g; `ratios` has shape (runs, domains).
+
+        Arguments:
+            ratios: shares of the domains, shape (runs, domains).
+        """
         return self.offset + np.asarray(ratios, np.float64) ** self.power @ self.strength.T
 
     def predict(self, ratios: ArrayLike) -> Float[np.ndarray, "runs losses"]:
-        """The losses of mixtures of shape (runs, domains)."""
+        """The losses of mixtures of shape (runs, domains).
+
+        Arguments:
+            ratios: shares of the domains, shape (runs, domains).
+        """
         return self.floor + self.amplitude * self.progress(ratios) ** -self.exponent
 
     def sensitivity(self, ratios: ArrayLike) -> Float[np.ndarray, "losses domains"]:
-        """The slope of each loss in each share, d L_h / d r_g, at shares of shape (domains,), each at least 1e-9."""
+        """The slope of each loss in each share, d L_h / d r_g, at shares of shape (domains,), each at least 1e-9.
+
+        Arguments:
+            ratios: shares of the domains, shape (domains,).
+        """
         shares = np.maximum(np.asarray(ratios, np.float64), 1e-9)
         progress = self.progress(shares[None])[0]
         outer = -self.amplitude * self.exponent * progress ** (-self.exponent - 1)
         return outer[:, None] * self.strength * self.power * shares ** (self.power - 1)
 
     def mapped(self, shift: np.ndarray, slope: np.ndarray) -> "MixtureLaw":
-        """The law of the losses shift + slope L, which is of the same form."""
+        """The law of the losses shift + slope L, which is of the same form.
+
+        Arguments:
+            shift: in the unit of each loss, shape (losses,).
+            slope: positive, shape (losses,).
+        """
         floor, amplitude = shift + slope * self.floor, slope * self.amplitude
         return MixtureLaw(floor, amplitude, self.offset, self.strength, self.power, self.exponent)
 

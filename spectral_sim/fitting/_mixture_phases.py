@@ -118,6 +118,9 @@ class PhaseFit:
         Zero by construction where the law that was kept depends on the totals only: every schedule has the loss of a
         static mixture then. Otherwise the schedule is searched for under the law of all runs, and judged under those of
         the folds, which takes off part of what was won by choosing.
+
+        Arguments:
+            weights: weight of each loss, as in `MixtureFit.optimum`.
         """
         if not self.knows_order:
             return OrderEffect(0.0, 0.0, 0.0, True)

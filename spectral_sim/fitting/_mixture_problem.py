@@ -55,7 +55,14 @@ class MixtureProblem(AbstractProblem):
 
     @staticmethod
     def create(law: MixtureLaw, mass: np.ndarray, importance: np.ndarray, domains: tuple[str, ...]) -> "MixtureProblem":
-        """The problem of a law; arrays take the precision that JAX is set to."""
+        """The problem of a law; arrays take the precision that JAX is set to.
+
+        Arguments:
+            law: of the losses at time 1.
+            mass: the shares at weights of one, positive, scaled to sum one, shape (domains,).
+            importance: weight of each loss, with sum one, shape (losses,).
+            domains: their names.
+        """
         check_positive(
             "mass", mass, "every domain needs a share for weights to act on; leave mass out for the mean run"
         )
@@ -91,13 +98,20 @@ class MixtureProblem(AbstractProblem):
         return self.importance @ self.losses(jnp.zeros_like(self.base))
 
     def losses(self, totals: Float[Array, "domains"]) -> Float[Array, "losses"]:
-        """The loss of each metric after totals A_g of the domains."""
+        """The loss of each metric after totals A_g of the domains.
+
+        Arguments:
+            totals: A_g, time that went to each domain: the integral of its share.
+        """
         return self.constant + self._reducible(totals)
 
     def energy(self, totals: Float[Array, "domains"]) -> Float[Array, "domains"]:
         """The reducible loss given to domains by what they drive at weights of one, twice per unit of mass.
 
         Half the sum of these under the base measure, plus the floor, is the loss.
+
+        Arguments:
+            totals: A_g, time that went to each domain: the integral of its share.
         """
         drive = self.strength * self.base**self.power
         part = drive / jnp.sum(drive, axis=1, keepdims=True)

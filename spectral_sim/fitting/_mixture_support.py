@@ -44,7 +44,14 @@ def share_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def nearest_distances(ratios: np.ndarray) -> np.ndarray:
-    """The distance of each run to the nearest run of another mixture, shape (runs,)."""
+    """The distance of each run to the nearest run of another mixture, shape (runs,).
+
+    Arguments:
+        ratios: shares of the domains in each run, shape (runs, domains).
+
+    Returns:
+        Distances, infinite where no other mixture was run.
+    """
     distance = share_distance(ratios[:, None], ratios[None])
     distance[distance < 1e-12] = np.inf  # itself, and runs of the same mixture
     return distance.min(axis=1)

@@ -86,6 +86,9 @@ class Learned(Shown, eqx.Module):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to `path` (JSON) and the `.npz` file beside it, for `load_learned`.
 
+        Arguments:
+            path: ending in .json.
+
         Raises:
             ValueError: a suffix other than .json, or a stage or dynamics that cannot be saved.
         """

@@ -29,7 +29,12 @@ class AbstractObjective(eqx.Module):
     measures: ClassVar[str] = "loss"
 
     def check(self, times: np.ndarray, floor: float) -> None:
-        """Raise before a long search if it cannot be evaluated on `times`, or never met above the reachable `floor`."""
+        """Raise before a long search if it cannot be evaluated on `times`, or never met above the reachable `floor`.
+
+        Arguments:
+            times: refresh grid, shape (times,).
+            floor: the least loss that any parameters reach.
+        """
         return None
 
     @property

@@ -36,7 +36,17 @@ class RateFamily(NamedTuple):
     shapes: tuple[float, float] | None = None
 
     def rates(self, shares: np.ndarray, peak: float, shape: float | None, lowest: Any = 0.0) -> np.ndarray:
-        """Mean rate of each interval between some shares of the run; the peak falls to `lowest`."""
+        """Mean rate of each interval between some shares of the run; the peak falls to `lowest`.
+
+        Arguments:
+            shares: shares of the run that bound the intervals, 0 to 1, shape (intervals + 1,).
+            peak: the rate at the start.
+            shape: the free number of the shape; None where there is none.
+            lowest: the rate that the peak falls to.
+
+        Returns:
+            Rates in the unit of the peak, shape (intervals,).
+        """
         means = np.maximum(np.diff(self.area(shares, shape)) / np.diff(shares), _LEAST)  # rounding may give zero
         return lowest + (peak - lowest) * means
 
@@ -58,7 +68,11 @@ class RatesByHand(NamedTuple):
 
 
 def power_decay(exponent: float | None = None) -> RateFamily:
-    """Learning rates peak (1 - share)^exponent; the exponent is tuned too if None."""
+    """Learning rates peak (1 - share)^exponent; the exponent is tuned too if None.
+
+    Arguments:
+        exponent: 1 for a line down to zero, below 1 for rates that fall late, above 1 for rates that fall early.
+    """
     area = lambda share, p: (1 - (1 - share) ** (p + 1)) / (p + 1)
     return RateFamily(area, (0.1, 10.0)) if exponent is None else RateFamily(lambda share, _: area(share, exponent))
 

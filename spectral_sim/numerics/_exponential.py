@@ -44,6 +44,9 @@ def log_or_minus_inf(score: Float[Array, "..."]) -> Float[Array, "..."]:
     """Logarithm; minus infinity, without derivative, at zero and for what is subnormal, negative or no number.
 
     The compiler takes it for what it undoes: of the exponential of a logarithm neither is computed.
+
+    Arguments:
+        score: any shape; non-negative where a number is wanted.
     """
     logarithm, limits = jnp.log(score), jnp.finfo(score.dtype)
     return where(logarithm >= math.log(limits.tiny) * (1 + 4 * limits.eps), logarithm, -jnp.inf)

@@ -92,7 +92,11 @@ def _along(code: Array, values: Array) -> Array:
 
 @jax.custom_jvp
 def without_derivative(value: Array) -> Array:
-    """As `stop_gradient`, which cannot be transposed inside `attempt` in a batch."""
+    """As `stop_gradient`, which cannot be transposed inside `attempt` in a batch.
+
+    Arguments:
+        value: any array.
+    """
     return value
 
 

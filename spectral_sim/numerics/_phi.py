@@ -15,7 +15,11 @@ _SERIES_TERMS = {jnp.dtype("float32"): 10, jnp.dtype("float64"): 18}  # the last
 
 
 def phi1(z: Array) -> Array:
-    """Compute (exp(z) - 1) / z, which is 1 at z = 0, without cancellation."""
+    """Compute (exp(z) - 1) / z, which is 1 at z = 0, without cancellation.
+
+    Arguments:
+        z: real or complex, of any shape.
+    """
     zero = z == 0
     return where(zero, 1.0, jnp.expm1(z) / where(zero, 1, z))
 

@@ -20,6 +20,9 @@ def batch_max(value: Array) -> Array:
 
     A branch that depends on it stays a branch in a batch, where one that depends on a member's own value computes both
     sides for every member (and cannot be differentiated in reverse inside a custom derivative).
+
+    Arguments:
+        value: scalar, an own one for each member of a batch.
     """
     return value
 
@@ -31,7 +34,11 @@ def _batch_max(axis_size, in_batched, value):
 
 @jax.custom_batching.custom_vmap
 def batch_size(value: Array) -> Array:
-    """1; under `vmap`, how many members of the batch have a `value` of their own."""
+    """1; under `vmap`, how many members of the batch have a `value` of their own.
+
+    Arguments:
+        value: any array.
+    """
     return jnp.ones((), jnp.int32)
 
 

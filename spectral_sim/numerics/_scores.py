@@ -19,7 +19,11 @@ __all__ = ["mean_one", "power_score", "relative_log", "scaled_mean", "score_of",
 
 
 def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
-    """Compute log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""
+    """Compute log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is.
+
+    Arguments:
+        score: non-negative, shape (weights,).
+    """
     top = jnp.max(score)
     return where(top == 0, 0.0, log_or_minus_inf(score / where(top == 0, 1, top)))
 
@@ -67,6 +71,9 @@ def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
 
     A power of two, so that nothing is rounded by it, near the largest entry: at least half of it and at most the sum of
     all, as far as that does not overflow. Minus infinity where an entry is negative, NaN where one is, 0 where all are.
+
+    Arguments:
+        score: shape (weights,).
     """
     limits = jnp.finfo(score.dtype)
     seen = where(score < 0, -jnp.inf, jnp.minimum(score, limits.max / (4 * score.shape[0])))
@@ -145,5 +152,8 @@ def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
 
     The factor is a constant to derivatives: weights do not depend on the scale of a score, and the derivative of a
     maximum costs as much as all the rest.
+
+    Arguments:
+        log_score: shape (weights,), minus infinity for a score of zero.
     """
     return jnp.exp(log_score - checkpoint_name(without_derivative(jnp.max(log_score)), SCALAR))

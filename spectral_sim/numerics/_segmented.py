@@ -19,7 +19,11 @@ INTERVAL = "interval"  # where single steps are stored, so that the inside of a 
 
 
 def segment_length(steps: int) -> int:
-    """The length near sqrt(steps) whose last segment needs the least padding."""
+    """The length near sqrt(steps) whose last segment needs the least padding.
+
+    Arguments:
+        steps: how many steps are cut into segments, at least 1.
+    """
     root = math.isqrt(steps)
     return min(range(max(1, root - root // 4), root + root // 4 + 1), key=lambda n: (-steps % n, abs(n - root)))
 

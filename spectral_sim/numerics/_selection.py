@@ -48,6 +48,10 @@ def lowest_mass(rank: Rank, fraction: Float[Array, ""]) -> Float[Array, "weights
     """Mark the entries of lowest rank that hold a fraction of the mass: 1 for those, a part of one at the border.
 
     Differentiable in the fraction, through those at the border.
+
+    Arguments:
+        rank: of the entries by mass, from `mass_rank`.
+        fraction: of the mass, scalar in [0, 1].
     """
     # a rank is a running sum of masses: where the border falls between two entries, rounding moves it to neither
     slack = 8 * jnp.finfo(rank.below.dtype).eps * rank.below.size**0.5 * fraction

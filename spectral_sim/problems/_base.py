@@ -74,7 +74,11 @@ class AbstractProblem(eqx.Module):
 
     @abc.abstractmethod
     def training_loss(self, energy: Float[Array, "weights"]) -> Float[Array, ""]:
-        """Required. Loss on the training set from residual energies: half their sum under the base measure."""
+        """Required. Loss on the training set from residual energies: half their sum under the base measure.
+
+        Arguments:
+            energy: residual energy of each mode, example or group.
+        """
 
     @optional
     def trace(self) -> Float[Array, ""]:
@@ -104,7 +108,11 @@ class AbstractProblem(eqx.Module):
         return "loss"
 
     def per_example(self, weights: Float[Array, "weights"]) -> Float[Array, "examples"]:
-        """Optional. Weights of single examples, where weights are on groups of them; otherwise the same weights."""
+        """Optional. Weights of single examples, where weights are on groups of them; otherwise the same weights.
+
+        Arguments:
+            weights: on whatever `mass` is over.
+        """
         return weights
 
     def default_dynamics(self) -> "AbstractDynamics":
@@ -114,11 +122,20 @@ class AbstractProblem(eqx.Module):
         )
 
     def lower_bound(self, times: ArrayLike) -> Bound | None:
-        """Optional. What no schedule can beat at each time; None, if nothing is known, leaves the gap unstated."""
+        """Optional. What no schedule can beat at each time; None, if nothing is known, leaves the gap unstated.
+
+        Arguments:
+            times: intrinsic times, shape (times,).
+        """
         return None
 
     def capped_bound(self, times: ArrayLike, cap: float) -> Bound | None:
-        """Optional. What no schedule with weights up to `cap` can beat; `lower_bound` if nothing better is known."""
+        """Optional. What no schedule with weights up to `cap` can beat; `lower_bound` if nothing better is known.
+
+        Arguments:
+            times: intrinsic times, shape (times,).
+            cap: the largest weight, at least 1.
+        """
         return self.lower_bound(times)
 
     def difficulty(self) -> Float[Array, "weights"] | None:
@@ -147,10 +164,19 @@ class AbstractProblem(eqx.Module):
         return {name: value for name, value in fields.items() if eqx.is_array(value)}
 
     def check_number(self, name: str, values: ArrayLike) -> None:
-        """Optional. Raise ValueError for values of one of `numbers` that make no problem; by default any do."""
+        """Optional. Raise ValueError for values of one of `numbers` that make no problem; by default any do.
+
+        Arguments:
+            name: a key of `numbers`.
+            values: what a sweep would give it, one entry for each row.
+        """
         return None
 
     def with_numbers(self, values: dict[str, Any]) -> "AbstractProblem":
-        """Optional. The same problem with other values of some of its `numbers`; has to work under a trace."""
+        """Optional. The same problem with other values of some of its `numbers`; has to work under a trace.
+
+        Arguments:
+            values: new arrays by name, each a key of `numbers`; other names keep theirs.
+        """
         names = tuple(values)
         return eqx.tree_at(lambda problem: [getattr(problem, name) for name in names], self, list(values.values()))

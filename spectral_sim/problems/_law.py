@@ -27,7 +27,12 @@ class AbstractLaw(eqx.Module):
 
     @abc.abstractmethod
     def rebuilt(self, problem: "ModalProblem", values: dict[str, Any]) -> "ModalProblem":
-        """The problem with other numbers, which may be traced."""
+        """The problem with other numbers, which may be traced.
+
+        Arguments:
+            problem: whose spectrum the law made.
+            values: new numbers by name.
+        """
 
     @abc.abstractmethod
     def refined(self, problem: "ModalProblem") -> "ModalProblem | None":
@@ -56,7 +61,11 @@ class PowerLaw(AbstractLaw):
     breaks: tuple[float, ...] = eqx.field(static=True, default=())
 
     def spectrum(self, index: Float[Array, "modes"]) -> tuple[Float[Array, "modes"], Float[Array, "modes"]]:
-        """Eigenvalues and energies of the modes with these numbers."""
+        """Eigenvalues and energies of the modes with these numbers.
+
+        Arguments:
+            index: mode numbers from 1, which need not be whole.
+        """
         return self.eigenvalue_scale * index**-self.alpha, self.energy_scale * index**-self.beta
 
     def numbers(self) -> dict[str, Array]:

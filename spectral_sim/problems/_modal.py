@@ -156,7 +156,13 @@ class ModalProblem(AbstractProblem):
         return self.law.rebuilt(problem, {name: value for name, value in values.items() if name in names})
 
     def with_entries(self, eigenvalues: ArrayLike, energies: ArrayLike, law: AbstractLaw) -> "ModalProblem":
-        """The same modes with another spectrum, and the law that it was made from."""
+        """The same modes with another spectrum, and the law that it was made from.
+
+        Arguments:
+            eigenvalues: lam_k, shape (modes,).
+            energies: E_k(0), shape (modes,).
+            law: what they were made from.
+        """
         rest = {"index": self.index, "floor": self.floor, "noise_variance": self.noise_variance}
         return ModalProblem(eigenvalues, energies, self.multiplicity, law=law, **rest)
 

@@ -49,6 +49,10 @@ class NetworkProblem(AbstractProblem):
         mass: base mass of examples, shape (examples,), scaled to sum to 1; equal if None.
         groups: group number of each example, shape (examples,), whole numbers from 0. With it weights are per group.
 
+    Attributes:
+        example_mass: base mass of examples, positive and with sum 1, shape (examples,).
+        num_groups: how many groups there are; None where weights are per example.
+
     Raises:
         TypeError: parameters that are no arrays, or outputs that are none.
         ValueError: outputs whose shape is not that of the targets, parameters of whole numbers or NaN, a network whose
@@ -141,17 +145,31 @@ class NetworkProblem(AbstractProblem):
         return spread(weights, self.groups)
 
     def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
-        """Average values on examples over each group under the base mass; without groups they pass through."""
+        """Average values on examples over each group under the base mass; without groups they pass through.
+
+        Arguments:
+            values: one for each training example, shape (examples,).
+        """
         return average(values, self.example_mass, self.groups, self.num_groups)
 
     def outputs(self, params: PyTree, inputs: Array) -> Float[Array, "examples outputs"]:
-        """What the network makes of inputs, in the dtype of the problem."""
+        """What the network makes of inputs, in the dtype of the problem.
+
+        Arguments:
+            params: like `params` of the problem.
+            inputs: any number of examples, like `inputs` of the problem.
+        """
         return jnp.asarray(self.apply(params, inputs), self.dtype).reshape(inputs.shape[0], self.num_outputs)
 
     def example_losses(
         self, outputs: Float[Array, "examples outputs"], targets: Float[Array, "examples outputs"]
     ) -> Float[Array, "examples"]:
-        """The loss of each example."""
+        """The loss of each example.
+
+        Arguments:
+            outputs: of the network.
+            targets: of the same examples; probabilities of the classes for the cross-entropy.
+        """
         if self.loss == "squared":
             return 0.5 * jnp.sum((targets - outputs) ** 2, axis=1)
         return -jnp.sum(targets * jax.nn.log_softmax(outputs), axis=1)
@@ -159,15 +177,29 @@ class NetworkProblem(AbstractProblem):
     def descent(
         self, outputs: Float[Array, "examples outputs"], targets: Float[Array, "examples outputs"]
     ) -> Float[Array, "examples outputs"]:
-        """Minus the derivative of each example's loss in its outputs."""
+        """Minus the derivative of each example's loss in its outputs.
+
+        Arguments:
+            outputs: of the network.
+            targets: of the same examples; probabilities of the classes for the cross-entropy.
+        """
         return targets - (outputs if self.loss == "squared" else jax.nn.softmax(outputs))
 
     def energy(self, outputs: Float[Array, "examples outputs"]) -> Float[Array, "weights"]:
-        """Twice the loss of each training example, or its mean over a group, from the outputs on the training set."""
+        """Twice the loss of each training example, or its mean over a group, from the outputs on the training set.
+
+        Arguments:
+            outputs: on all training examples, in their order.
+        """
         return self.per_weight(2 * self.example_losses(outputs, self.targets))
 
     def measured_loss(self, outputs: Array, eval_outputs: Array | None) -> Float[Array, ""]:
-        """The loss on the evaluation set, or on the training set where there is none, from outputs on both."""
+        """The loss on the evaluation set, or on the training set where there is none, from outputs on both.
+
+        Arguments:
+            outputs: on the training set, shape (examples, outputs).
+            eval_outputs: on the evaluation set, shape (held_out, outputs); None where there is none.
+        """
         if self.eval_targets is None or eval_outputs is None:
             return self.training_loss(self.energy(outputs))
         return jnp.mean(self.example_losses(eval_outputs, self.eval_targets))
@@ -176,6 +208,10 @@ class NetworkProblem(AbstractProblem):
         """Share of the evaluation set, or of the training set where there is none, whose largest output is right.
 
         For the squared loss the right output is the largest of the targets. NaN for a single output.
+
+        Arguments:
+            outputs: on the training set, shape (examples, outputs).
+            eval_outputs: on the evaluation set, shape (held_out, outputs); None where there is none.
         """
         if self.num_outputs == 1:
             return jnp.full((), jnp.nan, self.dtype)
@@ -212,7 +248,11 @@ class NetworkProblem(AbstractProblem):
         return NetworkTraining(1 / self.trace)
 
     def with_params(self, params: PyTree) -> "NetworkProblem":
-        """The same network and data, from other parameters on."""
+        """The same network and data, from other parameters on.
+
+        Arguments:
+            params: like `params` of the problem.
+        """
         check_params(params)
         if jax.tree.structure(params) != jax.tree.structure(self.params):
             raise ValueError(

@@ -39,6 +39,10 @@ class OperatorProblem(AbstractProblem):
         groups: group number of each example, shape (examples,), whole numbers from 0. With it weights are per group.
         initial_parameters: theta(0), shape (features, outputs); zero if None.
 
+    Attributes:
+        example_mass: base mass of examples, positive and with sum 1, shape (examples,).
+        num_groups: how many groups there are; None where weights are per example.
+
     Raises:
         ValueError: mismatched shapes, NaN or infinity, bad mass or groups, or a target that never varies.
     """
@@ -118,11 +122,19 @@ class OperatorProblem(AbstractProblem):
         return spread(weights, self.groups)
 
     def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
-        """Average values on examples over each group under the base mass; without groups they pass through."""
+        """Average values on examples over each group under the base mass; without groups they pass through.
+
+        Arguments:
+            values: one for each training example, shape (examples,).
+        """
         return average(values, self.example_mass, self.groups, self.num_groups)
 
     def loss(self, parameters: Float[Array, "features outputs"]) -> Float[Array, ""]:
-        """Loss of `parameters` on the evaluation set."""
+        """Loss of `parameters` on the evaluation set.
+
+        Arguments:
+            parameters: theta.
+        """
         features, targets, mass = self.evaluation
         return 0.5 * jnp.sum(mass * jnp.sum((targets - features @ parameters) ** 2, axis=1))
 
@@ -185,7 +197,11 @@ class OperatorProblem(AbstractProblem):
         return self.per_weight(jnp.sum(half**2, axis=0))
 
     def with_groups(self, groups: ArrayLike) -> "OperatorProblem":
-        """The same data, reweighted by group."""
+        """The same data, reweighted by group.
+
+        Arguments:
+            groups: group number of each example, shape (examples,), whole numbers from 0.
+        """
         return OperatorProblem(
             self.features,
             self.targets,

@@ -93,5 +93,9 @@ def power_law(
 
 
 def doubled_rule(problem: ModalProblem) -> ModalProblem | None:
-    """The same law on twice the nodes; None where every mode stands for itself, or no law is known."""
+    """The same law on twice the nodes; None where every mode stands for itself, or no law is known.
+
+    Arguments:
+        problem: with modes.
+    """
     return None if problem.law is None else problem.law.refined(problem)

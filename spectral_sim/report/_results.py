@@ -36,7 +36,11 @@ def environment() -> dict[str, str]:
 
 
 def verdict_of(assessment: Assessment) -> str:
-    """The verdict on a comparison, with the distance to the ideal oracle where that is a bound, and on a search."""
+    """The verdict on a comparison, with the distance to the ideal oracle where that is a bound, and on a search.
+
+    Arguments:
+        assessment: the comparison.
+    """
     ideal = [curve for curve in assessment.bounds if assessment.is_modal and curve.kind == "bound"]
     done = [run for run in assessment.runs[1:] if run.ok]
     ratio = None
@@ -62,6 +66,12 @@ def to_dataset(assessment: Assessment) -> Any:
     effective_sample_size, drive, charges, training_charges, weights, row_energy, status, refresh, cost,
     quadrature_error, teacher_frontier, gain_until, eigenvalue, initial_energy, final_energy, bound_loss, bound_kind,
     bound_measure, bound_valid_until.
+
+    Arguments:
+        assessment: the comparison.
+
+    Raises:
+        ImportError: xarray is not installed.
     """
     xarray = require("xarray", "results.nc")
     runs, bounds, times = assessment.runs, assessment.bounds, assessment.times
@@ -137,7 +147,11 @@ _LONG_NAMES = {
 
 
 def summary(assessment: Assessment) -> dict[str, Any]:
-    """The numbers of the table, the verdict and the settings, as plain values; numbers that do not exist are null."""
+    """The numbers of the table, the verdict and the settings, as plain values; numbers that do not exist are null.
+
+    Arguments:
+        assessment: the comparison.
+    """
     numbers = table(assessment)
     window = numbers.window
     return _plain(

@@ -67,6 +67,9 @@ def training_html(comparison: TrainingComparison, title: str) -> str:
 def draw_training(comparison: TrainingComparison) -> Any:
     """A matplotlib figure: curves with the prediction dashed over real training, and gains.
 
+    Arguments:
+        comparison: of training with its prediction.
+
     Raises:
         ImportError: matplotlib is not installed.
     """

@@ -30,7 +30,9 @@ SMALLEST = 1e-6  # that a search makes of what must be positive
 class TrainingCost(NamedTuple):
     """What a stage's own models cost to train, in units of the learner's training time.
 
-    `before` is paid before the run, `rate` for each unit of time of the run.
+    Arguments:
+        before: paid once, before the run; scalar.
+        rate: paid for each unit of time of the run; scalar.
     """
 
     before: Any = 0.0
@@ -79,17 +81,33 @@ class AbstractStage(eqx.Module):
         """State before the first refresh, a pytree of numbers and arrays (None for none).
 
         Unsuited problems are refused here. Structure, shapes and dtypes stay; inexact leaves take the problem's dtype.
+
+        Arguments:
+            problem: what is to be learnt.
         """
 
     def validate(self, problem: Any) -> None:
-        """Raise or warn of what a run would not show, before anything is compiled; values may be looked at."""
+        """Raise or warn of what a run would not show, before anything is compiled; values may be looked at.
+
+        Arguments:
+            problem: what is to be learnt.
+        """
         return None
 
     @abc.abstractmethod
     def __call__(
         self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
     ) -> tuple[Float[Array, "weights"], PyTree]:
-        """The signal that leaves this stage, and its new state."""
+        """The signal that leaves this stage, and its new state.
+
+        Arguments:
+            signal: what the stage before hands on, non-negative; at first the residual energy.
+            observation: of the learner at this refresh.
+            state: of this stage, as `init` or the call before returned it.
+
+        Returns:
+            The signal that leaves this stage, shape (weights,), and its new state, shaped as the old.
+        """
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         """Which share of the data is scored for this stage at each refresh: 1 for a whole pass, 0 for none.
@@ -118,11 +136,19 @@ class AbstractStage(eqx.Module):
         return no_scoring(times)
 
     def training_cost(self, problem: Any) -> TrainingCost:
-        """What models of this stage's own cost to train; nothing by default."""
+        """What models of this stage's own cost to train; nothing by default.
+
+        Arguments:
+            problem: what is learnt.
+        """
         return TrainingCost()
 
     def second_model(self, problem: Any) -> "SecondModel | None":
-        """The model that this stage sees the residual through; None for none."""
+        """The model that this stage sees the residual through; None for none.
+
+        Arguments:
+            problem: what is learnt.
+        """
         return None
 
     def weight_bounds(self, *, fixed: bool = False) -> tuple[float, float] | None:
@@ -143,17 +169,35 @@ family("stage", AbstractStage)
 
 
 def no_scoring(times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
-    """No pass over the data at any refresh."""
+    """No pass over the data at any refresh.
+
+    Arguments:
+        times: the refreshes that begin an interval, shape (refreshes,).
+
+    Returns:
+        Zeros of the same shape, for `AbstractStage.scoring`.
+    """
     return jnp.zeros_like(times)
 
 
 def scored_once(times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
-    """One pass over the data, at the first refresh."""
+    """One pass over the data, at the first refresh.
+
+    Arguments:
+        times: the refreshes that begin an interval, shape (refreshes,).
+
+    Returns:
+        One and then zeros, of the same shape, for `AbstractStage.scoring`.
+    """
     return jnp.zeros_like(times).at[0].set(1)
 
 
 def stage_name(stage: Any) -> str:
-    """The name of a stage in files, paths and messages: that of its registration, or else of its class."""
+    """The name of a stage in files, paths and messages: that of its registration, or else of its class.
+
+    Arguments:
+        stage: a stage, or a chain of them.
+    """
     return registered_name(type(stage)) or type(stage).__name__
 
 

@@ -105,7 +105,11 @@ def chain(*stages: AbstractStage) -> AbstractStage:
 
 
 def stages_of(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
-    """The stages of a schedule, in order; a single stage is its own schedule."""
+    """The stages of a schedule, in order; a single stage is its own schedule.
+
+    Arguments:
+        schedule: a stage, or a chain of them.
+    """
     return schedule.stages if isinstance(schedule, Chain) else (schedule,)
 
 

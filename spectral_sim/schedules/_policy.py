@@ -56,6 +56,7 @@ class PolicySchedule(AbstractStage):
             width: units in each hidden layer.
             depth: number of hidden layers.
             cap: bounds (low, high) on the weights, low <= 1 <= high; none if None.
+            drive: whether it is shown eigenvalues and leverages; 0 in their place otherwise.
 
         Raises:
             ValueError: a cap that admits no weights of mean one.
@@ -81,6 +82,10 @@ class PolicySchedule(AbstractStage):
     @classmethod
     def from_saved(cls, options: dict[str, Any], arrays: dict[str, Any]) -> "PolicySchedule":
         """The policy that `saved` describes.
+
+        Arguments:
+            options: by name, what is no array.
+            arrays: by name.
 
         Raises:
             TypeError: parameters of other shapes.

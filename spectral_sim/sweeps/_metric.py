@@ -40,9 +40,18 @@ class Variable:
 class MemberRun:
     """One finished run under a trace, as metrics see it; references are computed once, and only if asked for.
 
-    `times` are constants, the same for every row. They are intrinsic times; they are steps where dynamics with steps
-    give each row intrinsic times of its own (`counts_steps`). A reference of a problem that does not vary in the sweep
-    is computed once per chunk.
+    A reference of a problem that does not vary in the sweep is computed once per chunk.
+
+    Arguments:
+        problem: what was learnt.
+        schedule: how it was curated.
+        dynamics: how the learner moved.
+        times: refresh grid, shape (times,): constants, the same for every row. Intrinsic times, or steps where
+            `counts_steps`.
+        loss: at each of them, shape (times,).
+        recorded: what `AbstractMetric.record` returned at each refresh, with a leading axis of refreshes.
+        counts_steps: whether the grid counts steps, where dynamics give each row intrinsic times of its own.
+        key: PRNG key of the run; None where nothing is random.
     """
 
     problem: Any
@@ -105,14 +114,23 @@ class AbstractMetric(abc.ABC):
 
     @abc.abstractmethod
     def variables(self, times: np.ndarray) -> dict[str, Variable]:
-        """The arrays that this metric adds to the table; raises ValueError where the times do not allow it."""
+        """The arrays that this metric adds to the table; raises ValueError where the times do not allow it.
+
+        Arguments:
+            times: refresh grid, shape (times,).
+        """
 
     @abc.abstractmethod
     def __call__(self, run: MemberRun) -> dict[str, Array]:
         """Their values for one run; NaN where there is none."""
 
     def record(self, observation: Observation, weights: Array) -> PyTree:
-        """What to record at every refresh, to be found in `run.recorded`."""
+        """What to record at every refresh, to be found in `run.recorded`.
+
+        Arguments:
+            observation: of the learner at the refresh.
+            weights: that the schedule returned there, shape (weights,).
+        """
         return None
 
 

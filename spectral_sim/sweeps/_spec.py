@@ -43,7 +43,11 @@ class Range:
             raise ValueError(f"Range({self.low:g}, {self.high:g}, 'log') reaches zero: give a positive low.")
 
     def at(self, part: np.ndarray) -> np.ndarray:
-        """The values at parts of the way, 0 to 1."""
+        """The values at parts of the way, 0 to 1.
+
+        Arguments:
+            part: numbers from 0 to 1, any shape.
+        """
         if self.scale == "log":
             return self.low * (self.high / self.low) ** part
         return self.low + (self.high - self.low) * part
@@ -107,7 +111,12 @@ class SweepSpec:
         return math.prod(self.shape)
 
     def points(self, start: int, stop: int) -> dict[str, np.ndarray]:
-        """Values of the rows start ... stop - 1 by path; rows beyond the end repeat the last one."""
+        """Values of the rows start ... stop - 1 by path; rows beyond the end repeat the last one.
+
+        Arguments:
+            start: the first row.
+            stop: the row after the last one.
+        """
         rows = np.unravel_index(np.minimum(np.arange(start, stop), len(self) - 1), self.shape)
         return {
             path: values[row]
@@ -117,6 +126,9 @@ class SweepSpec:
 
     def schedule_at(self, row: int) -> AbstractStage:
         """The schedule of one row, for `simulate`.
+
+        Arguments:
+            row: its number, from 0.
 
         Raises:
             IndexError: no such row.
