@@ -43,8 +43,9 @@ def blocks(text: str) -> list[Block]:
     return found
 
 
-def run_python(page: Path, namespace: dict, folder: Path) -> None:
-    """Run the Python blocks of a page one after the other, and compare what they print with what the page says."""
+def wrong_outputs(page: Path, namespace: dict, folder: Path) -> list[str]:
+    """Run the Python blocks of a page one after the other: where they print other than what the page says."""
+    errors = []
     found = blocks(page.read_text(encoding="utf-8"))
     with contextlib.chdir(folder):
         for block, after in zip(found, [*found[1:], None], strict=True):
@@ -57,7 +58,10 @@ def run_python(page: Path, namespace: dict, folder: Path) -> None:
                 exec(program, namespace)
             if after is not None and after.is_output:
                 same = doctest.OutputChecker().check_output(after.code, printed.getvalue(), _OUTPUT)
-                assert same, f"{page.name}:{after.line} says\n{after.code}\nand the code prints\n{printed.getvalue()}"
+                if not same:
+                    line = f"{page.name}:{after.line}"
+                    errors.append(f"{line} says\n{after.code}\nand the code prints\n{printed.getvalue()}")
+    return errors
 
 
 def shell_errors(code: str) -> list[str]:

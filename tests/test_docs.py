@@ -1,6 +1,8 @@
 """Pages that cannot rot: their code runs, their commands exist, and every public name has a page and an example."""
 
 import ast
+import dataclasses
+import enum
 import importlib
 import inspect
 import re
@@ -9,7 +11,7 @@ import tomllib
 
 import jax
 import pytest
-from doc_blocks import ROOT, blocks, pages, run_python, shell_errors
+from doc_blocks import ROOT, blocks, pages, shell_errors, wrong_outputs
 
 from spectral_sim import _registry
 
@@ -19,6 +21,7 @@ from site_links import packages
 PACKAGES = ("", *packages())
 LANGUAGES = {"python", "sh", "text", "toml", "csv"}
 API = ROOT / "docs" / "api"
+ENTRY = re.compile(r"^ {4,}(\*{0,2}\w+(?:, \w+)*):", re.M)
 WITH_PYTHON = [page for page in pages() if any(block.language == "python" for block in blocks(page.read_text()))]
 
 
@@ -38,9 +41,10 @@ def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch):
         own = {name: cls for name, cls in known.items() if cls.__module__.startswith("spectral_sim.")}
         monkeypatch.setitem(_registry._CLASSES, kind, own)
     try:
-        run_python(page, {"__name__": "page"}, tmp_path)
+        wrong = wrong_outputs(page, {"__name__": "page"}, tmp_path)
     finally:
         jax.config.update("jax_enable_x64", before)
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("page", pages(), ids=place)
@@ -106,6 +110,37 @@ def test_every_public_name_has_an_example():
                     used |= {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
     missing = sorted({address for address, _ in public() if address.rpartition(".")[2] not in used})
     assert not missing, "no example uses " + ", ".join(missing)
+
+
+def parts(value):
+    """What a reader has to be told of: the members of an enumeration, the fields of a class, and all arguments."""
+    if inspect.isclass(value) and issubclass(value, enum.Enum):
+        return list(value.__members__)
+    is_record = inspect.isclass(value) and dataclasses.is_dataclass(value)
+    fields = [field.name for field in dataclasses.fields(value)] if is_record else []
+    arguments = [name for name in inspect.signature(value).parameters if name not in ("self", "cls", "args", "kwargs")]
+    return [name for name in dict.fromkeys([*fields, *arguments]) if not name.startswith("_")]
+
+
+def to_be_described():
+    """Public classes and functions, and the methods that a class of one's own may define."""
+    for address, value in public():
+        if not callable(value) or (inspect.isclass(value) and issubclass(value, BaseException)):
+            continue
+        yield address, value
+        if inspect.isabstract(value):
+            for name, member in inspect.getmembers(value, inspect.isfunction):
+                if name == "__call__" or not name.startswith("_"):
+                    yield f"{address}.{name}", member
+
+
+def test_every_field_and_argument_is_described():
+    missing = []
+    for address, value in to_be_described():
+        entries = ENTRY.findall(value.__doc__ or "")
+        described = {name.strip("*") for entry in entries for name in entry.split(", ")}
+        missing += [f"{address}: {name}" for name in parts(value) if name not in described]
+    assert not missing, "describe these in the docstring:\n" + "\n".join(missing)
 
 
 def test_every_page_is_in_the_navigation():

@@ -44,7 +44,11 @@ class AbstractObjective(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
-        """The value of a run."""
+        """The value of a run.
+
+        Arguments:
+            trajectory: one run.
+        """
 
 
 class TerminalLogLoss(AbstractObjective):

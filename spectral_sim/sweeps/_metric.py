@@ -122,7 +122,11 @@ class AbstractMetric(abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, run: MemberRun) -> dict[str, Array]:
-        """Their values for one run; NaN where there is none."""
+        """Their values for one run; NaN where there is none.
+
+        Arguments:
+            run: one run, under a trace.
+        """
 
     def record(self, observation: Observation, weights: Array) -> PyTree:
         """What to record at every refresh, to be found in `run.recorded`.

@@ -54,7 +54,8 @@ def test_long_table_with_rates_beside_it(tmp_path):
 def test_rates_that_begin_late_are_pointed_out(tmp_path):
     path = write(tmp_path / "run.csv", ("step", "loss", "lr"), [(n + 40, 3 + 1 / n, 1e-3) for n in range(10, 90, 10)])
     with pytest.warns(UserWarning, match="rates of 'run' begin at step 50"):
-        read_logs(path)
+        found = read_logs(path)["run"]
+    assert found.learning_rate.tolist() == [1e-3] * 120
 
 
 def test_trainer_state(tmp_path):

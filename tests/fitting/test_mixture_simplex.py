@@ -39,4 +39,5 @@ def test_a_search_that_stops_early_is_said(monkeypatch):
 
     monkeypatch.setattr("scipy.optimize.minimize", stopped)
     with pytest.warns(UserWarning, match=r"not found \(Iteration limit reached\): another may be better by up to"):
-        least_shares(quadratic(np.array([0.9, 0.1])), np.zeros(2), np.ones(2), np.array([0.5, 0.5]))
+        found = least_shares(quadratic(np.array([0.9, 0.1])), np.zeros(2), np.ones(2), np.array([0.5, 0.5]))
+    assert found.tolist() == [0.5, 0.5]

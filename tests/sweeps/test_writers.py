@@ -98,6 +98,7 @@ def test_another_process_with_the_number_of_one_that_is_gone_does_not_hold_it(fo
     folder().write("lock", note(started=1))
     lock = Lock(folder())
     lock.take()
+    assert json.loads(folder().read("lock"))["process"] == os.getpid()
     lock.release()
 
 
