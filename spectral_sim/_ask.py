@@ -9,8 +9,6 @@ from ._where import where
 from .numerics import scaled_mean, without_derivative
 from .schedules import AbstractStage, advance_state, answer_of
 
-__all__ = ["ask", "normalised"]
-
 
 def ask(schedule: AbstractStage, observation: Observation, state: PyTree) -> tuple[Float[Array, "weights"], PyTree]:
     """What a schedule asks for, of any scale, and its new state.

@@ -3,8 +3,6 @@
 import importlib
 from typing import Any
 
-__all__ = ["INSTALL", "require"]
-
 INSTALL = "pip install 'spectral_sim[cli,plot,store,data]'"
 
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from ._schema import Schema, explained, read_json, read_npz
 
-__all__ = ["SavedFileError", "read_arrays", "read_facts", "scalar", "used", "write_arrays", "write_text", "write_whole"]
-
 
 class SavedFileError(ValueError):
     """A file that cannot serve; the message names the file, the field and what to do."""

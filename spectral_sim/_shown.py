@@ -12,8 +12,6 @@ import numpy as np
 
 from ._extras import require
 
-__all__ = ["Line", "Shown", "View", "digits"]
-
 
 @dataclass(frozen=True)
 class Line:

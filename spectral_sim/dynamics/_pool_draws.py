@@ -12,8 +12,6 @@ from .._types import Array, Float, Int
 from .._where import where
 from ..problems import OperatorProblem
 
-__all__ = ["DrawTable", "check_draw", "draw_law", "draw_table", "key_of_step"]
-
 _LAWS = {
     "sampled": lambda mass, weights: (mass * weights, jnp.ones_like(weights)),
     "weighted": lambda mass, weights: (mass, weights),

@@ -18,8 +18,6 @@ from .._types import Array, ArrayLike, Float
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
 
-__all__ = ["SamplerWeights", "load_sampler_weights", "per_example", "sampler_of", "sampler_weights"]
-
 _VERSION = 1
 _KEY = "spectral_sim.sampler_weights"
 _SUFFIXES = (".npz", ".parquet")

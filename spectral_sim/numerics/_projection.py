@@ -9,8 +9,6 @@ from ._crossing import Crossing, rounding_of_mean, where_one
 from ._scores import mean_one
 from ._sums import total
 
-__all__ = ["project_to_bounds"]
-
 
 def project_to_bounds(
     score: Float[Array, "weights"],

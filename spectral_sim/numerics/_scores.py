@@ -15,8 +15,6 @@ from ._repeat import batch_max
 from ._segmented import SCALAR
 from ._sums import total
 
-__all__ = ["mean_one", "power_score", "relative_log", "scaled_mean", "score_of", "unit_of"]
-
 
 def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
     """Compute log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is."""

@@ -9,8 +9,6 @@ from .._types import Array, Float
 from .._where import where
 from ._sums import total
 
-__all__ = ["Rank", "lowest_mass", "mass_rank", "top_mass"]
-
 _MORE_HALVES = 2  # than would leave one of so many entries, were they spread evenly
 
 

@@ -7,8 +7,6 @@ import jax.numpy as jnp
 
 from .._types import Array, Float, Int
 
-__all__ = ["group_sums", "total"]
-
 _SHORT = 256  # a product of vectors may add up one after the other; beyond this many its rounding would show
 _PIECES = 8
 _BINS = 2**20

@@ -6,18 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = [
-    "MIN_EXAMPLES",
-    "Dataset",
-    "diabetes",
-    "digits",
-    "image_patches",
-    "number_groups",
-    "require_extra",
-    "split",
-    "standardise_columns",
-]
-
 MIN_EXAMPLES = 8
 _CONTRAST_GROUPS = 8
 _LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)

@@ -13,8 +13,6 @@ from .._types import Array, ArrayLike, Float, PRNGKeyArray, as_inexact
 from ._kernels import AbstractKernel, Linear, precise_product
 from ._whitening import Dropped, positive_part
 
-__all__ = ["FeatureMap", "feature_map"]
-
 _METHODS = ("exact", "nystrom", "random")
 
 

@@ -9,8 +9,6 @@ from .._checks import check_length, check_ndim, is_concrete
 from .._types import Array, Float, Int
 from ..numerics import group_sums
 
-__all__ = ["average", "check_groups", "mass_of", "spread"]
-
 
 def mass_of(
     example_mass: Float[Array, "examples"], groups: Int[Array, "examples"] | None, num_groups: int | None

@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Dropped", "positive_part"]
-
 
 class Dropped(NamedTuple):
     """Directions of a kernel that rounding cannot tell from null ones, and are no features.

@@ -3,8 +3,6 @@
 from .._types import Array, Float
 from ..problems import AbstractProblem
 
-__all__ = ["difficulty", "leverage"]
-
 
 def difficulty(problem: AbstractProblem) -> Float[Array, "weights"]:
     """A score that is larger for what is learnt later.

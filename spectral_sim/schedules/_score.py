@@ -11,8 +11,6 @@ from ..problems import AbstractProblem
 from ._base import stage_name
 from ._difficulty import difficulty
 
-__all__ = ["begin_order", "check_given", "check_score", "difficulty_rank", "order_now"]
-
 
 def check_score(score: Any, cost: float) -> None:
     """Raise for a score that orders nothing, or a negative price; an infinite score is the hardest of all."""

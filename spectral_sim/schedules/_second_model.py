@@ -17,23 +17,6 @@ from ..numerics import log_or_minus_inf, phi1_eigen, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
 from ._base import TrainingCost, scored_once, stage_name
 
-__all__ = [
-    "SecondModel",
-    "check_second_model",
-    "learner_model",
-    "model_passes",
-    "once_trained",
-    "priced",
-    "progress",
-    "relative_trace",
-    "second_model",
-    "seen_through",
-    "squared",
-    "trained",
-    "training_progress",
-    "visibility",
-]
-
 
 def check_second_model(stage: Any) -> None:
     """The fields that every stage with a second model has."""

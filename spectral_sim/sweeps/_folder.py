@@ -17,8 +17,6 @@ try:
 except ImportError:  # not on Windows
     fcntl = None
 
-__all__ = ["Folder", "check_folder", "open_folder"]
-
 _creating = threading.Lock()  # not every file system in memory creates a file in one step
 
 

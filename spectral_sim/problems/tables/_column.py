@@ -10,8 +10,6 @@ from .._datasets import require_extra
 from ._read_text import MISSING
 from ._wording import option
 
-__all__ = ["Column", "column_of"]
-
 Kind = Literal["number", "whole", "boolean", "date", "text", "block"]
 
 _MISSING_AMONG_NUMBERS = (*MISSING, "none", "-", "--", ".", "n.a.", "missing", "unknown")

@@ -14,8 +14,6 @@ from ._read_numpy import read_array, read_npz
 from ._read_text import read_delimited
 from ._wording import TableFault, option
 
-__all__ = ["RawTable", "no_header", "read_table"]
-
 _COMPRESSED = (".gz", ".zst")
 
 

@@ -11,8 +11,6 @@ from typing import Any
 from .._datasets import require_extra
 from ._wording import TableFault, option
 
-__all__ = ["MISSING", "read_delimited"]
-
 MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "?", "<na>", "nat")
 """Texts that mean a missing value, in small letters."""
 

@@ -9,8 +9,6 @@ from .._datasets import require_extra
 from ._read_file import RawTable
 from ._wording import option
 
-__all__ = ["one_table"]
-
 
 def one_table(first: RawTable, second: RawTable, names: list[str]) -> RawTable:
     """The rows of the first table, then those of the second.
