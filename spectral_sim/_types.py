@@ -25,6 +25,7 @@ else:
 ArrayLike = TypeAliasType("ArrayLike", jaxtyping.ArrayLike)
 PRNGKeyArray = TypeAliasType("PRNGKeyArray", jaxtyping.PRNGKeyArray)
 Ranges = TypeAliasType("Ranges", Mapping[str, tuple[float | None, float | None]])
+PerWeight = Float[Array, "weights"]  # one number for each mode, example or group that has a weight
 
 
 class PerRefresh(eqx.Module):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .._observation import Observation
 from .._registry import family
 from .._status import FIRST_FAULT, Status
-from .._types import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._types import Array, Bool, Float, Int, PerWeight, PRNGKeyArray, PyTree, Ranges
 from .._where import where
 from ..numerics import without_derivative
 
@@ -44,7 +44,7 @@ class AbstractDynamics(eqx.Module):
         self,
         problem: Any,
         state: PyTree,
-        weights: Float[Array, "weights"],
+        weights: PerWeight,
         duration: Array,
         key: PRNGKeyArray | None,
     ) -> PyTree:
@@ -66,9 +66,7 @@ class AbstractDynamics(eqx.Module):
         """What part of the samples of each interval the learner labels itself; None for real data throughout."""
         return None
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         """Whether `advance` can run the interval.
 
         Returns:
@@ -77,9 +75,7 @@ class AbstractDynamics(eqx.Module):
         """
         return ()
 
-    def verify(
-        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
-    ) -> Sequence[tuple[Array, Any]]:
+    def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         """Whether what `advance` made of a state can be true; pairs as those of `check`, for the faults after its."""
         return ()
 
@@ -95,7 +91,7 @@ class AbstractDynamics(eqx.Module):
         """
         return self, jnp.diff(jnp.asarray(steps)).astype(jnp.result_type(float))
 
-    def under(self, problem: Any, weights: Float[Array, "weights"], durations: Array) -> "AbstractDynamics":
+    def under(self, problem: Any, weights: PerWeight, durations: Array) -> "AbstractDynamics":
         """The dynamics of a run whose weights never change: a place to work out once what they decide.
 
         Arguments:
@@ -108,7 +104,7 @@ class AbstractDynamics(eqx.Module):
         """
         return self
 
-    def largest_rate(self, problem: Any, weights: Float[Array, "weights"] | None = None) -> Array | None:
+    def largest_rate(self, problem: Any, weights: PerWeight | None = None) -> Array | None:
         """The learning rate above which a run is not stable, for dynamics that have one.
 
         Arguments:

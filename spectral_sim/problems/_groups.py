@@ -6,20 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_length, check_ndim, is_concrete
-from .._types import Array, Float, Int
+from .._types import Array, Float, Int, PerWeight
 from ..numerics import group_sums
 
 
 def mass_of(
     example_mass: Float[Array, "examples"], groups: Int[Array, "examples"] | None, num_groups: int | None
-) -> Float[Array, "weights"]:
+) -> PerWeight:
     """Base mass of what is weighted: groups, or examples where there are none."""
     if groups is None or num_groups is None:
         return example_mass
     return group_sums(example_mass, groups, num_groups)
 
 
-def spread(weights: Float[Array, "weights"], groups: Int[Array, "examples"] | None) -> Float[Array, "examples"]:
+def spread(weights: PerWeight, groups: Int[Array, "examples"] | None) -> Float[Array, "examples"]:
     """Weights on groups over their examples; weights on examples pass through."""
     return weights if groups is None else weights[groups]
 
@@ -29,7 +29,7 @@ def average(
     example_mass: Float[Array, "examples"],
     groups: Int[Array, "examples"] | None,
     num_groups: int | None,
-) -> Float[Array, "weights"]:
+) -> PerWeight:
     """Means of values on examples over each group under the base mass; without groups they pass through."""
     if groups is None or num_groups is None:
         return values

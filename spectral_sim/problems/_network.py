@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_choice, check_length, check_mass, check_ndim
-from .._types import Array, ArrayLike, Float, Int, PyTree
+from .._types import Array, ArrayLike, Float, Int, PerWeight, PyTree
 from ._base import AbstractProblem
 from ._groups import average, check_groups, mass_of, spread
 from ._network_checks import check_apply, check_params, check_rows, checked_targets
@@ -110,7 +110,7 @@ class NetworkProblem(AbstractProblem):
         self.groups, self.num_groups = check_groups(groups, self.example_mass, "inputs")
 
     @property
-    def mass(self) -> Float[Array, "weights"]:
+    def mass(self) -> PerWeight:
         """Base mass of examples, or of groups where the problem has them."""
         return mass_of(self.example_mass, self.groups, self.num_groups)
 
@@ -136,11 +136,11 @@ class NetworkProblem(AbstractProblem):
     def measure(self) -> str:
         return "held-out loss" if self.has_evaluation else "training loss"
 
-    def per_example(self, weights: Float[Array, "weights"]) -> Float[Array, "examples"]:
+    def per_example(self, weights: PerWeight) -> Float[Array, "examples"]:
         """Spread weights on groups over their examples; weights on examples pass through."""
         return spread(weights, self.groups)
 
-    def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
+    def per_weight(self, values: Float[Array, "examples"]) -> PerWeight:
         """Average values on examples over each group under the base mass; without groups they pass through."""
         return average(values, self.example_mass, self.groups, self.num_groups)
 
@@ -162,7 +162,7 @@ class NetworkProblem(AbstractProblem):
         """Minus the derivative of each example's loss in its outputs."""
         return targets - (outputs if self.loss == "squared" else jax.nn.softmax(outputs))
 
-    def energy(self, outputs: Float[Array, "examples outputs"]) -> Float[Array, "weights"]:
+    def energy(self, outputs: Float[Array, "examples outputs"]) -> PerWeight:
         """Twice the loss of each training example, or its mean over a group, from the outputs on the training set."""
         return self.per_weight(2 * self.example_losses(outputs, self.targets))
 
@@ -183,7 +183,7 @@ class NetworkProblem(AbstractProblem):
             return jnp.sum(self.example_mass * _is_right(outputs, self.targets))
         return jnp.mean(_is_right(eval_outputs, self.eval_targets).astype(self.dtype))
 
-    def correct(self, outputs: Float[Array, "examples outputs"]) -> Float[Array, "weights"] | None:
+    def correct(self, outputs: Float[Array, "examples outputs"]) -> PerWeight | None:
         """Whether the largest output of each training example is right, or the share of a group; None for one output.
 
         Arguments:
@@ -197,7 +197,7 @@ class NetworkProblem(AbstractProblem):
         held_out = None if self.eval_inputs is None else self.outputs(self.params, self.eval_inputs)
         return self.measured_loss(self.outputs(self.params, self.inputs), held_out)
 
-    def training_loss(self, energy: Float[Array, "weights"]) -> Float[Array, ""]:
+    def training_loss(self, energy: PerWeight) -> Float[Array, ""]:
         return 0.5 * jnp.sum(self.mass * energy)
 
     @property

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_length, check_mass, check_ndim, is_concrete
-from .._types import Array, ArrayLike, Float, Int, as_inexact
+from .._types import Array, ArrayLike, Float, Int, PerWeight, as_inexact
 from ..numerics import row_product, sum_rows
 from ._base import AbstractProblem, Bound
 from ._groups import average, check_groups, mass_of, spread
@@ -93,7 +93,7 @@ class OperatorProblem(AbstractProblem):
         self.initial_parameters = as_inexact(initial_parameters).astype(dtype)
 
     @property
-    def mass(self) -> Float[Array, "weights"]:
+    def mass(self) -> PerWeight:
         """Base mass of examples, or of groups where the problem has them."""
         return mass_of(self.example_mass, self.groups, self.num_groups)
 
@@ -113,11 +113,11 @@ class OperatorProblem(AbstractProblem):
             return self.features, self.targets, self.example_mass
         return self.eval_features, self.eval_targets, self.eval_mass
 
-    def per_example(self, weights: Float[Array, "weights"]) -> Float[Array, "examples"]:
+    def per_example(self, weights: PerWeight) -> Float[Array, "examples"]:
         """Spread weights on groups over their examples; weights on examples pass through."""
         return spread(weights, self.groups)
 
-    def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
+    def per_weight(self, values: Float[Array, "examples"]) -> PerWeight:
         """Average values on examples over each group under the base mass; without groups they pass through."""
         return average(values, self.example_mass, self.groups, self.num_groups)
 
@@ -129,7 +129,7 @@ class OperatorProblem(AbstractProblem):
     def initial_loss(self) -> Float[Array, ""]:
         return self.loss(self.initial_parameters)
 
-    def training_loss(self, energy: Float[Array, "weights"]) -> Float[Array, ""]:
+    def training_loss(self, energy: PerWeight) -> Float[Array, ""]:
         return 0.5 * jnp.sum(self.mass * energy)
 
     @property
@@ -167,7 +167,7 @@ class OperatorProblem(AbstractProblem):
 
         return lower_bound(self, times)
 
-    def difficulty(self) -> Float[Array, "weights"]:
+    def difficulty(self) -> PerWeight:
         """The squared residual of a ridge regression whose penalty is the mean eigenvalue; its mean over a group.
 
         It is summed over outputs: what a briefly trained probe still gets wrong.
@@ -177,7 +177,7 @@ class OperatorProblem(AbstractProblem):
         probe = jnp.linalg.solve(_ridged(covariance), sum_rows(row_product, weighted, self.targets))
         return self.per_weight(jnp.sum((self.targets - self.features @ probe) ** 2, axis=1))
 
-    def leverage(self) -> Float[Array, "weights"]:
+    def leverage(self) -> PerWeight:
         """How unusual an example is, phi_i^T (M + r I)^-1 phi_i, r the mean eigenvalue; its mean over a group."""
         covariance = sum_rows(row_product, self.features, self.example_mass[:, None] * self.features)
         factor = jnp.linalg.cholesky(_ridged(covariance))
