@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .._extras import require
+from .._files import write_durably
 
 try:
     import fcntl
@@ -84,12 +85,7 @@ class LocalFolder:
         """Replace a file: flushed to the disk under another name, then renamed."""
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.part")
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        write_durably(target, lambda file: file.write(data))
         _flush(target.parent)
 
     def flush(self, names: Iterable[str]) -> None:
