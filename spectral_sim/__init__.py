@@ -11,8 +11,9 @@ from ._registry import register
 from ._save import save_accuracy, save_loss, save_summary, save_weights
 from ._simulate import simulate
 from ._simulate_many import simulate_many
+from ._status import Status, describe_status
 from ._times import log_steps, log_times
-from ._trajectory import SimulationError, Status, Trajectory, describe_status
+from ._trajectory import SimulationError, Trajectory
 from ._types import PerRefresh
 from ._version import __version__ as __version__
 from .analysis import fit_exponent, speedup, time_to_loss

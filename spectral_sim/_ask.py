@@ -4,15 +4,13 @@ import jax.numpy as jnp
 
 from ._observation import Observation
 from ._status import Status
-from ._types import Array, Float, Int, PyTree
+from ._types import Array, Int, PerWeight, PyTree
 from ._where import where
 from .numerics import scaled_mean, without_derivative
 from .schedules import AbstractStage, advance_state, answer_of
 
-__all__ = ["ask", "normalised"]
 
-
-def ask(schedule: AbstractStage, observation: Observation, state: PyTree) -> tuple[Float[Array, "weights"], PyTree]:
+def ask(schedule: AbstractStage, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
     """What a schedule asks for, of any scale, and its new state.
 
     A schedule of observe stages alone asks for what it sees, and for uniform weights where it sees nothing.
@@ -32,9 +30,7 @@ def ask(schedule: AbstractStage, observation: Observation, state: PyTree) -> tup
     return jnp.asarray(signal, mass.dtype), new_state
 
 
-def normalised(
-    signal: Float[Array, "weights"], mass: Float[Array, "weights"]
-) -> tuple[Float[Array, "weights"], Int[Array, ""]]:
+def normalised(signal: PerWeight, mass: PerWeight) -> tuple[PerWeight, Int[Array, ""]]:
     """Weights of mean one in proportion to a signal, and a `Status` code that says what is wrong with it."""
     # in a unit of their own where products of small scores and masses may underflow; a negative weight shows in it as
     # minus infinity

@@ -13,27 +13,6 @@ from jax.core import Tracer
 
 from ._types import PerRefresh
 
-__all__ = [
-    "check_choice",
-    "check_finite",
-    "check_fraction",
-    "check_length",
-    "check_mass",
-    "check_measure",
-    "check_ndim",
-    "check_non_negative",
-    "check_positive",
-    "check_scalar",
-    "check_steps",
-    "check_times",
-    "check_whole",
-    "concrete",
-    "first_index",
-    "is_concrete",
-    "nearest",
-]
-
-
 _MASS_ROUNDING = 1e-3  # of a sum of masses: float16 keeps three digits
 
 

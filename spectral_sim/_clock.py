@@ -11,8 +11,6 @@ from ._times import constant_times
 from ._types import Array, Float, Int
 from .dynamics import AbstractDynamics
 
-__all__ = ["Clock", "run_clock"]
-
 
 class Clock(eqx.Module):
     """A refresh grid as the loop uses it.

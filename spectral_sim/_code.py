@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["globals_read", "installed_name", "is_installed", "package_version", "reaches_anything"]
-
 _LIBRARY = __name__.partition(".")[0]
 _GLOBAL = {"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 _ATTRIBUTE = {"LOAD_ATTR", "LOAD_METHOD"}

@@ -3,18 +3,17 @@
 import importlib
 from typing import Any
 
-__all__ = ["INSTALL", "require"]
-
 INSTALL = "pip install 'spectral_sim[cli,plot,store,data]'"
+_OF_DATA = {"PIL", "pandas", "pyarrow", "sklearn"}  # what the extra "data" holds
 
 
-def require(module: str, what: str, install: str = INSTALL) -> Any:
+def require(module: str, what: str, install: str | None = None) -> Any:
     """Import an optional module, or say how to install it.
 
     Arguments:
         module: name of the module.
         what: what needs it, for the message.
-        install: the command that installs it.
+        install: the command that installs it; that of its extra if None.
 
     Returns:
         The module.
@@ -25,4 +24,6 @@ def require(module: str, what: str, install: str = INSTALL) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{what} needs the package {module.split('.')[0]!r}: {install}") from error
+        package = module.split(".")[0]
+        command = "pip install 'spectral_sim[data]'" if package in _OF_DATA else INSTALL
+        raise ImportError(f"{what} needs the package {package!r}: {install or command}") from error

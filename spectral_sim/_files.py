@@ -3,13 +3,11 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from ._schema import Schema, explained, read_json, read_npz
-
-__all__ = ["SavedFileError", "read_arrays", "read_facts", "scalar", "used", "write_arrays", "write_text", "write_whole"]
 
 
 class SavedFileError(ValueError):
@@ -49,14 +47,20 @@ def scalar(schema: Schema) -> Schema:
 
 def write_arrays(path: Path, arrays: dict[str, Any], *, compressed: bool) -> None:
     """Write an .npz file that outlasts a power cut."""
+    save: Any = np.savez_compressed if compressed else np.savez
+    write_durably(path, lambda file: save(file, **arrays))
 
-    def write(aside: Path) -> None:
+
+def write_durably(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """As `write_whole` of an open file, which is on the disk before it is in its place."""
+
+    def write_aside(aside: Path) -> None:
         with aside.open("wb") as file:
-            (np.savez_compressed if compressed else np.savez)(file, **arrays)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
 
-    write_whole(path, write)
+    write_whole(path, write_aside)
 
 
 def write_text(path: Path, text: str) -> None:

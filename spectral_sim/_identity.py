@@ -21,8 +21,6 @@ import numpy as np
 
 from ._code import globals_read, installed_name, is_installed, package_version, reaches_anything
 
-__all__ = ["describe", "difference", "fingerprint", "identity"]
-
 _SHOWN = 16  # entries of an array that are written out; longer ones are told by a hash
 _LONGEST_INT = 2**63
 _DEEPEST = 90  # descriptions are stored, and what reads them back takes so many levels and no more

@@ -4,7 +4,7 @@ from typing import Any
 
 import equinox as eqx
 
-from ._types import Array, Float, Int, PRNGKeyArray, PyTree
+from ._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree
 
 
 class Observation(eqx.Module):
@@ -31,11 +31,11 @@ class Observation(eqx.Module):
     """
 
     time: Float[Array, ""]
-    energy: Float[Array, "weights"]
-    log_energy: Float[Array, "weights"]
+    energy: PerWeight
+    log_energy: PerWeight
     loss: Float[Array, ""]
     state: PyTree
-    correct: Float[Array, "weights"] | None = None
+    correct: PerWeight | None = None
     initial_energy: Any = None
     duration: Any = None
     index: Int[Array, ""] | None = None

@@ -6,8 +6,6 @@ from typing import TypeVar, overload
 from ._checks import nearest
 from ._identity import identity
 
-__all__ = ["family", "register", "registered", "registered_name"]
-
 Class = TypeVar("Class", bound=type)
 
 _BASES: dict[str, type] = {}

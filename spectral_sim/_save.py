@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 
 from ._observation import Observation
-from ._types import Array, Float, PyTree
+from ._types import PerWeight, PyTree
 
 
-def save_loss(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
+def save_loss(observation: Observation, weights: PerWeight) -> PyTree:
     """Record nothing beyond the loss, which is always recorded.
 
     Arguments:
@@ -16,7 +16,7 @@ def save_loss(observation: Observation, weights: Float[Array, "weights"]) -> PyT
     return None
 
 
-def save_weights(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
+def save_weights(observation: Observation, weights: PerWeight) -> PyTree:
     """Record the weights in force from each refresh on, shape (times, weights); the last entry repeats the one before.
 
     Arguments:
@@ -26,7 +26,7 @@ def save_weights(observation: Observation, weights: Float[Array, "weights"]) -> 
     return weights
 
 
-def save_summary(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
+def save_summary(observation: Observation, weights: PerWeight) -> PyTree:
     """Record three scalars at each refresh.
 
     `train_loss` (under the base mass), `max_weight`, and `effective_sample_size`: the fraction 1 / E[w^2] of the base
@@ -43,7 +43,7 @@ def save_summary(observation: Observation, weights: Float[Array, "weights"]) -> 
     }
 
 
-def save_accuracy(observation: Observation, weights: Float[Array, "weights"]) -> PyTree:
+def save_accuracy(observation: Observation, weights: PerWeight) -> PyTree:
     """Record three scalars at each refresh of a network in training, real or linearised.
 
     `accuracy` and `train_accuracy` are shares of the evaluation set and of the training set whose largest output is

@@ -16,26 +16,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "Malformed",
-    "Schema",
-    "array",
-    "boolean",
-    "choice",
-    "either",
-    "explained",
-    "integer",
-    "items",
-    "mapping",
-    "nothing",
-    "number",
-    "plain",
-    "read_json",
-    "read_npz",
-    "record",
-    "text",
-]
-
 Schema = Callable[[Any, str], Any]
 _DEEPEST = 250  # levels of plain values
 _SHOWN = 60  # characters of a value in a message

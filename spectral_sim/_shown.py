@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from ._extras import require
-
-__all__ = ["Line", "Shown", "View", "digits"]
+from ._files import write_whole
 
 
 @dataclass(frozen=True)
@@ -91,9 +90,7 @@ class Shown(abc.ABC):
         target = Path(path)
         if target.suffix != ".nc":
             raise ValueError(f"{str(path)!r} does not end in .nc: labelled arrays are written as NetCDF.")
-        partial = target.with_name(f".{target.name}.partial")
-        self.to_xarray().to_netcdf(partial, engine="scipy")
-        os.replace(partial, target)
+        write_whole(target, lambda aside: self.to_xarray().to_netcdf(aside, engine="scipy"))
 
     def plot(self, axes: Any = None) -> Any:
         """Draw it.

@@ -10,13 +10,13 @@ from ._loop import run_loop
 from ._observation import Observation
 from ._save import save_loss
 from ._trajectory import Trajectory
-from ._types import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+from ._types import ArrayLike, PerWeight, PRNGKeyArray, PyTree
 from .dynamics import AbstractDynamics
 from .problems import AbstractProblem
 from .schedules import AbstractStage
 
 ADJOINTS = ("direct", "stored", "checkpointed")
-Save = Callable[[Observation, Float[Array, "weights"]], PyTree]
+Save = Callable[[Observation, PerWeight], PyTree]
 
 
 def simulate(

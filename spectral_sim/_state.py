@@ -9,8 +9,6 @@ import numpy as np
 
 from ._types import PyTree
 
-__all__ = ["as_state", "check_constants", "next_state"]
-
 
 def as_state(owner: str, state: PyTree, dtype: Any) -> PyTree:
     """A state whose leaves are arrays: Python numbers are converted, and inexact leaves are cast to `dtype`.

@@ -7,8 +7,6 @@ import jax
 
 from ._types import PerRefresh, PyTree
 
-__all__ = ["split_tables"]
-
 
 def split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
     """The `PerRefresh` tables of a tree, cut to one entry for each interval, and the tree without them.

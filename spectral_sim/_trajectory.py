@@ -9,10 +9,8 @@ import numpy as np
 
 from ._checks import is_concrete
 from ._shown import Line, Shown, View, digits
-from ._status import Status, describe_status, explain_status
+from ._status import describe_status, explain_status
 from ._types import Array, Float, Int, PyTree
-
-__all__ = ["SimulationError", "Status", "Trajectory", "describe_status"]
 
 
 class SimulationError(RuntimeError):

@@ -10,7 +10,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxtyping
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array as Array
+from jaxtyping import Bool as Bool
+from jaxtyping import Float as Float
+from jaxtyping import Int as Int
 from typing_extensions import TypeAliasType
 
 if TYPE_CHECKING:
@@ -18,25 +21,11 @@ if TYPE_CHECKING:
 else:
     from jaxtyping import PyTree
 
-__all__ = [
-    "Array",
-    "ArrayLike",
-    "Bool",
-    "Float",
-    "Int",
-    "PRNGKeyArray",
-    "PerRefresh",
-    "PyTree",
-    "Ranges",
-    "as_inexact",
-    "by_refresh",
-    "cast_inexact",
-]
-
 # One name each for unions of many types: it is what signatures and `help` show.
 ArrayLike = TypeAliasType("ArrayLike", jaxtyping.ArrayLike)
 PRNGKeyArray = TypeAliasType("PRNGKeyArray", jaxtyping.PRNGKeyArray)
 Ranges = TypeAliasType("Ranges", Mapping[str, tuple[float | None, float | None]])
+PerWeight = Float[Array, "weights"]  # one number for each mode, example or group that has a weight
 
 
 class PerRefresh(eqx.Module):

@@ -7,8 +7,6 @@ import jax.numpy as jnp
 
 from ._types import Array, ArrayLike
 
-__all__ = ["where"]
-
 
 @partial(jax.jit, inline=True)
 def where(condition: ArrayLike, x: ArrayLike, y: ArrayLike) -> Array:

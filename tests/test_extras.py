@@ -66,11 +66,11 @@ def test_a_parquet_file_names_pyarrow_and_leaves_nothing(monkeypatch, tmp_path):
     made = weights()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(
-        ImportError, match=r"parquet files need pyarrow: pip install 'spectral_sim\[data\]', or use .npz"
+        ImportError, match=r"needs the package 'pyarrow': pip install 'spectral_sim\[data\]', or use .npz"
     ):
         made.save(tmp_path / "weights.parquet")
     assert list(tmp_path.iterdir()) == []
     made.save(tmp_path / "weights.npz")
     (tmp_path / "weights.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ImportError, match="parquet files need pyarrow"):
+    with pytest.raises(ImportError, match=r"a \.parquet file needs the package 'pyarrow'"):
         ss.learning.load_sampler_weights(tmp_path / "weights.parquet")

@@ -245,9 +245,6 @@ def test_a_report(problem):
 
 def test_what_is_left_out_is_named(problem):
     class NoKind(ss.AbstractStage):
-        def init(self, problem):
-            return None
-
         def __call__(self, signal, observation, state):
             return signal, state
 

@@ -18,8 +18,8 @@ MAX_LINES = 400
 # neighbour in the same layer.
 LAYERS = (
     {"_types", "_version", "_extras", "_code", "_schema"},
-    {"_identity", "_files", "_shown", "_where"},
-    {"_checks"},
+    {"_identity", "_files", "_where"},
+    {"_checks", "_shown"},
     {"_registry", "_state", "_tables"},
     {"_times", "numerics"},
     {"problems"},

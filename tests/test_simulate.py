@@ -90,9 +90,6 @@ class Rows(AbstractStage):
     closed_loop: ClassVar[bool] = False
     rows: ss.PerRefresh
 
-    def init(self, problem):
-        return None
-
     def __call__(self, signal, observation, state):
         return self.rows, state
 

@@ -9,8 +9,6 @@ from .._checks import check_finite, check_length, check_ndim, check_positive
 from .._types import ArrayLike
 from ._exponent import ExponentFit, fit_exponent
 
-__all__ = ["ComputeExponents", "ComputeFrontier", "compute_exponents", "compute_frontier"]
-
 _POINTS_PER_DECADE = 16
 
 

@@ -16,16 +16,6 @@ from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage, no_scoring, scored_once, stages_of
 
-__all__ = [
-    "CurationCost",
-    "check_prices",
-    "curation_cost",
-    "refresh_costs",
-    "scoring_charges",
-    "step_charge",
-    "training_charges",
-]
-
 FORWARD = 1 / 3  # of the compute of a training step on the same examples: two more thirds go backwards
 
 

@@ -7,8 +7,6 @@ from jaxtyping import ArrayLike, Float
 
 from .._checks import check_finite, check_length, check_ndim, check_non_negative
 
-__all__ = ["as_curve", "as_window", "inside"]
-
 _ROUNDING = 1e-9  # logspace does not return its ends to the last digit; a window that names them must hold them
 
 

@@ -9,8 +9,6 @@ from jaxtyping import ArrayLike, Float
 from ._curve import as_curve, as_window, inside
 from ._readings import LineFit, line_fit, slope_range
 
-__all__ = ["ExponentFit", "NoPowerLawError", "fit_exponent", "fit_line", "local_exponent"]
-
 _DECADE = math.log(10.0)
 _FEWEST_IN_WINDOW = 5  # a window given by the caller: a line and three points to judge it by
 _FEWEST_POINTS = 8  # a window found here

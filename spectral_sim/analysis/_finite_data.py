@@ -10,8 +10,6 @@ from .._types import ArrayLike
 from ..numerics import bisect
 from ..problems import AbstractProblem, ModalProblem
 
-__all__ = ["FiniteData", "finite_data", "ridge_regression"]
-
 _POINTS = 240  # on half the contour
 _SLOPES, _OUTSIDE = (0.8, 2.0, 5.0), 0.1  # of the contour, the first that stays so far outside the spectrum
 _TOP, _DECAYED = 1.1, 40.0  # the contour ends beyond the spectrum, where exp(-2 t z) is below exp(-_DECAYED)

@@ -12,8 +12,6 @@ from ..schedules import AbstractStage, stages_of
 from ._exponent import ExponentFit, fit_line
 from ._readings import meeting
 
-__all__ = ["CrossoverTime", "crossover_time", "frontier", "teacher_frontier"]
-
 _SAME_EXPONENT = 1e-9  # two lines fitted to the same power law differ by rounding
 _LARGEST_LOG = 700.0  # exp() of more overflows
 

@@ -13,8 +13,6 @@ from .._checks import check_non_negative, check_whole
 from .._types import Array, PRNGKeyArray
 from .._where import where
 
-__all__ = ["Generations", "generations"]
-
 _TOGETHER = 100  # lines of models at once: a batch of small matrices is then small too
 
 

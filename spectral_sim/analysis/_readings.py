@@ -11,8 +11,6 @@ import numpy as np
 
 from ._curve import inside
 
-__all__ = ["LineFit", "Race", "crossing_times", "interpolated", "line_fit", "meeting", "race", "slope_range"]
-
 Values = Any  # an array of NumPy or of JAX
 
 

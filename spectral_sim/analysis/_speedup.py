@@ -10,8 +10,6 @@ from .._checks import check_finite, check_non_negative
 from ._curve import as_curve, as_window
 from ._readings import Race, race
 
-__all__ = ["Speedup", "speedup"]
-
 _HORIZONS = 129  # of an anytime speed-up; the ratio is smooth between refreshes
 
 

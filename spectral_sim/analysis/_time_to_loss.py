@@ -7,8 +7,6 @@ from .._checks import check_positive
 from ._curve import as_curve
 from ._readings import crossing_times
 
-__all__ = ["time_to_loss"]
-
 
 def time_to_loss(times: ArrayLike, loss: ArrayLike, target: ArrayLike) -> float | Float[np.ndarray, "..."]:
     """First time at which the loss is at or below a target.

@@ -10,8 +10,6 @@ from .._types import Array, ArrayLike, Float
 from ..numerics import log_or_minus_inf
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
-__all__ = ["Sandwich", "SpectralBounds", "spectral_bounds", "static_sandwich", "uniform_loss"]
-
 
 class Sandwich(NamedTuple):
     """Loss curves between which every schedule with low <= w <= high stays.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from .._observation import Observation
 from .._registry import family
 from .._status import FIRST_FAULT, Status
-from .._types import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._types import Array, Bool, Float, Int, PerWeight, PRNGKeyArray, PyTree, Ranges
 from .._where import where
 from ..numerics import without_derivative
 
@@ -48,7 +48,7 @@ class AbstractDynamics(eqx.Module):
         self,
         problem: Any,
         state: PyTree,
-        weights: Float[Array, "weights"],
+        weights: PerWeight,
         duration: Array,
         key: PRNGKeyArray | None,
     ) -> PyTree:
@@ -94,9 +94,7 @@ class AbstractDynamics(eqx.Module):
         """
         return None
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         """Whether `advance` can run the interval.
 
         Arguments:
@@ -111,9 +109,7 @@ class AbstractDynamics(eqx.Module):
         """
         return ()
 
-    def verify(
-        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
-    ) -> Sequence[tuple[Array, Any]]:
+    def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         """Whether what `advance` made of a state can be true; pairs as those of `check`, for the faults after its.
 
         Arguments:
@@ -136,7 +132,7 @@ class AbstractDynamics(eqx.Module):
         """
         return self, jnp.diff(jnp.asarray(steps)).astype(jnp.result_type(float))
 
-    def under(self, problem: Any, weights: Float[Array, "weights"], durations: Array) -> "AbstractDynamics":
+    def under(self, problem: Any, weights: PerWeight, durations: Array) -> "AbstractDynamics":
         """The dynamics of a run whose weights never change: a place to work out once what they decide.
 
         Arguments:
@@ -149,7 +145,7 @@ class AbstractDynamics(eqx.Module):
         """
         return self
 
-    def largest_rate(self, problem: Any, weights: Float[Array, "weights"] | None = None) -> Array | None:
+    def largest_rate(self, problem: Any, weights: PerWeight | None = None) -> Array | None:
         """The learning rate above which a run is not stable, for dynamics that have one.
 
         Arguments:

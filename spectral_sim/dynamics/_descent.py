@@ -12,8 +12,6 @@ from .._types import Array, Float
 from ..numerics import batch_max, log_or_minus_inf
 from ..problems import NetworkProblem
 
-__all__ = ["DIVERGED", "diverged", "linear_maps", "observed", "stable_rate"]
-
 _POWER_STEPS = 128
 _FACTOR = 1e3  # of the training loss over its start: more than any training that converges makes of it
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_scalar, check_whole
 from .._observation import Observation
-from .._types import Array, Float, Int, PRNGKeyArray, PyTree, Ranges, as_inexact
+from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree, Ranges, as_inexact
 from ..numerics import repeat
 from ..problems import AbstractProblem, NetworkProblem
 from ._base import AbstractDynamics, require
@@ -84,21 +84,17 @@ class KernelTraining(AbstractDynamics):
         return _begin(problem, self)
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         return _descend(problem, self, self.features, self.eval_features, state, weights, duration)
 
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return observed(problem, state, time)
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         return _check_interval(self, duration)
 
-    def verify(
-        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
-    ) -> Sequence[tuple[Array, Any]]:
+    def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         return _check_growth(problem, self.features, after, weights)
 
 
@@ -159,7 +155,7 @@ class Relinearised(AbstractDynamics):
         return _begin(problem, self)
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         now = self._in_force(state)
         held_out = None if self.eval_features is None else self.eval_features[now]
@@ -168,14 +164,10 @@ class Relinearised(AbstractDynamics):
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return observed(problem, state, time)
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         return _check_interval(self, duration)
 
-    def verify(
-        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
-    ) -> Sequence[tuple[Array, Any]]:
+    def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         return _check_growth(problem, self.features[self._in_force(before)], after, weights)
 
     def _in_force(self, state: KernelState) -> Int[Array, ""]:

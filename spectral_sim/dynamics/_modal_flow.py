@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from .._observation import Observation
-from .._types import Array, Float, PRNGKeyArray, PyTree
+from .._types import Array, Float, PerWeight, PRNGKeyArray, PyTree
 from ..numerics import exponential, log_or_minus_inf
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, require
@@ -25,7 +25,7 @@ class ModalFlow(AbstractDynamics):
         return jnp.zeros_like(problem.eigenvalues)
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         return state + (-2 * duration * problem.eigenvalues) * weights
 

@@ -11,7 +11,7 @@ import optax
 
 from .._checks import check_scalar, check_whole, is_concrete
 from .._observation import Observation
-from .._types import Array, Float, Int, PerRefresh, PRNGKeyArray, PyTree, Ranges
+from .._types import Array, Float, Int, PerRefresh, PerWeight, PRNGKeyArray, PyTree, Ranges
 from ..numerics import repeat
 from ..problems import NetworkProblem
 from ._base import AbstractDynamics, require
@@ -142,7 +142,7 @@ class NetworkTraining(AbstractDynamics):
         return NetworkState(problem.params, memory, outputs, held_out, start, no_steps())
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         law, factor = draw_law(self.draw, problem, weights)
         if self.batch_size is None:
@@ -167,15 +167,11 @@ class NetworkTraining(AbstractDynamics):
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return observed(problem, state, time)
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         rate = jnp.zeros((), problem.dtype) if self.learning_rate is None else jnp.asarray(self.learning_rate)
         return (~((rate >= 0) & jnp.isfinite(rate)), rate), (duration > self.max_steps, self.max_steps)
 
-    def verify(
-        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
-    ) -> Sequence[tuple[Array, Any]]:
+    def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         law, factor = draw_law(self.draw, problem, weights)
         return diverged(problem, after, lambda: stable_rate(problem, law * factor))
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_positive
 from .._observation import Observation
-from .._types import Array, Float, PRNGKeyArray, PyTree
+from .._types import Array, Float, PerWeight, PRNGKeyArray, PyTree
 from ..numerics import (
     ROUTES,
     HeldSpectrum,
@@ -100,16 +100,14 @@ class OperatorFlow(AbstractDynamics):
         return _state(problem, problem.initial_parameters, jnp.zeros((), problem.dtype))
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         scale = duration * problem.example_mass * problem.per_example(weights)
         drive = sum_rows(row_product, problem.features, scale[:, None] * state.residual)
         step, gain = weighted_phi1(problem.features, scale, drive, self.method, self._tolerance(problem))
         return _state(problem, state.parameters + step, gain)
 
-    def verify(
-        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
-    ) -> Sequence[tuple[Array, Any]]:
+    def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         """Flow under held weights lowers the loss that they weight, always; and rounding may not be a part of it."""
         rows = (before.residual, after.residual, problem.targets, problem.features)
         squares = jnp.stack([jnp.sum(without_derivative(each) ** 2, axis=1) for each in rows], axis=1)
@@ -121,7 +119,7 @@ class OperatorFlow(AbstractDynamics):
         least = jnp.maximum(_MOST_LOST * jnp.sqrt(end), _RESOLVED[problem.dtype.name] * jnp.sqrt(nothing))
         return (rose, None), (jnp.finfo(problem.dtype).eps * units > least, None)
 
-    def under(self, problem: Any, weights: Float[Array, "weights"], durations: Array) -> "AbstractDynamics":
+    def under(self, problem: Any, weights: PerWeight, durations: Array) -> "AbstractDynamics":
         outputs, intervals = problem.targets.shape[1], durations.shape[0]
         if self.method == "chebyshev" or not (self.method == "eigh" or once_pays(problem.features, outputs, intervals)):
             return self

@@ -10,8 +10,6 @@ import optax
 
 from .._types import Array, Float
 
-__all__ = ["is_adaptive", "step_lengths"]
-
 
 def step_lengths(optimizer: optax.GradientTransformation, steps: int) -> Float[np.ndarray, "steps"]:
     """Compute how far each of the first steps moves a parameter whose gradient is one throughout.

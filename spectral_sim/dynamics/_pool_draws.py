@@ -8,11 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_choice
-from .._types import Array, Float, Int
+from .._types import Array, Float, Int, PerWeight
 from .._where import where
 from ..problems import OperatorProblem
-
-__all__ = ["DrawTable", "check_draw", "draw_law", "draw_table", "key_of_step"]
 
 _LAWS = {
     "sampled": lambda mass, weights: (mass * weights, jnp.ones_like(weights)),
@@ -30,7 +28,7 @@ def check_draw(draw: str) -> None:
 
 
 def draw_law(
-    draw: str, problem: OperatorProblem, weights: Float[Array, "weights"]
+    draw: str, problem: OperatorProblem, weights: PerWeight
 ) -> tuple[Float[Array, "examples"], Float[Array, "examples"]]:
     """Probability of each example, and the factor on its gradient."""
     return _LAWS[draw](problem.example_mass, problem.per_example(weights))

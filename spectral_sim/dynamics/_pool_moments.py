@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .._checks import check_whole
 from .._observation import Observation
-from .._types import Array, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree, Ranges
 from .._where import where
 from ..numerics import batch_max, log_or_minus_inf, repeat, without_derivative
 from ..problems import OperatorProblem
@@ -121,7 +121,7 @@ class PoolMoments(AbstractDynamics):
         return over_intervals(self, steps)
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         rate, inverse_batch = in_force(self, problem.dtype)
         noise = noise_per_step(self, inverse_batch)
@@ -154,9 +154,7 @@ class PoolMoments(AbstractDynamics):
             loss = 0.5 * mass @ _expected_squares(features, targets - features @ state.parameters, state.covariance)
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         rate, inverse_batch = in_force(self, problem.dtype)
         law, factor = draw_law(self.draw, problem, weights)
         # below this rate every draw by itself is a contraction, and there is nothing to find out

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .._checks import check_whole
 from .._observation import Observation
-from .._types import Array, Float, Int, PRNGKeyArray, PyTree, Ranges
+from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree, Ranges
 from .._where import where
 from ..numerics import log_or_minus_inf, repeat
 from ..problems import OperatorProblem
@@ -95,7 +95,7 @@ class PoolTraining(AbstractDynamics):
         return over_intervals(self, steps, batch=False)
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         if key is None:
             raise ValueError("PoolTraining draws random numbers: pass a key.")
@@ -128,9 +128,7 @@ class PoolTraining(AbstractDynamics):
         loss = problem.training_loss(energy) if problem.eval_features is None else problem.loss(state.parameters)
         return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         rate, inverse_batch = in_force(self, problem.dtype)
         settings = setting_faults(rate, inverse_batch, noise_per_step(self, inverse_batch))
         return *settings, (duration > self.max_steps, self.max_steps)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_scalar, concrete, is_concrete
 from .._observation import Observation
-from .._types import Array, Float, PRNGKeyArray, PyTree, as_inexact, by_refresh
+from .._types import Array, Float, PerWeight, PRNGKeyArray, PyTree, as_inexact, by_refresh
 from .._where import where
 from ..problems import AbstractProblem
 from ._base import AbstractDynamics
@@ -113,7 +113,7 @@ class SelfGenerated(AbstractDynamics):
         return SelfGeneratedState(learner, _labels(learner), zero, zero, zero)
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         flow, now, learner = self._flow(problem), state.time, state.learner
         slack = 1 - 64 * jnp.finfo(now.dtype).eps  # times are rounded; snapshots that fit a grid must not slip
@@ -136,18 +136,14 @@ class SelfGenerated(AbstractDynamics):
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         return self._flow(problem).observe(problem, state.learner, time).replace(state=state)
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         return (
             (~((self.fraction >= 0) & (self.fraction < 1)), self.fraction),
             (~(self.period >= 0), self.period),
             (~(self.ratio >= 1), self.ratio),
         )
 
-    def verify(
-        self, problem: Any, before: PyTree, after: PyTree, weights: Float[Array, "weights"]
-    ) -> Sequence[tuple[Array, Any]]:
+    def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         flow = self._flow(problem)
         if isinstance(flow, ModalFlow):
             return ((jnp.asarray(False), None),)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .._checks import check_finite, check_positive, check_scalar
 from .._observation import Observation
-from .._types import Array, Float, Int, PerRefresh, PRNGKeyArray, PyTree, Ranges, as_inexact
+from .._types import Array, Float, Int, PerRefresh, PerWeight, PRNGKeyArray, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import (
     SHORTEST_POWER,
@@ -134,7 +134,7 @@ class SGDMoments(AbstractDynamics):
         return cut, durations
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         rate, inverse_batch = in_force(self, problem.dtype)
         noise = self._noise(rate, inverse_batch) + inverse_batch * problem.noise_variance
@@ -194,15 +194,13 @@ class SGDMoments(AbstractDynamics):
             state=state,
         )
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         rate, inverse_batch = in_force(self, problem.dtype)
         largest = largest_stable_rate(problem, weights, 1 / inverse_batch)
         settings = setting_faults(rate, inverse_batch, self._noise(rate, inverse_batch))
         return *settings, (~(rate < largest), largest)
 
-    def largest_rate(self, problem: Any, weights: Float[Array, "weights"] | None = None) -> Array | None:
+    def largest_rate(self, problem: Any, weights: PerWeight | None = None) -> Array | None:
         if callable(self.batch_size):
             raise ValueError(
                 "batch_size is a function of the step: give a number or a PerRefresh table to bound rates."

@@ -11,21 +11,6 @@ import numpy as np
 from .._checks import check_non_negative, check_scalar, concrete, first_index, is_concrete
 from .._types import Array, Float, Int, PerRefresh, as_inexact
 
-__all__ = [
-    "SETTING_FAULTS",
-    "SETTING_RANGES",
-    "TOO_MANY",
-    "UNSTABLE",
-    "Setting",
-    "as_setting",
-    "check_settings",
-    "in_force",
-    "no_steps",
-    "noise_per_step",
-    "over_intervals",
-    "setting_faults",
-]
-
 Setting = Any  # a scalar, a PerRefresh table of scalars, an array of one number a step, or a function of the step
 _SAMPLED = 4096
 

@@ -9,8 +9,6 @@ from .._types import Array, ArrayLike, Float
 from .._where import where
 from ..problems import ModalProblem
 
-__all__ = ["Edges", "log_shells", "shell_edges", "swept_log_distance"]
-
 
 class Edges(eqx.Module):
     """Edges of shells in descending order of eigenvalue.

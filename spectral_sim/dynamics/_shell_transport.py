@@ -10,7 +10,7 @@ import numpy as np
 
 from .._checks import check_finite, check_non_negative, check_scalar, check_whole
 from .._observation import Observation
-from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray, PyTree, as_inexact
+from .._types import Array, ArrayLike, Float, PerRefresh, PerWeight, PRNGKeyArray, PyTree, as_inexact
 from .._where import where
 from ..numerics import integral_decay, limited_slope, log_or_minus_inf, phi1, repeat
 from ..problems import ModalProblem
@@ -112,7 +112,7 @@ class ShellTransport(AbstractDynamics):
         return TransportState(problem.multiplicity * problem.energies, zero, zero)
 
     def advance(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array, key: PRNGKeyArray | None
+        self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         edges = shell_edges(problem)
         steps = jnp.minimum(self._steps(edges, state.time, duration), self.max_substeps)
@@ -148,9 +148,7 @@ class ShellTransport(AbstractDynamics):
             state=state,
         )
 
-    def check(
-        self, problem: Any, state: PyTree, weights: Float[Array, "weights"], duration: Array
-    ) -> Sequence[tuple[Array, Any]]:
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         edges = shell_edges(problem)
         steps = self._steps(edges, state.time, duration)
         source = jnp.zeros((), problem.dtype) if self.source is None else jnp.asarray(self.source)

@@ -26,8 +26,6 @@ from ..schedules import (
 )
 from ._objectives import AbstractObjective
 
-__all__ = ["ByHand", "compare_by_hand", "hand_written"]
-
 
 class ByHand(eqx.Module):
     """Objectives of schedules written by hand.

@@ -13,8 +13,6 @@ from .._identity import identity
 from .._schema import Malformed, Schema, array, choice, explained, integer, record, text
 from .._types import Array, Bool, Float, Int, PyTree
 
-__all__ = ["Checkpoint", "SearchState", "Snapshot"]
-
 _VERSION = 2
 _FIX = "Delete it to begin anew, or give another path."
 

@@ -19,8 +19,6 @@ from ._objectives import TerminalLogLoss
 from ._parameters import STABLE
 from ._rate_families import RateFamily, RatesByHand, rate_families, tune_families
 
-__all__ = ["Control", "control_grid", "learn_control"]
-
 _PATHS = {"learning_rate": "dynamics.learning_rate", "batch_size": "dynamics.batch_size", "weights": "schedule"}
 _BELOW = 0.99  # of the largest stable rate, at which second moments would never fall
 _EDGE = 1e-3  # of the range: how near to its ends the search begins

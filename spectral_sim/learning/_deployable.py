@@ -24,8 +24,6 @@ from ._objectives import AbstractObjective
 from ._sampler import SamplerWeights, per_example, sampler_of
 from ._search import SearchProgress
 
-__all__ = ["CeilingAndDeployable", "ceiling_and_deployable", "search_problem"]
-
 SEARCHED_ON = ("validation", "training")
 _LITTLE = 0.1
 _NOTHING = 0.0005  # rounds to 0.0% or 0.1%

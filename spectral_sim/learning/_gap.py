@@ -16,8 +16,6 @@ from ..problems import AbstractProblem, Bound
 from ..schedules import AbstractStage, stages_of, uniform
 from ._objectives import AbstractObjective
 
-__all__ = ["Gap", "bound_on", "cap_of", "evaluate", "measure_gap"]
-
 
 class Gap(eqx.Module):
     """The objective of a schedule between that of no curation and what no schedule can beat.

@@ -15,8 +15,6 @@ from ._objectives import AbstractObjective
 from ._sampler import sampler_weights
 from ._search import as_problems, run_key, search
 
-__all__ = ["learn"]
-
 
 def learn(
     problem: AbstractProblem | Sequence[AbstractProblem],

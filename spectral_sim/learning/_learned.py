@@ -20,8 +20,6 @@ from ._gap import Gap
 from ._sampler import SamplerWeights
 from ._saved import SavedSchedule, real
 
-__all__ = ["Learned", "load_learned", "warn_of_small_samples"]
-
 _SMALL_SAMPLE = 0.2  # of the data: fewer draws repeat a few examples, and a measured gain may not carry over
 _GAP = record(
     value=real,

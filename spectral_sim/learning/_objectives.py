@@ -11,7 +11,7 @@ import numpy as np
 from .._checks import check_positive, is_concrete
 from .._observation import Observation
 from .._trajectory import Trajectory
-from .._types import Array, Float, as_inexact
+from .._types import Array, Float, PerWeight, as_inexact
 from .._where import where
 
 
@@ -162,7 +162,7 @@ class Penalised(AbstractObjective):
         return self.objective(trajectory) + sum(terms)
 
 
-def save_costs(observation: Observation, weights: Float[Array, "weights"]) -> Any:
+def save_costs(observation: Observation, weights: PerWeight) -> Any:
     """Record what `Penalised` needs: weights, shape (times, weights), and the measure they have mean one under.
 
     Arguments:

@@ -17,8 +17,6 @@ from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage, stage_name, stages_of
 
-__all__ = ["STABLE", "Limits", "Parameters"]
-
 Limits = Mapping[str, tuple[Any, Any]]  # by path (low, high): numbers, arrays like the leaf, None, or STABLE for high
 STABLE = "stable"
 _RATE = "dynamics.learning_rate"

@@ -9,16 +9,6 @@ import numpy as np
 from .._checks import check_positive
 from .._types import Array, Float
 
-__all__ = [
-    "PublishedDecay",
-    "RateFamily",
-    "RatesByHand",
-    "power_decay",
-    "published_decay",
-    "rate_families",
-    "tune_families",
-]
-
 _PEAKS, _SHAPES, _ROUNDS = 16, 9, 4  # members of a family in a round; each round looks closer around the best
 _LEAST = 1e-15  # of the peak
 _SMALLEST = 1e-4  # of the largest rate: where peaks begin if no least rate is given

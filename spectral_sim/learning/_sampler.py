@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_choice, check_finite, check_ndim
+from .._extras import require
 from .._files import SavedFileError, read_arrays, scalar, write_arrays, write_whole
 from .._schema import Malformed, array, choice, explained, items, number, read_json, record
 from .._simulate import simulate
@@ -17,8 +18,6 @@ from .._trajectory import Trajectory
 from .._types import Array, ArrayLike, Float
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
-
-__all__ = ["SamplerWeights", "load_sampler_weights", "per_example", "sampler_of", "sampler_weights"]
 
 _VERSION = 1
 _KEY = "spectral_sim.sampler_weights"
@@ -100,7 +99,7 @@ class SamplerWeights:
             arrays |= {"times": self.times, "weights": self.weights, "mass": self.mass}
             write_arrays(target, arrays, compressed=True)
         else:
-            pyarrow, parquet = _pyarrow()
+            pyarrow, parquet = _pyarrow("pyarrow"), _pyarrow("pyarrow.parquet")
             columns = {"example": np.arange(len(self.mass)), "mass": self.mass}
             columns |= {f"weight_{n}": row for n, row in enumerate(self.weights)}
             about = {"version": _VERSION, "times": self.times.tolist(), "last": self.last}
@@ -167,7 +166,7 @@ def _is_consistent(times: np.ndarray, weights: np.ndarray, mass: np.ndarray, las
 
 
 def _read_parquet(path: Path) -> dict[str, Any]:
-    _, parquet = _pyarrow()
+    parquet = _pyarrow("pyarrow.parquet")
 
     def read() -> dict[str, Any]:
         try:
@@ -191,10 +190,5 @@ def per_example(observation: Any, weights: Array) -> Array:
     return jnp.asarray(observation.problem.per_example(weights))
 
 
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImportError("parquet files need pyarrow: pip install 'spectral_sim[data]', or use .npz.") from error
-    return pyarrow, pyarrow.parquet
+def _pyarrow(module: str) -> Any:
+    return require(module, "a .parquet file", "pip install 'spectral_sim[data]', or use .npz.")

@@ -36,8 +36,6 @@ from .._types import PerRefresh
 from ..dynamics import AbstractDynamics
 from ..schedules import AbstractStage, chain, stages_of
 
-__all__ = ["SavedSchedule", "load_schedule", "real", "save_schedule"]
-
 _VERSION = 2
 _LIBRARY = "spectral_sim"
 

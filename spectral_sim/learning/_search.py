@@ -24,8 +24,6 @@ from ._gap import bound_on, cap_of, evaluate
 from ._objectives import AbstractObjective, save_costs
 from ._parameters import Limits, Parameters
 
-__all__ = ["SearchError", "SearchProgress", "SearchResult", "as_problems", "run_key", "search"]
-
 _ACROSS: dict[str, Callable[[Any, Any], Any]] = {
     "worst": lambda values, bounds: values.max(),
     "worst_gap": lambda values, bounds: (values - bounds).max(),

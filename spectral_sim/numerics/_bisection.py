@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["bisect"]
-
 
 def bisect(
     left: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, steps: int = 60, *, ends: bool = False

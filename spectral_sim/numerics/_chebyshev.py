@@ -21,8 +21,6 @@ from .._types import Array, Float, Int
 from .._where import where
 from ._phi import phi1
 
-__all__ = ["MOST_TERMS", "Expansion", "Terms", "apply", "degree", "expansion", "reach", "tangent", "transposed"]
-
 Bilinear = Callable[[Array, Array], tuple[Array, Array]]
 Pull = Callable[[Array, Array], tuple[Array, Array, Array, Array]]
 Gather = Callable[[Array, Array], Array]

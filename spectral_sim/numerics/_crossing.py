@@ -9,8 +9,6 @@ import jax.numpy as jnp
 from .._types import Array, Bool, Float
 from .._where import where
 
-__all__ = ["Crossing", "rounding_of_mean", "where_one"]
-
 _TANGENTS = 40  # after as many steps the bracket is halved at every one
 _FAR = 0.3  # of the value from one: beyond it tangents are drawn in logarithms
 

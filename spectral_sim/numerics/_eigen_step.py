@@ -31,18 +31,6 @@ from ._phi import divided_differences, phi1
 from ._repeat import batch_max
 from ._rows import fold_rows, map_rows, row_product, sum_rows
 
-__all__ = [
-    "Spectrum",
-    "eigen_advance",
-    "eigen_change",
-    "eigen_pull",
-    "gram",
-    "phi1_eigen",
-    "rotated",
-    "spectrum",
-    "trace_bound",
-]
-
 _MOST_ROUNDING = 1e-4  # of the weighted residual, before singular values are taken
 _NULL = 8.0  # units of rounding of the largest singular value
 

@@ -11,8 +11,6 @@ import numpy as np
 from .._types import Array, Float
 from .._where import where
 
-__all__ = ["exponential", "log_or_minus_inf"]
-
 
 class _Format(NamedTuple):
     """What is needed to know of a floating-point type."""

@@ -8,8 +8,6 @@ from jaxtyping import Complex, Float
 
 from ._bisection import bisect
 
-__all__ = ["FeatureCurve", "energies_on", "feature_curve"]
-
 # Sums over modes are np.vecdot: for a matrix of this size `@` starts threads, which costs more than it gains.
 _BLOCK = 2**15  # entries of (points, modes) that are worked on at once, so that they stay in the processor's cache
 _MOST_STEPS, _SETTLED = 60, 1e-13  # of Newton's method

@@ -8,8 +8,6 @@ from jaxtyping import Bool, Float
 
 from ._bisection import bisect
 
-__all__ = ["Gaps", "feature_gaps", "support_ends", "unlearnt"]
-
 _ROUGH, _POLISH = 12, 5  # steps of bisection, and of Newton's method after it
 _POLISHED = 1e-9  # relative, of a level after that
 _NARROWEST = 1e-4  # scale of a gap, of the distance of its two modes

@@ -12,8 +12,6 @@ from ._feature_gaps import Gaps, feature_gaps, support_ends, unlearnt
 from ._quadrature import ShellRule, shell_rule
 from ._stieltjes import compressed, panels_of
 
-__all__ = ["FeatureSpectrum", "feature_spectrum", "feature_spectrum_slopes"]
-
 _BUMP_DIGITS = 14.0  # natural logarithm of the accuracy of the rule inside a bump
 _FEWEST_IN_BUMP, _MOST_IN_BUMP = 5, 60
 _ORDER, _EDGE_ORDER = 10, 24  # nodes of a smooth panel of the bulk, and of one that ends at an edge

@@ -10,8 +10,6 @@ import jax.numpy as jnp
 from .._types import Array, PyTree
 from .._where import where
 
-__all__ = ["attempt", "without_derivative"]
-
 
 def attempt(
     function: Callable[[Any], tuple[PyTree, Any]], operands: PyTree, fallback: PyTree = None

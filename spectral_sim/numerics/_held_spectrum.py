@@ -10,8 +10,6 @@ from ._eigen_step import Spectrum, eigen_advance, rotated, spectrum
 from ._phi import divided_differences, integral_decay
 from ._rows import row_product, sum_rows
 
-__all__ = ["HeldSpectrum", "held_phi1", "held_spectrum"]
-
 
 class HeldSpectrum(NamedTuple):
     """A decomposed M.

@@ -5,8 +5,6 @@ import jax.numpy as jnp
 from .._types import Array, Float
 from .._where import where
 
-__all__ = ["limited_slope"]
-
 
 def limited_slope(
     density: Float[Array, "cells"], width: Float[Array, "cells"], spacing: Float[Array, "gaps"]

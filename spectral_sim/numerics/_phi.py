@@ -9,8 +9,6 @@ import jax.numpy as jnp
 from .._types import Array
 from .._where import where
 
-__all__ = ["divided_differences", "integral_decay", "phi1"]
-
 _SERIES_TERMS = {jnp.dtype("float32"): 10, jnp.dtype("float64"): 18}  # the last term is below one unit of rounding
 
 

@@ -17,8 +17,6 @@ from ._eigen_step import eigen_advance, eigen_change, eigen_pull, gram, spectrum
 from ._repeat import batch_max
 from ._rows import map_rows, row_product, sum_rows
 
-__all__ = ["ADVANCE", "CHANGE", "PULL"]
-
 _GATHERED = 16  # terms
 _SMALL = 2**22  # bytes
 _LARGEST = 0.64  # of z phi_1(-z^2)

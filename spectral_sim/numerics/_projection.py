@@ -3,21 +3,19 @@
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Float
+from .._types import Array, Float, PerWeight
 from .._where import where
 from ._crossing import Crossing, rounding_of_mean, where_one
 from ._scores import mean_one
 from ._sums import total
 
-__all__ = ["project_to_bounds"]
-
 
 def project_to_bounds(
-    score: Float[Array, "weights"],
-    mass: Float[Array, "weights"],
+    score: PerWeight,
+    mass: PerWeight,
     low: Float[Array, ""],
     high: Float[Array, ""],
-) -> Float[Array, "weights"]:
+) -> PerWeight:
     """Scale a score and clip it between two bounds, so that its mean is one: clip(c s, low, high) with the c for that.
 
     Where even the cap on every positive entry leaves mass over, entries of zero score share it. The search for c runs

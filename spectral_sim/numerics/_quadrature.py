@@ -11,8 +11,6 @@ from jaxtyping import Float
 
 from .._checks import check_finite, check_ndim
 
-__all__ = ["ShellRule", "shell_rule"]
-
 _ORDER = 8  # nodes of an ordinary panel
 _ATOMS = 32  # nodes that stand for a block of integers whose ends are at most a factor 2 apart
 _FEWEST_NODES = 32

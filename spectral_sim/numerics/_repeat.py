@@ -11,8 +11,6 @@ import jax.numpy as jnp
 from .._types import Array, Bool, Int, PyTree
 from .._where import where
 
-__all__ = ["batch_max", "batch_size", "repeat", "repeat_while"]
-
 
 @jax.custom_batching.custom_vmap
 def batch_max(value: Array) -> Array:

@@ -21,8 +21,6 @@ from ._eigen_step import trace_bound
 from ._phi import phi1
 from ._repeat import batch_size
 
-__all__ = ["EIGH", "chosen_route", "once_pays"]
-
 EIGH = 0  # position of the eigenvectors among the routes; the Gram matrix and the features follow
 
 _PRODUCT, _FORMING = 75e9, 60e9  # operations a second, of a product with vectors and of forming A

@@ -7,8 +7,6 @@ import jax.numpy as jnp
 
 from .._types import Array
 
-__all__ = ["fold_rows", "map_rows", "row_product", "sum_rows"]
-
 _BLOCK_BYTES = 2**24  # of the first array; a batch holds one such block for each member
 _NARROW = 16  # columns; wider products add in blocks of their own
 _PIECE = 256  # rows that are added one after the other

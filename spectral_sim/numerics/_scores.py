@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from .._types import Array, Float
+from .._types import Array, Float, PerWeight
 from .._where import where
 from ._exponential import log_or_minus_inf
 from ._guard import without_derivative
@@ -15,10 +15,8 @@ from ._repeat import batch_max
 from ._segmented import SCALAR
 from ._sums import total
 
-__all__ = ["mean_one", "power_score", "relative_log", "scaled_mean", "score_of", "unit_of"]
 
-
-def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
+def relative_log(score: PerWeight) -> PerWeight:
     """Compute log(score / max score): at most 0, minus infinity where the score is zero, all 0 where every score is.
 
     Arguments:
@@ -28,7 +26,7 @@ def relative_log(score: Float[Array, "weights"]) -> Float[Array, "weights"]:
     return where(top == 0, 0.0, log_or_minus_inf(score / where(top == 0, 1, top)))
 
 
-def power_score(log_score: Float[Array, "weights"], power: Float[Array, ""]) -> Float[Array, "weights"]:
+def power_score(log_score: PerWeight, power: Float[Array, ""]) -> PerWeight:
     """Compute (score / max score)^power; zero, at any power, where the score over its maximum is zero or subnormal.
 
     The maximum is a constant to derivatives, as in `score_of`.
@@ -66,7 +64,7 @@ def _lowest(depth: Array) -> float:
     return math.log(jnp.finfo(depth.dtype).tiny)
 
 
-def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
+def unit_of(score: PerWeight) -> Float[Array, ""]:
     """A unit in which products of a score with a mass neither overflow nor underflow; a constant to derivatives.
 
     A power of two, so that nothing is rounded by it, near the largest entry: at least half of it and at most the sum of
@@ -86,7 +84,7 @@ def unit_of(score: Float[Array, "weights"]) -> Float[Array, ""]:
 
 
 def scaled_mean(
-    score: Float[Array, "weights"], mass: Float[Array, "weights"], *, massless: bool = True
+    score: PerWeight, mass: PerWeight, *, massless: bool = True
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """A unit (see `unit_of`) and the mean of the score in that unit.
 
@@ -134,7 +132,7 @@ def _scaled_mean_jvp(massless, primals, tangents):
 _scaled_mean.defjvp(_scaled_mean_jvp, symbolic_zeros=True)
 
 
-def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Float[Array, "weights"]:
+def mean_one(score: PerWeight, mass: PerWeight) -> PerWeight:
     """Scale a non-negative score to mean one under `mass`; a score that is zero everywhere means uniform.
 
     Arguments:
@@ -147,7 +145,7 @@ def mean_one(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> F
     return where(nothing, 1.0, score * (1 / where(unit == 0, 1, unit)) * scale)
 
 
-def score_of(log_score: Float[Array, "weights"]) -> Float[Array, "weights"]:
+def score_of(log_score: PerWeight) -> PerWeight:
     """Compute exp(log_score) up to a factor, the largest entry 1.
 
     The factor is a constant to derivatives: weights do not depend on the scale of a score, and the derivative of a

@@ -11,8 +11,6 @@ import jax.numpy as jnp
 
 from .._types import PyTree
 
-__all__ = ["INTERVAL", "SCALAR", "segment_length", "segmented_scan"]
-
 # Names of what reverse mode keeps of a step rather than compute it again:
 SCALAR = "scalar"  # always
 INTERVAL = "interval"  # where single steps are stored, so that the inside of a step is not run twice

@@ -5,11 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Float
+from .._types import Array, Float, PerWeight
 from .._where import where
 from ._sums import total
-
-__all__ = ["Rank", "lowest_mass", "mass_rank", "top_mass"]
 
 _MORE_HALVES = 2  # than would leave one of so many entries, were they spread evenly
 
@@ -22,11 +20,11 @@ class Rank(NamedTuple):
         tied: mass of the entries of the same score, its own included.
     """
 
-    below: Float[Array, "weights"]
-    tied: Float[Array, "weights"]
+    below: PerWeight
+    tied: PerWeight
 
 
-def mass_rank(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> Rank:
+def mass_rank(score: PerWeight, mass: PerWeight) -> Rank:
     """Rank the entries by score.
 
     Arguments:
@@ -44,7 +42,7 @@ def mass_rank(score: Float[Array, "weights"], mass: Float[Array, "weights"]) -> 
     return Rank(back(below), back(last - below))
 
 
-def lowest_mass(rank: Rank, fraction: Float[Array, ""]) -> Float[Array, "weights"]:
+def lowest_mass(rank: Rank, fraction: Float[Array, ""]) -> PerWeight:
     """Mark the entries of lowest rank that hold a fraction of the mass: 1 for those, a part of one at the border.
 
     Differentiable in the fraction, through those at the border.
@@ -60,9 +58,7 @@ def lowest_mass(rank: Rank, fraction: Float[Array, ""]) -> Float[Array, "weights
     return where(left > slack, share, 0).astype(rank.below.dtype)
 
 
-def top_mass(
-    score: Float[Array, "weights"], mass: Float[Array, "weights"], fraction: Float[Array, ""]
-) -> Float[Array, "weights"]:
+def top_mass(score: PerWeight, mass: PerWeight, fraction: Float[Array, ""]) -> PerWeight:
     """Mark the entries of highest score that hold a fraction of the mass: 1 for those, a part for the last of them.
 
     The threshold is found by bisection on the bit pattern of non-negative floats, which orders as they do, until few

@@ -6,8 +6,6 @@ import numpy as np
 
 from ._quadrature import gauss, lanczos
 
-__all__ = ["compressed", "panels_of"]
-
 _ORDER = 8  # nodes of an ordinary panel
 
 

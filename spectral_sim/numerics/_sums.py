@@ -5,16 +5,14 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from .._types import Array, Float, Int
-
-__all__ = ["group_sums", "total"]
+from .._types import Array, Float, Int, PerWeight
 
 _SHORT = 256  # a product of vectors may add up one after the other; beyond this many its rounding would show
 _PIECES = 8
 _BINS = 2**20
 
 
-def total(mass: Float[Array, "weights"], values: Float[Array, "weights"]) -> Float[Array, ""]:
+def total(mass: PerWeight, values: PerWeight) -> Float[Array, ""]:
     """Sum mass * values over the weights.
 
     A product with the whole batch of values takes a fraction of the time of a sum over each of them. Long sums are

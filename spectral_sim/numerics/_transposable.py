@@ -13,8 +13,6 @@ from jax.interpreters import ad, batching, mlir
 
 from .._types import Array
 
-__all__ = ["transposable"]
-
 Rule = Callable[[Sequence[Array], Sequence[Array]], Sequence[Array]]
 
 

@@ -8,8 +8,6 @@ from .._where import where
 from ._crossing import rounding_of_mean, where_one
 from ._sums import total
 
-__all__ = ["capped_water_level", "held_water_level", "water_level"]
-
 
 def water_level(
     log_energy: Float[Array, "modes"], multiplicity: Float[Array, "modes"], budget: Float[Array, "..."]

@@ -15,8 +15,6 @@ from ._route_costs import chosen_route
 from ._segmented import INTERVAL
 from ._transposable import transposable
 
-__all__ = ["ROUTES", "chebyshev_terms", "weighted_phi1"]
-
 ROUTES = ("auto", "chebyshev", "eigh")
 
 _FEW_FEATURES = 16  # their eigenvectors take about as long as any loop: no other route is compiled

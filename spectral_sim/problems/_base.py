@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._types import Array, ArrayLike, Float
+from .._types import Array, ArrayLike, Float, PerWeight
 
 if TYPE_CHECKING:
     from ..dynamics import AbstractDynamics
@@ -60,7 +60,7 @@ class AbstractProblem(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def mass(self) -> Float[Array, "weights"]:
+    def mass(self) -> PerWeight:
         """Required. Probability mass over whatever is reweighted; a density ratio w satisfies sum(mass * w) == 1."""
 
     @property
@@ -73,7 +73,7 @@ class AbstractProblem(eqx.Module):
         """Required. Loss at time 0 under the uncurated distribution."""
 
     @abc.abstractmethod
-    def training_loss(self, energy: Float[Array, "weights"]) -> Float[Array, ""]:
+    def training_loss(self, energy: PerWeight) -> Float[Array, ""]:
         """Required. Loss on the training set from residual energies: half their sum under the base measure.
 
         Arguments:
@@ -107,7 +107,7 @@ class AbstractProblem(eqx.Module):
         """Optional. What the loss is called in reports, as in "held-out loss"."""
         return "loss"
 
-    def per_example(self, weights: Float[Array, "weights"]) -> Float[Array, "examples"]:
+    def per_example(self, weights: PerWeight) -> Float[Array, "examples"]:
         """Optional. Weights of single examples, where weights are on groups of them; otherwise the same weights.
 
         Arguments:
@@ -138,7 +138,7 @@ class AbstractProblem(eqx.Module):
         """
         return self.lower_bound(times)
 
-    def difficulty(self) -> Float[Array, "weights"] | None:
+    def difficulty(self) -> PerWeight | None:
         """Optional. A score for each weight, larger for what is learnt later; None if it is not known."""
         return None
 

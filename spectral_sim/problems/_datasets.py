@@ -1,22 +1,11 @@
 """Data sets for operator problems: the container, random splits, and real data that comes with scikit-learn."""
 
-import importlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-__all__ = [
-    "MIN_EXAMPLES",
-    "Dataset",
-    "diabetes",
-    "digits",
-    "image_patches",
-    "number_groups",
-    "require_extra",
-    "split",
-    "standardise_columns",
-]
+from .._extras import require
 
 MIN_EXAMPLES = 8
 _CONTRAST_GROUPS = 8
@@ -110,7 +99,7 @@ def digits(num_train: int = 1200, seed: int = 0) -> Dataset:
 
     Source: scikit-learn `load_digits` (UCI, optical recognition of handwritten digits).
     """
-    data = require_extra("sklearn.datasets", "digits()").load_digits()
+    data = require("sklearn.datasets", "digits()").load_digits()
     _check_count("num_train", num_train, MIN_EXAMPLES, len(data.target))
     one_hot = np.eye(10)[data.target]
     order = np.arange(len(data.target))
@@ -151,7 +140,7 @@ def diabetes(num_train: int = 300, seed: int = 0) -> Dataset:
 
     Source: scikit-learn `load_diabetes` (Efron et al. 2004, "Least angle regression").
     """
-    data = require_extra("sklearn.datasets", "diabetes()").load_diabetes(scaled=False)
+    data = require("sklearn.datasets", "diabetes()").load_diabetes(scaled=False)
     _check_count("num_train", num_train, MIN_EXAMPLES, len(data.target))
     order = np.arange(len(data.target))
     train, held_out = split(data.data, data.target[:, None], order, num_train=num_train, seed=seed)
@@ -203,8 +192,8 @@ def image_patches(
 
     Source: scikit-learn `load_sample_images`.
     """
-    require_extra("PIL", "image_patches()")
-    photographs = require_extra("sklearn.datasets", "image_patches()").load_sample_images().images
+    require("PIL", "image_patches()")
+    photographs = require("sklearn.datasets", "image_patches()").load_sample_images().images
     images = [photograph @ np.array(_LUMINANCE) for photograph in photographs]
     _check_count("patch", patch, 2, min(min(image.shape[0], image.shape[1] // 8) for image in images))
     _check_count("centre", centre, 1, patch - 1)
@@ -233,14 +222,6 @@ def image_patches(
         description=f"Centres ({centre} x {centre}) of {patch} x {patch} patches of two photographs from the surround, "
         "less the mean of the surround, at unit standard deviation; groups are eighths by contrast.",
     )
-
-
-def require_extra(module: str, what: str) -> Any:
-    """Import a module that comes with the extra `data`, or say how to install it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ImportError(f"{what} needs {module.split('.')[0]}: pip install 'spectral_sim[data]'") from error
 
 
 def number_groups(labels: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Feature maps that reproduce a kernel or approximate it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,11 +11,20 @@ import numpy as np
 from .._checks import check_choice, check_finite, check_ndim, is_concrete
 from .._types import Array, ArrayLike, Float, PRNGKeyArray, as_inexact
 from ._kernels import AbstractKernel, Linear, precise_product
-from ._whitening import Dropped, positive_part
-
-__all__ = ["FeatureMap", "feature_map"]
 
 _METHODS = ("exact", "nystrom", "random")
+
+
+class Dropped(NamedTuple):
+    """Directions of a kernel that rounding cannot tell from null ones, and are no features.
+
+    Arguments:
+        count: how many.
+        share: the part of the trace that they hold.
+    """
+
+    count: int
+    share: float
 
 
 class FeatureMap(eqx.Module):
@@ -133,6 +142,25 @@ class _Landmarks(eqx.Module):
             return jnp.asarray(seen @ self.whitening, inputs.dtype)
         points, whitening = (jnp.asarray(part, inputs.dtype) for part in (self.points, self.whitening))
         return precise_product(self.kernel(inputs, points), whitening)
+
+
+def positive_part(gram: np.ndarray, rounding: float) -> tuple[np.ndarray, np.ndarray, Dropped]:
+    """Eigenvalues of a Gram matrix beyond its rounding, descending, with their eigenvectors, and what was dropped.
+
+    Arguments:
+        gram: symmetric, float64.
+        rounding: of its entries, relative.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+    values, vectors = np.linalg.eigh((gram + gram.T) / 2)
+    # Rounding moves eigenvalues by up to this much: a direction below it is noise, which whitening would magnify.
+    keep = values > len(gram) * rounding * values[-1]
+    if not keep.any():
+        raise ValueError("the kernel is zero on all inputs: none has a feature; give inputs that are not all zero.")
+    lost = float(np.sum(np.maximum(values[~keep], 0)) / np.sum(np.maximum(values, 0)))
+    return values[keep][::-1], vectors[:, keep][:, ::-1], Dropped(int(np.sum(~keep)), lost)
 
 
 def _in_float64(kernel: AbstractKernel, x: np.ndarray, y: np.ndarray) -> np.ndarray:

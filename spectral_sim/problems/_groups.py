@@ -2,40 +2,74 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_length, check_ndim, is_concrete
-from .._types import Array, Float, Int
+from .._types import Array, Float, Int, PerWeight
 from ..numerics import group_sums
-
-__all__ = ["average", "check_groups", "mass_of", "spread"]
-
-
-def mass_of(
-    example_mass: Float[Array, "examples"], groups: Int[Array, "examples"] | None, num_groups: int | None
-) -> Float[Array, "weights"]:
-    """Base mass of what is weighted: groups, or examples where there are none."""
-    if groups is None or num_groups is None:
-        return example_mass
-    return group_sums(example_mass, groups, num_groups)
+from ._base import AbstractProblem
 
 
-def spread(weights: Float[Array, "weights"], groups: Int[Array, "examples"] | None) -> Float[Array, "examples"]:
-    """Weights on groups over their examples; weights on examples pass through."""
-    return weights if groups is None else weights[groups]
+class ExampleProblem(AbstractProblem):
+    """Examples with a base mass, in groups or not, and a loss that half the mean of their energies is.
 
+    Arguments:
+        example_mass: base mass of examples, shape (examples,), sums to one.
+        groups: group number of each example, shape (examples,), whole numbers from 0; None without groups.
+        num_groups: how many groups there are, or None.
+        eval_targets: held-out targets, or None.
+    """
 
-def average(
-    values: Float[Array, "examples"],
-    example_mass: Float[Array, "examples"],
-    groups: Int[Array, "examples"] | None,
-    num_groups: int | None,
-) -> Float[Array, "weights"]:
-    """Means of values on examples over each group under the base mass; without groups they pass through."""
-    if groups is None or num_groups is None:
-        return values
-    return group_sums(example_mass * values, groups, num_groups) / group_sums(example_mass, groups, num_groups)
+    example_mass: Float[Array, "examples"]
+    groups: Int[Array, "examples"] | None
+    num_groups: int | None = eqx.field(static=True)
+    eval_targets: Float[Array, "held_out outputs"] | None
+
+    @property
+    def mass(self) -> PerWeight:
+        """Base mass of examples, or of groups where the problem has them."""
+        return self._group_sums(self.example_mass)
+
+    @property
+    def num_examples(self) -> int:
+        return self.example_mass.shape[0]
+
+    @property
+    def has_evaluation(self) -> bool:
+        """Whether the loss is measured on data that training does not see."""
+        return self.eval_targets is not None
+
+    @property
+    def measure(self) -> str:
+        return "held-out loss" if self.has_evaluation else "training loss"
+
+    def per_example(self, weights: PerWeight) -> Float[Array, "examples"]:
+        """Spread weights on groups over their examples; weights on examples pass through.
+
+        Arguments:
+            weights: on groups, or on examples where there are none.
+        """
+        return weights if self.groups is None else weights[self.groups]
+
+    def per_weight(self, values: Float[Array, "examples"]) -> PerWeight:
+        """Average values on examples over each group under the base mass; without groups they pass through.
+
+        Arguments:
+            values: one for each training example, shape (examples,).
+        """
+        if self.groups is None:
+            return values
+        return self._group_sums(self.example_mass * values) / self._group_sums(self.example_mass)
+
+    def training_loss(self, energy: PerWeight) -> Float[Array, ""]:
+        return 0.5 * jnp.sum(self.mass * energy)
+
+    def _group_sums(self, values: Float[Array, "examples"]) -> PerWeight:
+        if self.groups is None or self.num_groups is None:
+            return values
+        return group_sums(values, self.groups, self.num_groups)
 
 
 def check_groups(groups: Any, mass: Array, examples: str) -> tuple[Array | None, int | None]:

@@ -8,10 +8,9 @@ import numpy as np
 
 from .._checks import check_finite, check_ndim
 from .._types import ArrayLike, as_inexact
-from ._feature_map import feature_map
+from ._feature_map import feature_map, positive_part
 from ._kernels import AbstractKernel
 from ._operator import OperatorProblem
-from ._whitening import positive_part
 
 
 def from_kernel(

@@ -14,8 +14,6 @@ from .._checks import check_ndim, check_positive
 from .._types import Array, Float, PRNGKeyArray, as_inexact
 from .._where import where
 
-__all__ = ["RBF", "AbstractKernel", "ArcCosine", "Linear", "precise_product"]
-
 _MEDIAN_ROWS = 1000  # half a million pairs: the median distance to about 0.1%
 
 # Gram matrices are inverted below, so the reduced precision that accelerators use by default would not do.

@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_choice, check_length, check_mass, check_ndim
-from .._types import Array, ArrayLike, Float, Int, PyTree
-from ._base import AbstractProblem
-from ._groups import average, check_groups, mass_of, spread
+from .._types import Array, ArrayLike, Float, PerWeight, PyTree
+from ._groups import ExampleProblem, check_groups
 from ._network_checks import check_apply, check_params, check_rows, checked_targets
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ LOSSES = ("squared", "cross_entropy")
 _BLOCK_BYTES = 2**28  # of Jacobian rows that are held at once
 
 
-class NetworkProblem(AbstractProblem):
+class NetworkProblem(ExampleProblem):
     """A network on a data set, to be trained under weights on its examples, for real or as its linearisation.
 
     The network is a function of its parameters. An equinox model is parted into its arrays and the rest:
@@ -63,12 +62,8 @@ class NetworkProblem(AbstractProblem):
     params: PyTree
     inputs: Array
     targets: Float[Array, "examples outputs"]
-    example_mass: Float[Array, "examples"]
     eval_inputs: Array | None
-    eval_targets: Float[Array, "held_out outputs"] | None
-    groups: Int[Array, "examples"] | None
     loss: str = eqx.field(static=True)
-    num_groups: int | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -114,43 +109,13 @@ class NetworkProblem(AbstractProblem):
         self.groups, self.num_groups = check_groups(groups, self.example_mass, "inputs")
 
     @property
-    def mass(self) -> Float[Array, "weights"]:
-        """Base mass of examples, or of groups where the problem has them."""
-        return mass_of(self.example_mass, self.groups, self.num_groups)
-
-    @property
     def dtype(self) -> Any:
         return self.targets.dtype
-
-    @property
-    def num_examples(self) -> int:
-        return self.inputs.shape[0]
 
     @property
     def num_outputs(self) -> int:
         """How many numbers the network returns for an example."""
         return self.targets.shape[1]
-
-    @property
-    def has_evaluation(self) -> bool:
-        """Whether the loss is measured on data that training does not see."""
-        return self.eval_inputs is not None
-
-    @property
-    def measure(self) -> str:
-        return "held-out loss" if self.has_evaluation else "training loss"
-
-    def per_example(self, weights: Float[Array, "weights"]) -> Float[Array, "examples"]:
-        """Spread weights on groups over their examples; weights on examples pass through."""
-        return spread(weights, self.groups)
-
-    def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
-        """Average values on examples over each group under the base mass; without groups they pass through.
-
-        Arguments:
-            values: one for each training example, shape (examples,).
-        """
-        return average(values, self.example_mass, self.groups, self.num_groups)
 
     def outputs(self, params: PyTree, inputs: Array) -> Float[Array, "examples outputs"]:
         """What the network makes of inputs, in the dtype of the problem.
@@ -185,7 +150,7 @@ class NetworkProblem(AbstractProblem):
         """
         return targets - (outputs if self.loss == "squared" else jax.nn.softmax(outputs))
 
-    def energy(self, outputs: Float[Array, "examples outputs"]) -> Float[Array, "weights"]:
+    def energy(self, outputs: Float[Array, "examples outputs"]) -> PerWeight:
         """Twice the loss of each training example, or its mean over a group, from the outputs on the training set.
 
         Arguments:
@@ -219,7 +184,7 @@ class NetworkProblem(AbstractProblem):
             return jnp.sum(self.example_mass * _is_right(outputs, self.targets))
         return jnp.mean(_is_right(eval_outputs, self.eval_targets).astype(self.dtype))
 
-    def correct(self, outputs: Float[Array, "examples outputs"]) -> Float[Array, "weights"] | None:
+    def correct(self, outputs: Float[Array, "examples outputs"]) -> PerWeight | None:
         """Whether the largest output of each training example is right, or the share of a group; None for one output.
 
         Arguments:
@@ -232,9 +197,6 @@ class NetworkProblem(AbstractProblem):
     def initial_loss(self) -> Float[Array, ""]:
         held_out = None if self.eval_inputs is None else self.outputs(self.params, self.eval_inputs)
         return self.measured_loss(self.outputs(self.params, self.inputs), held_out)
-
-    def training_loss(self, energy: Float[Array, "weights"]) -> Float[Array, ""]:
-        return 0.5 * jnp.sum(self.mass * energy)
 
     @property
     def trace(self) -> Float[Array, ""]:

@@ -11,8 +11,6 @@ import numpy as np
 from .._checks import check_finite, check_length, is_concrete
 from .._types import Array, PyTree
 
-__all__ = ["check_apply", "check_params", "check_rows", "checked_targets"]
-
 _PARTITION = "params, rest = eqx.partition(model, eqx.is_inexact_array), and put them together inside apply"
 _TRIED = 8  # examples that the network is tried on
 

@@ -2,23 +2,23 @@
 
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_finite, check_length, check_mass, check_ndim, is_concrete
-from .._types import Array, ArrayLike, Float, Int, as_inexact
+from .._types import Array, ArrayLike, Float, PerWeight, as_inexact
+from .._where import where
 from ..numerics import row_product, sum_rows
-from ._base import AbstractProblem, Bound
-from ._groups import average, check_groups, mass_of, spread
+from ._base import Bound
+from ._groups import ExampleProblem, check_groups
 from ._modal import ModalProblem
 
 if TYPE_CHECKING:
     from ..dynamics import AbstractDynamics
 
 
-class OperatorProblem(AbstractProblem):
+class OperatorProblem(ExampleProblem):
     """Least squares on fixed features, trained by gradient flow on reweighted examples.
 
     theta' = Phi^T P W (Y - Phi theta), W the weights on examples and P the base mass. The loss is
@@ -49,13 +49,9 @@ class OperatorProblem(AbstractProblem):
 
     features: Float[Array, "examples features"]
     targets: Float[Array, "examples outputs"]
-    example_mass: Float[Array, "examples"]
     eval_features: Float[Array, "held_out features"] | None
-    eval_targets: Float[Array, "held_out outputs"] | None
     eval_mass: Float[Array, "held_out"] | None
-    groups: Int[Array, "examples"] | None
     initial_parameters: Float[Array, "features outputs"]
-    num_groups: int | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -97,11 +93,6 @@ class OperatorProblem(AbstractProblem):
         self.initial_parameters = as_inexact(initial_parameters).astype(dtype)
 
     @property
-    def mass(self) -> Float[Array, "weights"]:
-        """Base mass of examples, or of groups where the problem has them."""
-        return mass_of(self.example_mass, self.groups, self.num_groups)
-
-    @property
     def dtype(self) -> Any:
         return self.features.dtype
 
@@ -117,18 +108,6 @@ class OperatorProblem(AbstractProblem):
             return self.features, self.targets, self.example_mass
         return self.eval_features, self.eval_targets, self.eval_mass
 
-    def per_example(self, weights: Float[Array, "weights"]) -> Float[Array, "examples"]:
-        """Spread weights on groups over their examples; weights on examples pass through."""
-        return spread(weights, self.groups)
-
-    def per_weight(self, values: Float[Array, "examples"]) -> Float[Array, "weights"]:
-        """Average values on examples over each group under the base mass; without groups they pass through.
-
-        Arguments:
-            values: one for each training example, shape (examples,).
-        """
-        return average(values, self.example_mass, self.groups, self.num_groups)
-
     def loss(self, parameters: Float[Array, "features outputs"]) -> Float[Array, ""]:
         """Loss of `parameters` on the evaluation set.
 
@@ -141,28 +120,12 @@ class OperatorProblem(AbstractProblem):
     def initial_loss(self) -> Float[Array, ""]:
         return self.loss(self.initial_parameters)
 
-    def training_loss(self, energy: Float[Array, "weights"]) -> Float[Array, ""]:
-        return 0.5 * jnp.sum(self.mass * energy)
-
     @property
     def floor(self) -> Float[Array, ""]:
         """The least loss of any parameters that training can reach."""
         from ..bounds import speed_limit
 
         return speed_limit(self, np.zeros(1)).floor
-
-    @property
-    def num_examples(self) -> int:
-        return self.features.shape[0]
-
-    @property
-    def has_evaluation(self) -> bool:
-        """Whether the loss is measured on data that training does not see."""
-        return self.eval_features is not None
-
-    @property
-    def measure(self) -> str:
-        return "held-out loss" if self.has_evaluation else "training loss"
 
     def default_dynamics(self) -> "AbstractDynamics":
         from ..dynamics import OperatorFlow
@@ -179,7 +142,7 @@ class OperatorProblem(AbstractProblem):
 
         return lower_bound(self, times)
 
-    def difficulty(self) -> Float[Array, "weights"]:
+    def difficulty(self) -> PerWeight:
         """The squared residual of a ridge regression whose penalty is the mean eigenvalue; its mean over a group.
 
         It is summed over outputs: what a briefly trained probe still gets wrong.
@@ -189,7 +152,7 @@ class OperatorProblem(AbstractProblem):
         probe = jnp.linalg.solve(_ridged(covariance), sum_rows(row_product, weighted, self.targets))
         return self.per_weight(jnp.sum((self.targets - self.features @ probe) ** 2, axis=1))
 
-    def leverage(self) -> Float[Array, "weights"]:
+    def leverage(self) -> PerWeight:
         """How unusual an example is, phi_i^T (M + r I)^-1 phi_i, r the mean eigenvalue; its mean over a group."""
         covariance = sum_rows(row_product, self.features, self.example_mass[:, None] * self.features)
         factor = jnp.linalg.cholesky(_ridged(covariance))
@@ -218,9 +181,34 @@ class OperatorProblem(AbstractProblem):
 
     def spectrum(self) -> ModalProblem:
         """`modal_view` without the floor."""
-        from ._modal_view import modal_view
-
         return modal_view(self)[0]
+
+
+def modal_view(problem: OperatorProblem) -> tuple[ModalProblem, Float[Array, ""]]:
+    """Diagonalise M = Phi^T P Phi and read off the target's energy in each mode.
+
+    Uniform weights on `problem` have the training loss of uniform weights on the modal problem, plus the floor. For
+    other weights the two differ: most weights on modes cannot be realised by weights on examples, and the other way
+    round.
+
+    Arguments:
+        problem: a data problem; outputs are summed over.
+
+    Returns:
+        The modal problem of the training set, and the floor: the part of the training loss that no parameters remove.
+
+    Source:
+        arXiv 2512.02409 for the operator; the reduction is the eigendecomposition of the feature covariance.
+    """
+    mass = problem.example_mass[:, None]
+    residual = problem.targets - problem.features @ problem.initial_parameters
+    values, vectors = jnp.linalg.eigh(problem.features.T @ (mass * problem.features))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    null = values <= values[0] * jnp.finfo(problem.dtype).eps * problem.features.shape[1]
+    drive = jnp.sum((vectors.T @ (problem.features.T @ (mass * residual))) ** 2, axis=1)
+    energies = where(null, 0.0, drive / where(null, 1.0, values))
+    floor = 0.5 * (jnp.sum(mass * residual**2) - jnp.sum(energies))
+    return ModalProblem(where(null, 0.0, values), energies), jnp.maximum(floor, 0.0)
 
 
 @jax.jit  # fused, it makes no copy of tall features

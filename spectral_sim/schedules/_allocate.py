@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._checks import check_finite, check_fraction, check_positive
 from .._observation import Observation
-from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import held_water_level, log_or_minus_inf, mean_one, power_score, relative_log, score_of, top_mass
 from ..problems import ModalProblem
@@ -27,12 +27,7 @@ class Proportional(AbstractStage):
     def __check_init__(self) -> None:
         check_finite("power", self.power, "give a finite power")
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         kept = signal is observation.energy  # nothing has changed it, and the learner keeps its logarithm
         return power_score(observation.log_energy if kept else log_or_minus_inf(signal), self.power), state
 
@@ -42,12 +37,7 @@ class Greedy(AbstractStage):
 
     kind: ClassVar[Kind] = "allocate"
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return where(signal == jnp.max(signal), 1.0, 0.0).astype(signal.dtype), state
 
 
@@ -68,12 +58,7 @@ class FrontierBand(AbstractStage):
     def __check_init__(self) -> None:
         check_positive("width", self.width, "give a depth in e-folds")
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         excess = jnp.maximum(depth_of(signal, observation) + self.width, 0)
         modal = observation.problem.as_modal()
         if modal is not None:
@@ -97,9 +82,7 @@ class WaterFilling(AbstractStage):
         require_modal(self, problem, "proportional() or top_fraction()")
         return None
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         problem = observation.problem.as_modal()
         # the others, which a stage before may show again, would swallow the budget
         signal = signal if signal is observation.energy else where(problem.eigenvalues > 0, signal, 0)
@@ -127,12 +110,7 @@ class TopFraction(AbstractStage):
     def __check_init__(self) -> None:
         check_fraction("fraction", self.fraction)
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return top_mass(signal, observation.mass, self.fraction), state
 
 
@@ -150,17 +128,12 @@ class Softmax(AbstractStage):
     def __check_init__(self) -> None:
         check_positive("temperature", self.temperature)
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         logits = mean_one(signal, observation.mass) / self.temperature
         return score_of(logits), state
 
 
-def depth_of(signal: Float[Array, "weights"], observation: Observation) -> Float[Array, "weights"]:
+def depth_of(signal: PerWeight, observation: Observation) -> PerWeight:
     """As `relative_log`, by the logarithm that the learner keeps where no stage has changed what is seen."""
     if signal is not observation.energy:
         return relative_log(signal)

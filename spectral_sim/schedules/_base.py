@@ -10,7 +10,7 @@ from .._checks import check_choice
 from .._observation import Observation
 from .._registry import family, registered_name
 from .._state import as_state, check_constants, next_state
-from .._types import Array, Float, PyTree, Ranges
+from .._types import Array, Float, PerWeight, PyTree, Ranges
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class AbstractStage(eqx.Module):
     any non-negative score, constrain stages take any score and return weights of mean one. It is non-negative between
     any two stages. Hyperparameters are inexact array leaves: a changed value never retraces, and each is trainable.
 
-    `kind`, `init` and `__call__` are required; a class without one of them cannot be used. Everything else is optional.
+    `kind` and `__call__` are required; a class without one of them cannot be used. Everything else is optional.
 
     Class attributes:
         kind: required; where in a chain the stage may stand: "observe", "allocate" or "constrain".
@@ -76,15 +76,15 @@ class AbstractStage(eqx.Module):
     constants: ClassVar[PyTree] = False
     ranges: ClassVar[Ranges] = {}
 
-    @abc.abstractmethod
     def init(self, problem: Any) -> PyTree:
-        """State before the first refresh, a pytree of numbers and arrays (None for none).
+        """State before the first refresh, a pytree of numbers and arrays; None, for a stage without one, by default.
 
         Unsuited problems are refused here. Structure, shapes and dtypes stay; inexact leaves take the problem's dtype.
 
         Arguments:
             problem: what is to be learnt.
         """
+        return None
 
     def validate(self, problem: Any) -> None:
         """Raise or warn of what a run would not show, before anything is compiled; values may be looked at.
@@ -95,9 +95,7 @@ class AbstractStage(eqx.Module):
         return None
 
     @abc.abstractmethod
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         """The signal that leaves this stage, and its new state.
 
         Arguments:

@@ -7,7 +7,7 @@ import jax
 
 from .._checks import check_choice, nearest
 from .._observation import Observation
-from .._types import Array, Float, PyTree
+from .._types import PerWeight, PyTree
 from ._base import KINDS, AbstractStage, advance_state, answer_of, begin_state, stage_name
 
 
@@ -55,9 +55,7 @@ class Chain(AbstractStage):
     def init(self, problem: Any) -> PyTree:
         return tuple(begin_state(stage, problem) for stage in self.stages)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         new_state = []
         for position, (stage, own) in enumerate(zip(self.stages, state, strict=True)):
             seen = observation

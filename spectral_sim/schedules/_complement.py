@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import is_concrete
 from .._observation import Observation
-from .._types import Array, Float, PerRefresh, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerRefresh, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import log_or_minus_inf, without_derivative
 from ._base import SMALLEST, AbstractStage, Kind, TrainingCost
@@ -95,9 +95,7 @@ class Complement(AbstractStage):
         second = trained(problem, model, self.training_time)
         return second.energy, second.progress
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         if self.training_time is None:
             second = trained(observation.problem, state, observation.time)
             energy, learnt = second.energy, second.progress

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._checks import check_non_negative, check_positive, concrete, is_concrete
 from .._observation import Observation
-from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import mean_one, project_to_bounds
 from ._base import AbstractStage, Kind
@@ -41,12 +41,7 @@ class Clip(AbstractStage):
                     f"clip(low={low:.6g}, high={high:.6g}) admits no weights of mean one: choose low <= 1 <= high."
                 )
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         # a search may move the bounds past 1, where no weights of mean one would be left
         low = where(self.low > 1, 1, where(self.low < 0, 0, self.low))  # a clip makes zero of a subnormal
         high = jnp.maximum(self.high, 1)
@@ -73,12 +68,7 @@ class Mix(AbstractStage):
         if is_concrete(self.eps) and np.max(concrete(self.eps)) > 1:
             raise ValueError(f"eps is {np.max(concrete(self.eps)):.6g}: give a share between 0 and 1.")
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return (1 - self.eps) * mean_one(signal, observation.mass) + self.eps, state
 
 
@@ -99,7 +89,5 @@ class Smooth(AbstractStage):
     def init(self, problem: Any) -> PyTree:
         return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return follow(mean_one(signal, observation.mass), observation, state, self.tau)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_fraction, check_positive
 from .._observation import Observation
-from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from ..numerics import lowest_mass
 from ._base import SMALLEST, AbstractStage, Kind, TrainingCost, no_scoring, scored_once
 from ._score import begin_order, check_score, order_now
@@ -46,7 +46,7 @@ class Curriculum(AbstractStage):
     order: str = eqx.field(static=True, default="easy_to_hard")
     pacing: str = eqx.field(static=True, default="linear")
     steps: int = eqx.field(static=True, default=4)
-    score: Float[Array, "weights"] | None = eqx.field(converter=as_inexact, default=None)
+    score: PerWeight | None = eqx.field(converter=as_inexact, default=None)
     score_cost: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self) -> None:
@@ -60,9 +60,7 @@ class Curriculum(AbstractStage):
     def init(self, problem: Any) -> PyTree:
         return begin_order(self, problem, hardest_first=self.order == "hard_to_easy")
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         order = order_now(self, state, observation.mass, hardest_first=self.order == "hard_to_easy")
         return lowest_mass(order, self._pool(observation.time)), state
 

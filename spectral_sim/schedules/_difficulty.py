@@ -1,12 +1,10 @@
 """How hard modes or examples are, before any training: the order that pruning and curricula go by."""
 
-from .._types import Array, Float
+from .._types import PerWeight
 from ..problems import AbstractProblem
 
-__all__ = ["difficulty", "leverage"]
 
-
-def difficulty(problem: AbstractProblem) -> Float[Array, "weights"]:
+def difficulty(problem: AbstractProblem) -> PerWeight:
     """A score that is larger for what is learnt later.
 
     Modes: 1 / lam_k, infinite where a mode is never learnt. Examples: the squared residual, summed over outputs, of a
@@ -34,7 +32,7 @@ def difficulty(problem: AbstractProblem) -> Float[Array, "weights"]:
     return score
 
 
-def leverage(problem: AbstractProblem) -> Float[Array, "weights"]:
+def leverage(problem: AbstractProblem) -> PerWeight:
     """Ridge leverage scores phi_i^T (M + r I)^-1 phi_i, r the mean eigenvalue of M; a mean over each group.
 
     Arguments:

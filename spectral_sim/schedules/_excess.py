@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._checks import check_non_negative
 from .._observation import Observation
-from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ._base import AbstractStage, Kind, TrainingCost, scored_once
 from ._score import check_given
@@ -38,7 +38,7 @@ class Excess(AbstractStage):
 
     kind: ClassVar[Kind] = "observe"
     ranges: ClassVar[Ranges] = {"reference": (0.0, None)}
-    reference: Float[Array, "weights"] = eqx.field(converter=as_inexact)
+    reference: PerWeight = eqx.field(converter=as_inexact)
     reference_cost: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self) -> None:
@@ -49,9 +49,7 @@ class Excess(AbstractStage):
         check_given(self, "reference", self.reference, problem)
         return None
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         excess = where(observation.mass > 0, jnp.maximum(signal - 2 * self.reference, 0), 0)
         return where(jnp.max(excess) > 0, excess, 1), state
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._checks import check_fraction
 from .._observation import Observation
-from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ._base import SMALLEST, AbstractStage, Kind, stage_name
 
@@ -48,9 +48,7 @@ class Forgetting(AbstractStage):
         nothing = jnp.zeros_like(problem.mass)
         return nothing, nothing, nothing
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         before, best, count = state
         now = observation.correct
         if now is None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._observation import Observation
-from .._types import Array, Float, PyTree, Ranges, as_inexact, by_refresh
+from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact, by_refresh
 from .._where import where
 from ..numerics import exponential, group_sums, log_or_minus_inf, mass_rank
 from ._base import SMALLEST, AbstractStage, Kind, require_modal, stage_name
@@ -31,9 +31,7 @@ class Lag(AbstractStage):
     def init(self, problem: Any) -> PyTree:
         return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return follow(signal, observation, state, self.tau)
 
 
@@ -54,9 +52,7 @@ class Stale(AbstractStage):
     def init(self, problem: Any) -> PyTree:
         return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         scored_at, memory = state
         slack = 1 - 4 * jnp.finfo(signal.dtype).eps  # times are rounded; a period that fits a grid must not slip
         due = (observation.index == 0) | (observation.time - scored_at >= self.period * slack)
@@ -95,9 +91,7 @@ class Delay(AbstractStage):
             jnp.zeros(ring + problem.mass.shape, problem.dtype),
         )
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         """Times stand in order, the present last; snapshot n stays in row n of the ring, counted round."""
         newest, taken_at, ring = state
         floor, slots = jnp.finfo(signal.dtype).tiny, taken_at.size
@@ -137,12 +131,7 @@ class AddNoise(AbstractStage):
     def __check_init__(self) -> None:
         check_non_negative("sigma", self.sigma, "give the standard deviation of the log")
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         normal = jax.random.normal(key_of(self, observation), signal.shape, signal.dtype)
         factor = exponential(self.sigma * normal - self.sigma**2 / 2)
         # in logarithms, which the stage that comes next often takes; by one of the noise, which ends what the compiler
@@ -177,9 +166,7 @@ class ShellAverage(AbstractStage):
         position = jnp.log(modal.index) / jnp.log(modal.index[-1] + 0.5)
         return jnp.clip(jnp.floor(position * self.num_shells), 0, self.num_shells - 1).astype(jnp.int32)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         if state is None:
             rank, count = mass_rank(signal, observation.mass), observation.mass
             middle = rank.below + rank.tied / 2  # so that equal signals are in one shell
@@ -212,9 +199,7 @@ class BandLimit(AbstractStage):
         require_modal(self, problem, "subsample()")
         return None
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return where(observation.problem.as_modal().index <= self.k_max, signal, 0), state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
@@ -239,9 +224,7 @@ class Subsample(AbstractStage):
     def init(self, problem: Any) -> PyTree:
         return jnp.zeros_like(problem.mass)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         drawn = jax.random.uniform(key_of(self, observation), signal.shape, signal.dtype)
         seen = where((drawn < self.fraction) | (observation.index == 0), signal, state)
         return seen, seen

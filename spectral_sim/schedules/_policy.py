@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_positive
 from .._observation import Observation
-from .._types import Array, Float, PRNGKeyArray, PyTree
+from .._types import Array, PerWeight, PRNGKeyArray, PyTree
 from .._where import where
 from ..numerics import relative_log, score_of
 from ._base import AbstractStage, Kind
@@ -109,9 +109,7 @@ class PolicySchedule(AbstractStage):
             drive = jnp.log(score / jnp.sum(data.mass * score))
         return _bounded(drive), jnp.log(problem.trace), jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         drive, log_trace, last_log_time, last_log = state
         now = _bounded(jnp.log(jnp.maximum(signal, jnp.finfo(signal.dtype).tiny)))
         log_time = jnp.log1p(observation.time * jnp.exp(log_trace))

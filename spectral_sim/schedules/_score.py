@@ -5,13 +5,11 @@ from typing import Any
 import numpy as np
 
 from .._checks import check_non_negative, concrete, first_index, is_concrete
-from .._types import Array, Float
+from .._types import Array, PerWeight
 from ..numerics import Rank, mass_rank
 from ..problems import AbstractProblem
 from ._base import stage_name
 from ._difficulty import difficulty
-
-__all__ = ["begin_order", "check_given", "check_score", "difficulty_rank", "order_now"]
 
 
 def check_score(score: Any, cost: float) -> None:
@@ -46,7 +44,7 @@ def begin_order(stage: Any, problem: AbstractProblem, *, hardest_first: bool) ->
     return None
 
 
-def order_now(stage: Any, state: Rank | None, mass: Float[Array, "weights"], *, hardest_first: bool) -> Rank:
+def order_now(stage: Any, state: Rank | None, mass: PerWeight, *, hardest_first: bool) -> Rank:
     """The rank of each entry at a refresh, from what `begin_order` returned."""
     return _rank(stage.score, mass, hardest_first) if state is None else state
 

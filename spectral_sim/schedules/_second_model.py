@@ -11,28 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
-from .._types import Array, Float, PerRefresh, by_refresh
+from .._types import Array, Float, PerRefresh, PerWeight, by_refresh
 from .._where import where
 from ..numerics import log_or_minus_inf, phi1_eigen, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
 from ._base import TrainingCost, scored_once, stage_name
-
-__all__ = [
-    "SecondModel",
-    "check_second_model",
-    "learner_model",
-    "model_passes",
-    "once_trained",
-    "priced",
-    "progress",
-    "relative_trace",
-    "second_model",
-    "seen_through",
-    "squared",
-    "trained",
-    "training_progress",
-    "visibility",
-]
 
 
 def check_second_model(stage: Any) -> None:
@@ -144,7 +127,7 @@ class SecondModel:
         """Whether another model is looked through at every refresh."""
         return isinstance(self.threshold, PerRefresh) or isinstance(self.training_time, PerRefresh)
 
-    def progress(self) -> Float[Array, "weights"]:
+    def progress(self) -> PerWeight:
         """How far it has learnt each weight, u = 1/2 log(E(0) / E), once it has been trained for its training time."""
         return training_progress(self.problem, self.stage)
 
@@ -165,9 +148,9 @@ def model_passes(stage: Any, times: Float[Array, "refreshes"], asked: Float[Arra
 class Trained(NamedTuple):
     """The second model at some time: residual energy as weights have it, residual on data, progress from its start."""
 
-    energy: Float[Array, "weights"]
+    energy: PerWeight
     residual: Float[Array, "examples outputs"] | None
-    progress: Float[Array, "weights"]
+    progress: PerWeight
 
 
 def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> Trained:
@@ -186,7 +169,7 @@ def trained(problem: AbstractProblem, model: Array, time: Float[Array, ""]) -> T
 
 
 @eqx.filter_jit
-def training_progress(problem: AbstractProblem, stage: Any) -> Float[Array, "weights"]:
+def training_progress(problem: AbstractProblem, stage: Any) -> PerWeight:
     """Compute u = 1/2 log(E(0) / E) of the second model of a stage, once it has been trained for its training time.
 
     Arguments:
@@ -196,21 +179,19 @@ def training_progress(problem: AbstractProblem, stage: Any) -> Float[Array, "wei
     return trained(problem, second_model(stage, problem), stage.training_time).progress
 
 
-def squared(problem: OperatorProblem, residual: Float[Array, "examples outputs"]) -> Float[Array, "weights"]:
+def squared(problem: OperatorProblem, residual: Float[Array, "examples outputs"]) -> PerWeight:
     """Squared residuals summed over outputs, averaged over groups where there are any."""
     return problem.per_weight(jnp.sum(residual**2, axis=1))
 
 
-def progress(log_start: Float[Array, "weights"], log_energy: Float[Array, "weights"]) -> Float[Array, "weights"]:
+def progress(log_start: PerWeight, log_energy: PerWeight) -> PerWeight:
     """u = 1/2 log(E(0) / E); 0 where the energy has risen, or where there never was any."""
     known = jnp.isfinite(log_start)
     now = where(jnp.isfinite(log_energy), log_energy, jnp.log(jnp.finfo(log_energy.dtype).tiny))
     return jnp.maximum(where(known, log_start - now, 0), 0) / 2
 
 
-def visibility(
-    progress: Float[Array, "weights"], threshold: Float[Array, ""], sharpness: Float[Array, ""]
-) -> Float[Array, "weights"]:
+def visibility(progress: PerWeight, threshold: Float[Array, ""], sharpness: Float[Array, ""]) -> PerWeight:
     """h(u) = u^q / (u^q + u0^q): 0 before anything is learnt, 1 long after u0; a step at u0 for q = inf."""
     hard, begun = jnp.isinf(sharpness), progress > 0
     log_ratio = jnp.log(where(begun, progress, 1)) - jnp.log(threshold)
@@ -218,9 +199,7 @@ def visibility(
     return where(begun, where(hard, where(progress >= threshold, 1, 0), soft), 0).astype(progress.dtype)
 
 
-def seen_through(
-    signal: Float[Array, "weights"], visible: Float[Array, "weights"], mass: Float[Array, "weights"]
-) -> Float[Array, "weights"]:
+def seen_through(signal: PerWeight, visible: PerWeight, mass: PerWeight) -> PerWeight:
     """The part of a signal that is visible, never so small that it underflows to zero where something is visible.
 
     A signal that is zero everywhere means uniform weights. Without this floor a curator would turn to uniform weights

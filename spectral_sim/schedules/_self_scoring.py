@@ -1,13 +1,13 @@
 """Self-scoring: a learner that sees its error only on what it has begun to learn."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import numpy as np
 
 from .._checks import check_positive, concrete, is_concrete
 from .._observation import Observation
-from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from ..numerics import log_or_minus_inf
 from ._base import SMALLEST, AbstractStage, Kind
 from ._second_model import progress, seen_through, visibility
@@ -49,12 +49,7 @@ class SelfScoring(AbstractStage):
         check_positive("threshold", self.threshold, "give the progress at which half of the residual is seen")
         check_sharpness(self.sharpness)
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         begun = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
         return seen_through(signal, visibility(begun, self.threshold, self.sharpness), observation.mass), state
 

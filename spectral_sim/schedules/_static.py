@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._observation import Observation
-from .._types import Array, Float, Int, PyTree, Ranges, as_inexact
+from .._types import Array, Float, Int, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import lowest_mass, mass_rank, score_of
 from ._base import SMALLEST, AbstractStage, Kind, TrainingCost, no_scoring, require_modal, require_operator, scored_once
@@ -24,12 +24,7 @@ class Uniform(AbstractStage):
     static: ClassVar[bool] = True
     curates: ClassVar[bool] = False
 
-    def init(self, problem: Any) -> PyTree:
-        return None
-
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return jnp.ones_like(signal), state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
@@ -50,7 +45,7 @@ class StaticWeights(AbstractStage):
     ranges: ClassVar[Ranges] = {"values": (0.0, None)}
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
-    values: Float[Array, "weights"] = eqx.field(converter=as_inexact)
+    values: PerWeight = eqx.field(converter=as_inexact)
 
     def init(self, problem: Any) -> PyTree:
         if self.values.shape != problem.mass.shape:
@@ -60,9 +55,7 @@ class StaticWeights(AbstractStage):
             )
         return None
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return self.values, state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
@@ -93,9 +86,7 @@ class PowerTilt(AbstractStage):
         require_modal(self, problem, "leverage_sampling()")
         return None
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         problem = observation.problem.as_modal()
         learnable = problem.eigenvalues > 0  # the others get the weight of the last that is: they carry no mass
         smallest = jnp.min(where(learnable, problem.eigenvalues, jnp.inf))
@@ -137,9 +128,7 @@ class RandomPruning(AbstractStage):
         drawn = jax.random.uniform(jax.random.key(self.seed), problem.mass.shape, problem.dtype)
         return mass_rank(drawn, problem.mass)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return lowest_mass(state, self.fraction), state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
@@ -170,7 +159,7 @@ class HardPruning(AbstractStage):
     constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     keep: str = eqx.field(static=True, default="hard")
-    score: Float[Array, "weights"] | None = eqx.field(converter=as_inexact, default=None)
+    score: PerWeight | None = eqx.field(converter=as_inexact, default=None)
     score_cost: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self) -> None:
@@ -181,9 +170,7 @@ class HardPruning(AbstractStage):
     def init(self, problem: Any) -> PyTree:
         return begin_order(self, problem, hardest_first=self.keep == "hard")
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         order = order_now(self, state, observation.mass, hardest_first=self.keep == "hard")
         return lowest_mass(order, self.fraction), state
 
@@ -206,9 +193,7 @@ class LeverageSampling(AbstractStage):
         require_operator(self, problem, "power_tilt()")
         return leverage(problem)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return state, state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:

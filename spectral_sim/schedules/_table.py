@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_times
 from .._observation import Observation
-from .._types import Array, ArrayLike, Float, PerRefresh, PRNGKeyArray, PyTree
+from .._types import Array, ArrayLike, Float, PerRefresh, PerWeight, PRNGKeyArray, PyTree
 from ..numerics import project_to_bounds, score_of
 from ..problems import AbstractProblem
 from ._base import AbstractStage, Kind, no_scoring
@@ -95,9 +95,7 @@ class TableSchedule(AbstractStage):
         rank = difficulty_rank(problem, hardest_first=False)
         return hats(rank.below + rank.tied, columns)
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         row: Any = self.log_weights  # the driver has put the row of this refresh in place of the table
         log_weight = row if state is None else row @ state
         score = score_of(log_weight)
@@ -120,9 +118,7 @@ def check_cap(cap: tuple[float, float] | None) -> None:
         raise ValueError(f"cap={cap} admits no weights of mean one: choose low <= 1 <= high, low not negative.")
 
 
-def within(
-    score: Float[Array, "weights"], mass: Float[Array, "weights"], cap: tuple[float, float] | None
-) -> Float[Array, "weights"]:
+def within(score: PerWeight, mass: PerWeight, cap: tuple[float, float] | None) -> PerWeight:
     """A score projected onto the density ratios between constant bounds, if there are any."""
     if cap is None:
         return score
@@ -130,7 +126,7 @@ def within(
     return project_to_bounds(score, mass, low, high)
 
 
-def hats(position: Float[Array, "weights"], count: int) -> Float[Array, "basis weights"]:
+def hats(position: PerWeight, count: int) -> Float[Array, "basis weights"]:
     """Piecewise linear functions, one at each of `count` knots equally spaced on [0, 1]; they sum to one."""
     knots = jnp.linspace(0, 1, count, dtype=position.dtype)
     return jnp.maximum(1 - jnp.abs(position - knots[:, None]) * (count - 1), 0)

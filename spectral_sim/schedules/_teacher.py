@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_positive
 from .._observation import Observation
-from .._types import Array, Float, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import log_or_minus_inf
 from ._base import SMALLEST, AbstractStage, Kind, TrainingCost
@@ -96,9 +96,7 @@ class Teacher(AbstractStage):
         taught = trained(problem, second_model(self, problem), self.training_time)
         return taught.energy, taught.residual, taught.progress
 
-    def __call__(
-        self, signal: Float[Array, "weights"], observation: Observation, state: PyTree
-    ) -> tuple[Float[Array, "weights"], PyTree]:
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         energy, residual, learnt = state
         if self.shows == "residual":
             visible = visibility(learnt, self.threshold, self.sharpness)

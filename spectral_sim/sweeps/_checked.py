@@ -10,8 +10,6 @@ from zarr.storage import WrapperStore
 from ._errors import StoreError
 from ._manifest import Sum, sum_of
 
-__all__ = ["CheckedStore"]
-
 
 class CheckedStore(WrapperStore):
     """Serves the files whose checksums are known, and no others; knows those of what it writes.

@@ -10,8 +10,6 @@ import numpy as np
 
 from ._plan import Plan, Program
 
-__all__ = ["AbstractEngine", "Keep", "Local"]
-
 Keep = Callable[[int, dict[str, np.ndarray], dict[str, Any]], None]
 
 

@@ -4,8 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["StoreError", "explained_store"]
-
 
 class StoreError(RuntimeError):
     """A store cannot be used; the message names the file, says why, and what to do."""

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from .._extras import require
+from .._files import write_durably
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None
-
-__all__ = ["Folder", "check_folder", "open_folder"]
 
 _creating = threading.Lock()  # not every file system in memory creates a file in one step
 
@@ -86,12 +85,7 @@ class LocalFolder:
         """Replace a file: flushed to the disk under another name, then renamed."""
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.part")
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        write_durably(target, lambda file: file.write(data))
         _flush(target.parent)
 
     def flush(self, names: Iterable[str]) -> None:

@@ -27,8 +27,6 @@ from .._schema import (
 from ._errors import StoreError
 from ._manifest import check_files
 
-__all__ = ["ROOT", "Layout", "is_leftover", "read_layout"]
-
 ROOT = "zarr.json"
 _ROWS = "schedules"
 _TYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)), "float32", "float64")

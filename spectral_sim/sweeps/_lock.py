@@ -18,8 +18,6 @@ from typing import Any
 from .._schema import Malformed, boolean, either, integer, nothing, read_json, record, text
 from ._errors import StoreError
 
-__all__ = ["LOCK", "Lock"]
-
 LOCK = "lock"
 _TRIES = 20
 _NOTE = record(

@@ -14,19 +14,6 @@ from .._identity import fingerprint
 from .._schema import Malformed, choice, explained, integer, items, mapping, plain, read_json, record, text
 from ._errors import StoreError
 
-__all__ = [
-    "ENTRIES",
-    "FORMAT",
-    "MANIFEST",
-    "MOST_ROWS",
-    "Sum",
-    "check_files",
-    "entry_name",
-    "read_entry",
-    "read_manifest",
-    "sum_of",
-]
-
 FORMAT = 2
 MANIFEST, ENTRIES = "manifest.json", "manifest"
 MOST_ROWS = 2**31 - 1  # rows are counted in 32 bits on the device

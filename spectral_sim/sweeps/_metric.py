@@ -16,8 +16,6 @@ from ..analysis import inside
 from ..bounds import ideal_oracle
 from ..schedules import AbstractStage, uniform
 
-__all__ = ["AbstractMetric", "MemberRun", "Variable", "check_announced", "chosen_rows", "chosen_window"]
-
 _FEWEST = 5  # points of a line and its error
 _DECADES = 2.0  # of the window that a metric takes if none is given: the last ones
 

@@ -14,20 +14,6 @@ from ..analysis import crossing_times, interpolated, line_fit, meeting
 from ._metric import AbstractMetric, MemberRun, Variable, chosen_rows, chosen_window
 from ._speedups import AnytimeSpeedup, NetSpeedup
 
-__all__ = [
-    "METRICS",
-    "Crossover",
-    "Exponent",
-    "FinalLoss",
-    "GainKept",
-    "LossAt",
-    "LossCurve",
-    "MaxWeight",
-    "OverIdeal",
-    "TimeToLoss",
-    "as_metrics",
-]
-
 
 @dataclasses.dataclass(frozen=True)
 class FinalLoss(AbstractMetric):

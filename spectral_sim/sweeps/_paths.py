@@ -12,8 +12,6 @@ from .._checks import nearest
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage, stage_name, stages_of
 
-__all__ = ["check_schedule_values", "check_values", "full_path", "is_schedule_path", "placed"]
-
 SEED = "run.seed"
 _OTHERS = ("problem.", "dynamics.", "run.")  # anything else is a leaf of the schedule
 

@@ -21,8 +21,6 @@ from ._metric import AbstractMetric, MemberRun, Variable, check_announced
 from ._paths import leaf_of, placed
 from ._spec import SweepSpec
 
-__all__ = ["Plan", "Program"]
-
 _ROWS = "schedules"
 _LARGEST_CHUNK = 8192  # larger ones are no faster, and more is lost when one is
 _CACHED = 2**16  # numbers of one array in a block

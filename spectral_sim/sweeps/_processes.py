@@ -10,8 +10,6 @@ import numpy as np
 from ._engines import AbstractEngine, Keep
 from ._plan import Plan, Program
 
-__all__ = ["Processes"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Processes(AbstractEngine):

@@ -10,8 +10,6 @@ from .._extras import require
 from ._engines import AbstractEngine, Keep
 from ._plan import Plan, Program
 
-__all__ = ["Ray"]
-
 _INSTALL = "pip install 'spectral_sim[ray]'"
 _programs: dict[tuple[str, int], Program] = {}  # of a worker: one sweep is compiled once in each
 

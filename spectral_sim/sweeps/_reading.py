@@ -10,8 +10,6 @@ from ._folder import Folder, check_folder, open_folder
 from ._layout import ROOT, Layout, is_leftover, read_layout
 from ._manifest import MANIFEST, Sum, entry_name, read_entry, read_manifest, sum_of
 
-__all__ = ["check_store_packages", "chunks_whole", "open_table", "read_layout_of", "read_manifest_of"]
-
 
 def check_store_packages(address: str | os.PathLike[str]) -> None:
     """Raise ImportError unless what a store at an address needs is installed."""

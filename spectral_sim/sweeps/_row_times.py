@@ -9,8 +9,6 @@ from .._clock import run_clock
 from ._paths import placed
 from ._spec import SweepSpec
 
-__all__ = ["row_times"]
-
 _TOGETHER = 4096  # values that are looked at in one batch
 
 

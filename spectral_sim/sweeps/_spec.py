@@ -14,8 +14,6 @@ from .._types import ArrayLike
 from ..schedules import AbstractStage
 from ._paths import check_schedule_values, full_path, is_schedule_path, placed
 
-__all__ = ["Block", "Range", "SweepSpec", "grid", "random_search", "sobol"]
-
 _MOST_ROWS = 2**31 - 1  # rows are counted in 32 bits on the device
 
 

@@ -10,8 +10,6 @@ from .._where import where
 from ..analysis import Race, check_prices, race, refresh_costs
 from ._metric import AbstractMetric, MemberRun, Variable, chosen_rows, chosen_window
 
-__all__ = ["AnytimeSpeedup", "NetSpeedup"]
-
 _BOUND = "0: a number; -1: at most"
 
 

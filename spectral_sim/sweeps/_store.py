@@ -23,8 +23,6 @@ from ._manifest import FORMAT, MANIFEST, entry_name
 from ._plan import Plan
 from ._reading import chunks_whole, read_layout_of, read_manifest_of
 
-__all__ = ["Store", "check_same"]
-
 
 class Store:
     """A store opened for writing, by one process at a time.

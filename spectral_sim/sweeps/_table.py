@@ -9,8 +9,6 @@ import numpy as np
 from .._extras import require
 from ._plan import Plan
 
-__all__ = ["as_grid", "attributes_of", "columns_of", "parameters", "to_dataset"]
-
 _ROWS = "schedules"
 
 

@@ -10,24 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._simulate import simulate
+from .._status import Status, describe_status
 from .._times import log_times
-from .._trajectory import Status, Trajectory, describe_status
+from .._trajectory import Trajectory
 from .._types import PyTree
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
-
-__all__ = [
-    "QUICK",
-    "STEPS",
-    "TIMES",
-    "check_gradient",
-    "check_run",
-    "default_problems",
-    "nudged",
-    "stacked",
-    "times_for",
-    "tolerance",
-]
 
 TIMES = log_times(0.1, 30.0, 6)
 STEPS = 8 * np.array([0, 1, 3, 4, 12, 25])

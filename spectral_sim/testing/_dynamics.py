@@ -18,8 +18,6 @@ from ..problems import AbstractProblem
 from ..schedules import chain, clip, proportional, static_weights
 from ._common import QUICK, check_gradient, check_run, default_problems, nudged, simulated, times_for
 
-__all__ = ["check_dynamics"]
-
 PARTS = ("run", "batches", "intervals", "failures", "gradients", "adjoints")
 
 

@@ -15,8 +15,6 @@ from ..schedules import proportional
 from ..sweeps import AbstractMetric, MemberRun, Variable
 from ._common import default_problems, times_for
 
-__all__ = ["check_metric"]
-
 
 def check_metric(
     metric: AbstractMetric,

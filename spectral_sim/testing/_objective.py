@@ -14,8 +14,6 @@ from ..problems import AbstractProblem
 from ..schedules import proportional
 from ._common import default_problems, times_for
 
-__all__ = ["check_objective"]
-
 
 def check_objective(
     objective: AbstractObjective,

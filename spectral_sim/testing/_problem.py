@@ -12,8 +12,6 @@ from ..problems import AbstractProblem
 from ..schedules import uniform
 from ._common import QUICK, TIMES, check_run, simulated, stacked, tolerance
 
-__all__ = ["check_problem"]
-
 
 def check_problem(
     problem: AbstractProblem, times: ArrayLike = TIMES, *, dynamics: AbstractDynamics | None = None

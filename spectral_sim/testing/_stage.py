@@ -17,8 +17,6 @@ from ..problems import AbstractProblem
 from ..schedules import AbstractStage, begin_state, chain, proportional, stages_of
 from ._common import QUICK, check_gradient, check_run, default_problems, nudged, simulated, stacked, times_for
 
-__all__ = ["check_stage"]
-
 PARTS = ("run", "batches", "eager", "gradients")
 
 

@@ -20,9 +20,6 @@ class Given(ss.AbstractStage):
     closed_loop = False
     values: PerRefresh
 
-    def init(self, problem):
-        return None
-
     def __call__(self, signal, observation, state):
         return self.values, state
 
@@ -209,9 +206,6 @@ class Steady(ss.AbstractStage):
     kind = "allocate"
     closed_loop = False
     values: jax.Array
-
-    def init(self, problem):
-        return None
 
     def __call__(self, signal, observation, state):
         return self.values * (1 + 0 * observation.time), state

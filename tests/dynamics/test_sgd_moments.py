@@ -44,9 +44,6 @@ class Given(ss.AbstractStage):
     closed_loop = False
     values: ss.PerRefresh
 
-    def init(self, problem):
-        return None
-
     def __call__(self, signal, observation, state):
         return self.values, state
 

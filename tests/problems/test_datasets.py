@@ -181,12 +181,14 @@ def test_errors(call, message):
 def test_a_missing_scikit_learn_is_named(call, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(
-        ImportError, match=re.escape(f"{call.__name__}() needs sklearn: pip install 'spectral_sim[data]'")
+        ImportError, match=re.escape(f"{call.__name__}() needs the package 'sklearn': pip install 'spectral_sim[data]'")
     ):
         call()
 
 
 def test_a_missing_pillow_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=re.escape("image_patches() needs PIL: pip install 'spectral_sim[data]'")):
+    with pytest.raises(
+        ImportError, match=re.escape("image_patches() needs the package 'PIL': pip install 'spectral_sim[data]'")
+    ):
         image_patches()

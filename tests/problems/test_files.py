@@ -390,4 +390,5 @@ def test_a_fraction_that_leaves_nothing_to_train_on(frame, tmp_path):
 def test_missing_packages_are_named(frame, tmp_path, monkeypatch, suffix, module):
     path = write(frame, tmp_path, suffix)
     monkeypatch.setitem(sys.modules, module, None)
-    refused(f"reading {suffix} needs {module}: pip install 'spectral_sim[data]'", path, "weight", error=ImportError)
+    message = f"reading {suffix} needs the package {module!r}: pip install 'spectral_sim[data]'"
+    refused(message, path, "weight", error=ImportError)

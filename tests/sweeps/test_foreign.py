@@ -72,9 +72,6 @@ class TiltTo(AbstractStage):
     kind: typing.ClassVar = "allocate"
     closed_loop: typing.ClassVar = False
 
-    def init(self, problem):
-        return None
-
     def __call__(self, signal, observation, state):
         return jnp.stack([2 * self.share, 2 - 2 * self.share]), state
 

@@ -6,11 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._datasets import require_extra
+from ..._extras import require
 from ._read_text import MISSING
 from ._wording import option
-
-__all__ = ["Column", "column_of"]
 
 Kind = Literal["number", "whole", "boolean", "date", "text", "block"]
 
@@ -108,7 +106,7 @@ def _from_numpy(name: str, raw: np.ndarray) -> Column:
 
 
 def _from_arrow(name: str, raw: Any) -> Column:
-    pyarrow = require_extra("pyarrow", "reading tables")
+    pyarrow = require("pyarrow", "reading tables")
     types = pyarrow.types
     array = raw.combine_chunks() if isinstance(raw, pyarrow.ChunkedArray) else raw
     array = array.combine_chunks() if isinstance(array, pyarrow.ChunkedArray) else array
@@ -145,7 +143,7 @@ def _left_out(name: str) -> str:
 
 def _floats(array: Any) -> np.ndarray:
     """Numbers in double precision, NaN where missing."""
-    pyarrow = require_extra("pyarrow", "reading tables")
+    pyarrow = require("pyarrow", "reading tables")
     return np.array(array.cast(pyarrow.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
@@ -172,8 +170,8 @@ def _from_floats(name: str, values: np.ndarray) -> Column:
 
 def _block(name: str, array: Any) -> np.ndarray:
     """Lists of numbers as a matrix, NaN where a list or a number in it is missing."""
-    pyarrow = require_extra("pyarrow", "reading tables")
-    compute = require_extra("pyarrow.compute", "reading tables")
+    pyarrow = require("pyarrow", "reading tables")
+    compute = require("pyarrow.compute", "reading tables")
     types = pyarrow.types
     inner_type = array.type.value_type
     here = array.is_valid().to_numpy(zero_copy_only=False)
@@ -260,7 +258,7 @@ def _days(texts: list[str], real: list[str]) -> tuple[np.ndarray | None, str]:
     """Days since 1970 of texts that are all dates, NaN where one is missing, and how they were read."""
     if not all(_DATE.fullmatch(text) for text in real):
         return None, ""
-    pandas = require_extra("pandas", "reading dates")
+    pandas = require("pandas", "reading dates")
     wanted = pandas.Series([text if text.casefold() not in MISSING else None for text in texts], dtype=object)
 
     def read(day_first: bool) -> Any:

@@ -5,8 +5,6 @@ import numpy as np
 from ._column import Column
 from ._targets import Targets
 
-__all__ = ["check_groups", "restatements"]
-
 _SAME = 1 - 1e-9  # of a squared correlation
 
 

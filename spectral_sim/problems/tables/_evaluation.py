@@ -12,8 +12,6 @@ from ._split import SPLITS, Split, split_rows
 from ._targets import Targets
 from ._wording import option
 
-__all__ = ["Evaluation"]
-
 _DEFAULT_FRACTION = 0.25
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from ._column import Column
 from ._wording import option
 
-__all__ = ["MAX_LEVELS", "Piece", "encode", "join"]
-
 MAX_LEVELS = 50  # most levels of a text input that become a column each
 HASHED_COLUMNS = 32
 _ID_NAME = re.compile(

@@ -21,8 +21,6 @@ from ._targets import Targets, read_targets
 from ._together import one_table
 from ._wording import option
 
-__all__ = ["load_table"]
-
 _MAX_GROUPS = 20  # most levels of a column that is offered as groups
 _WRONG = {"true": True, "1": True, "yes": True, "wrong": True, "false": False, "0": False, "no": False, "right": False}
 

@@ -8,8 +8,6 @@ import numpy as np
 from ._column import Column
 from ._wording import option
 
-__all__ = ["MissingPolicy", "check_have_values", "complete_rows"]
-
 MissingPolicy = Literal["error", "drop", "mean"]
 
 

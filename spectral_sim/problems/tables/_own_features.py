@@ -7,8 +7,6 @@ import numpy as np
 from ._read_numpy import read_array
 from ._wording import option
 
-__all__ = ["read_features", "read_gram"]
-
 
 def read_features(path: str | Path, num_rows: int) -> np.ndarray:
     """Features of every row, shape (rows, features), as they are.

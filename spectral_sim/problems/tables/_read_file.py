@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..._checks import nearest
-from .._datasets import require_extra
+from ..._extras import require
 from ._read_numpy import read_array, read_npz
 from ._read_text import read_delimited
 from ._wording import TableFault, option
-
-__all__ = ["RawTable", "no_header", "read_table"]
 
 _COMPRESSED = (".gz", ".zst")
 
@@ -62,8 +60,8 @@ def read_table(argument: str, path: str | Path, encoding: str | None = None) -> 
         arrays = read_npz(argument, path) if kind == ".npz" else {path.name: read_array(argument, path)}
         length = max((len(array) for array in arrays.values() if array.ndim), default=0)
         return RawTable(path.name, arrays, length)
-    require_extra("pandas", f"reading {kind}")
-    require_extra("pyarrow", f"reading {kind}")
+    require("pandas", f"reading {kind}")
+    require("pyarrow", f"reading {kind}")
     return _from_arrow(argument, path, _read_arrow(f"a {kind} file", lambda: _READERS[kind](path, encoding), path))
 
 
@@ -76,7 +74,7 @@ def _kind(path: Path) -> str:
 
 
 def _read_arrow(what: str, read: Callable[[], Any], path: Path) -> Any:
-    pyarrow = require_extra("pyarrow", "reading tables")
+    pyarrow = require("pyarrow", "reading tables")
     try:
         return read()
     except TableFault:
@@ -108,15 +106,15 @@ def no_header(names: Collection[str]) -> str:
 
 
 def _read_parquet(path: Path, encoding: str | None) -> Any:
-    table = require_extra("pyarrow.parquet", "reading .parquet").read_table(path)
+    table = require("pyarrow.parquet", "reading .parquet").read_table(path)
     told = (table.schema.metadata or {}).get(b"huggingface")
     return table if told is None else _name_classes(table, json.loads(told)["info"].get("features") or {})
 
 
 def _read_ipc(path: Path, encoding: str | None) -> Any:
     """Arrow's file format (Feather is one), or its stream format."""
-    pyarrow = require_extra("pyarrow", "reading .arrow")
-    ipc = require_extra("pyarrow.ipc", "reading .arrow")
+    pyarrow = require("pyarrow", "reading .arrow")
+    ipc = require("pyarrow.ipc", "reading .arrow")
     with pyarrow.memory_map(str(path)) as source:
         try:
             return ipc.open_file(source).read_all()
@@ -127,8 +125,8 @@ def _read_ipc(path: Path, encoding: str | None) -> Any:
 
 def _read_json_lines(path: Path, encoding: str | None) -> Any:
     """One JSON object on each line; types are found over the whole file."""
-    pyarrow = require_extra("pyarrow", "reading .jsonl")
-    reader = require_extra("pyarrow.json", "reading .jsonl")
+    pyarrow = require("pyarrow", "reading .jsonl")
+    reader = require("pyarrow.json", "reading .jsonl")
     with pyarrow.input_stream(str(path)) as stream:
         data = stream.read()
     if not data.strip():
@@ -139,7 +137,7 @@ def _read_json_lines(path: Path, encoding: str | None) -> Any:
 
 def _read_folder(argument: str, path: Path) -> Any:
     """A folder written by `Dataset.save_to_disk`: Arrow files, the rows chosen from them, names of classes."""
-    pyarrow = require_extra("pyarrow", "reading a datasets folder")
+    pyarrow = require("pyarrow", "reading a datasets folder")
     if (path / "dataset_dict.json").is_file():
         splits = json.loads((path / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
         raise TableFault(
@@ -162,7 +160,7 @@ def _read_folder(argument: str, path: Path) -> Any:
 
 def _name_classes(table: Any, features: dict[str, Any]) -> Any:
     """Whole numbers that stand for named classes as these names; a number below 0 stands for none."""
-    pyarrow = require_extra("pyarrow", "reading tables")
+    pyarrow = require("pyarrow", "reading tables")
     for name, feature in features.items():
         if not isinstance(feature, dict) or feature.get("_type") != "ClassLabel" or "names" not in feature:
             continue

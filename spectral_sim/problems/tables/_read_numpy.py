@@ -11,8 +11,6 @@ import numpy as np
 from ..._checks import nearest
 from ._wording import option
 
-__all__ = ["read_array", "read_npz"]
-
 
 def read_array(argument: str, path: str | Path) -> np.ndarray:
     """One array from a `.npy` file, named by an option."""

@@ -8,10 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from .._datasets import require_extra
+from ..._extras import require
 from ._wording import TableFault, option
-
-__all__ = ["MISSING", "read_delimited"]
 
 MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "?", "<na>", "nat")
 """Texts that mean a missing value, in small letters."""
@@ -24,7 +22,7 @@ _POINT_NUMBER = re.compile(r"[-+]?\d+\.\d+([eE][-+]?\d+)?")
 
 def read_delimited(path: Path, encoding: str | None) -> Any:
     """Read a `.csv` or `.tsv` file, compressed or not, into a pyarrow table."""
-    pyarrow = require_extra("pyarrow", "reading .csv")
+    pyarrow = require("pyarrow", "reading .csv")
     with pyarrow.input_stream(str(path)) as stream:
         data = stream.read()
     if not data.strip():
@@ -97,9 +95,9 @@ def _decimal_comma(cells: list[str]) -> bool:
 
 
 def _read(data: bytes, encoding: str, separator: str, comma: bool) -> Any:
-    pyarrow = require_extra("pyarrow", "reading .csv")
-    reader = require_extra("pyarrow.csv", "reading .csv")
-    compute = require_extra("pyarrow.compute", "reading .csv")
+    pyarrow = require("pyarrow", "reading .csv")
+    reader = require("pyarrow.csv", "reading .csv")
+    compute = require("pyarrow.compute", "reading .csv")
     # one block, as far as there can be: the type of a column is found in the first one alone
     block = min(len(data) + 1, 2**30)
     names = {"utf-8-sig": "utf8", "utf-8": "utf8"}
@@ -140,7 +138,7 @@ def _with_points(compute: Any, column: Any) -> Any:
 
 def _read_spaced(data: bytes, encoding: str) -> Any:
     """Columns set apart by runs of spaces."""
-    pandas = require_extra("pandas", "reading .csv")
-    pyarrow = require_extra("pyarrow", "reading .csv")
+    pandas = require("pandas", "reading .csv")
+    pyarrow = require("pyarrow", "reading .csv")
     frame = pandas.read_csv(io.BytesIO(data), sep=r"\s+", encoding=encoding, keep_default_na=False, na_values=[""])
     return pyarrow.Table.from_pandas(frame, preserve_index=False)

@@ -12,8 +12,6 @@ from ._read_file import RawTable, no_header
 from ._read_numpy import read_array
 from ._wording import option
 
-__all__ = ["Roles", "as_names", "assign_roles"]
-
 _INPUT_NAMES = ("X", "inputs")
 
 Names = str | Path | Sequence[str] | None

@@ -6,8 +6,6 @@ import numpy as np
 
 from ._wording import option
 
-__all__ = ["SPLITS", "Split", "repeated_rows", "split_rows"]
-
 Split = Literal["random", "group", "time"]
 SPLITS = ("random", "group", "time")
 

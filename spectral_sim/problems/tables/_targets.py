@@ -8,8 +8,6 @@ import numpy as np
 from ._column import Column
 from ._wording import option
 
-__all__ = ["Targets", "read_targets"]
-
 MAX_GUESSED = 20  # most values of a whole-number target that are taken for classes
 MAX_CLASSES = 50  # most classes that need no word of the user's
 _MAX_BYTES = 2**31  # of one-hot targets

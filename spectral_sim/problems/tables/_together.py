@@ -5,11 +5,9 @@ from typing import Any
 import numpy as np
 
 from ..._checks import nearest
-from .._datasets import require_extra
+from ..._extras import require
 from ._read_file import RawTable
 from ._wording import option
-
-__all__ = ["one_table"]
 
 
 def one_table(first: RawTable, second: RawTable, names: list[str]) -> RawTable:
@@ -41,7 +39,7 @@ def _joined(name: str, first: Any, second: Any, file: str) -> Any:
             return np.concatenate([first, second])
         if any(arrays):
             raise ValueError("one file holds arrays and the other a table")
-        pyarrow = require_extra("pyarrow", "reading tables")
+        pyarrow = require("pyarrow", "reading tables")
         parts = [pyarrow.table({name: _plain(part)}) for part in (first, second)]
         return pyarrow.concat_tables(parts, promote_options="permissive").column(0)
     except (ValueError, TypeError, OSError) as error:
@@ -51,5 +49,5 @@ def _joined(name: str, first: Any, second: Any, file: str) -> Any:
 
 def _plain(column: Any) -> Any:
     """A column without a dictionary of its own, which two files do not share."""
-    pyarrow = require_extra("pyarrow", "reading tables")
+    pyarrow = require("pyarrow", "reading tables")
     return column.cast(column.type.value_type) if pyarrow.types.is_dictionary(column.type) else column

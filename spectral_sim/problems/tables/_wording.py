@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["TableFault", "option", "options_worded"]
-
 
 class TableFault(ValueError):
     """A fault of a file whose message is complete: readers that explain errors of others pass it on."""
