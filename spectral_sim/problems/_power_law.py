@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_finite, check_positive, is_concrete
+from .._checks import check_entries, check_finite, check_positive
 from .._types import as_inexact
 from ..numerics import shell_rule
 from ._law import PowerLaw
@@ -54,10 +54,7 @@ def power_law(
     """
     for name, value in (("alpha", alpha), ("beta", beta)):
         check_finite(name, value, "give an exponent above 1")
-        if is_concrete(value) and np.any(np.asarray(value) <= 1):
-            raise ValueError(
-                f"{name} is {float(np.min(np.asarray(value))):.6g}: the sum over modes diverges; give > 1."
-            )
+        check_entries(name, value, lambda x: x > 1, "the sum over modes diverges; give > 1")
     if (num_modes is None) == (max_mode is None):
         raise ValueError(
             f"num_modes={num_modes} and max_mode={max_mode}: give exactly one, num_modes for plain modes or "

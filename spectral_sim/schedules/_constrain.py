@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_non_negative, check_positive, concrete, is_concrete
+from .._checks import check_entries, check_non_negative, check_positive, concrete, is_concrete
 from .._observation import Observation
 from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
@@ -65,8 +65,7 @@ class Mix(AbstractStage):
 
     def __check_init__(self) -> None:
         check_non_negative("eps", self.eps)
-        if is_concrete(self.eps) and np.max(concrete(self.eps)) > 1:
-            raise ValueError(f"eps is {np.max(concrete(self.eps)):.6g}: give a share between 0 and 1.")
+        check_entries("eps", self.eps, lambda x: x <= 1, "give a share between 0 and 1")
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return (1 - self.eps) * mean_one(signal, observation.mass) + self.eps, state

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import check_non_negative, concrete, first_index, is_concrete
+from .._checks import check_entries, check_non_negative
 from .._types import Array, PerWeight
 from ..numerics import Rank, mass_rank
 from ..problems import AbstractProblem
@@ -15,11 +15,8 @@ from ._difficulty import difficulty
 def check_score(score: Any, cost: float) -> None:
     """Raise for a score that orders nothing, or a negative price; an infinite score is the hardest of all."""
     check_non_negative("score_cost", cost, "give what the score took to compute, in units of time")
-    if score is None or not is_concrete(score):
-        return
-    values = concrete(score)
-    if np.isnan(values).any():
-        raise ValueError(f"score{first_index(np.isnan(values))} is nan: give a number, or inf for the hardest of all.")
+    if score is not None:
+        check_entries("score", score, lambda x: ~np.isnan(x), "give a number, or inf for the hardest of all")
 
 
 def check_given(stage: Any, name: str, values: Array, problem: AbstractProblem) -> None:

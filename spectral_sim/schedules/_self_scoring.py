@@ -3,9 +3,8 @@
 from typing import ClassVar
 
 import equinox as eqx
-import numpy as np
 
-from .._checks import check_positive, concrete, is_concrete
+from .._checks import check_entries, check_positive
 from .._observation import Observation
 from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from ..numerics import log_or_minus_inf
@@ -59,8 +58,4 @@ class SelfScoring(AbstractStage):
 
 def check_sharpness(value) -> None:
     """Raise unless a sharpness is positive; infinity is a step."""
-    if not is_concrete(value):
-        return
-    array = concrete(value)
-    if not np.all(array > 0):
-        raise ValueError(f"sharpness is {array[~(array > 0)][0]:.6g}: it must be positive; inf makes a step.")
+    check_entries("sharpness", value, lambda x: x > 0, "it must be positive; inf makes a step")
