@@ -11,9 +11,8 @@ from .._observation import Observation
 from .._types import Array, Float, Int, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import lowest_mass, mass_rank, score_of
-from ._base import SMALLEST, AbstractStage, Kind, TrainingCost, no_scoring, require_modal, require_operator, scored_once
-from ._difficulty import leverage
-from ._score import begin_order, check_score, order_now
+from ._base import SMALLEST, AbstractStage, Kind, no_scoring, require_modal, require_operator, scored_once
+from ._score import ScoredStage, leverage
 
 
 class Uniform(AbstractStage):
@@ -135,7 +134,7 @@ class RandomPruning(AbstractStage):
         return no_scoring(times)
 
 
-class HardPruning(AbstractStage):
+class HardPruning(ScoredStage):
     """The easiest or the hardest part of the mass is kept, at equal weight; the rest is never sampled.
 
     Where entries at the border are equally hard they share what is left for them.
@@ -152,11 +151,8 @@ class HardPruning(AbstractStage):
             difficult, where no score is given.
     """
 
-    kind: ClassVar[Kind] = "allocate"
     ranges: ClassVar[Ranges] = {"fraction": (SMALLEST, 1.0)}
-    closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
-    constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     keep: str = eqx.field(static=True, default="hard")
     score: PerWeight | None = eqx.field(converter=as_inexact, default=None)
@@ -165,20 +161,13 @@ class HardPruning(AbstractStage):
     def __check_init__(self) -> None:
         check_fraction("fraction", self.fraction)
         check_choice("keep", self.keep, ("easy", "hard"))
-        check_score(self.score, self.score_cost)
-
-    def init(self, problem: Any) -> PyTree:
-        return begin_order(self, problem, hardest_first=self.keep == "hard")
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
-        order = order_now(self, state, observation.mass, hardest_first=self.keep == "hard")
-        return lowest_mass(order, self.fraction), state
+        return lowest_mass(self._order(state, observation.mass), self.fraction), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return scored_once(times) if self.score is None else no_scoring(times)
-
-    def training_cost(self, problem: Any) -> TrainingCost:
-        return TrainingCost(before=self.score_cost)
+    @property
+    def _hardest_first(self) -> bool:
+        return self.keep == "hard"
 
 
 class LeverageSampling(AbstractStage):
