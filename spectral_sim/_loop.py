@@ -12,9 +12,8 @@ from ._clock import Clock
 from ._observation import Observation
 from ._state import as_state, next_state
 from ._status import Status
-from ._tables import split_tables
 from ._trajectory import Trajectory
-from ._types import Array, PyTree, cast_inexact
+from ._types import Array, PyTree, cast_inexact, split_tables
 from ._where import where
 from .dynamics import first_fault
 from .numerics import SCALAR, attempt, segment_length, segmented_scan

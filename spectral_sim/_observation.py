@@ -1,5 +1,6 @@
 """What a schedule is shown at a refresh."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -45,5 +46,4 @@ class Observation(eqx.Module):
 
     def replace(self, **changes: Any) -> "Observation":
         """A copy with some fields changed."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Observation(**{**fields, **changes})
+        return dataclasses.replace(self, **changes)

@@ -59,6 +59,17 @@ class PerRefresh(eqx.Module):
         return values[:intervals]
 
 
+def split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
+    """The `PerRefresh` tables of a tree, cut to one entry for each interval of a loop, and the tree without them.
+
+    Raises:
+        ValueError: a table of another length.
+    """
+    is_table = lambda node: isinstance(node, PerRefresh)
+    tables, rest = eqx.partition(tree, is_table, is_leaf=is_table)
+    return jax.tree.map(lambda table: table.over(intervals), tables, is_leaf=is_table), rest
+
+
 def by_refresh(value: Any, refreshes: Array) -> Array:
     """A hyperparameter, number or table, at each refresh; `refreshes` has one entry for each."""
     if isinstance(value, PerRefresh):

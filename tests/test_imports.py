@@ -20,7 +20,7 @@ LAYERS = (
     {"_types", "_version", "_extras", "_code", "_schema"},
     {"_identity", "_files", "_where"},
     {"_checks", "_shown"},
-    {"_registry", "_state", "_tables"},
+    {"_registry", "_state"},
     {"_times", "numerics"},
     {"problems"},
     {"_observation", "_status"},
