@@ -15,22 +15,27 @@ from ._base import SMALLEST, AbstractStage, Kind, no_scoring, require_modal, req
 from ._score import ScoredStage, leverage
 
 
-class Uniform(AbstractStage):
-    """No curation: w = 1."""
+class _Static(AbstractStage):
+    """The same weights at every refresh, whatever the learner; no look at the data unless a stage says otherwise."""
 
     kind: ClassVar[Kind] = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
-    curates: ClassVar[bool] = False
-
-    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
-        return jnp.ones_like(signal), state
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return no_scoring(times)
 
 
-class StaticWeights(AbstractStage):
+class Uniform(_Static):
+    """No curation: w = 1."""
+
+    curates: ClassVar[bool] = False
+
+    def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
+        return jnp.ones_like(signal), state
+
+
+class StaticWeights(_Static):
     """Weights given by hand, scaled to mean one.
 
     Arguments:
@@ -40,10 +45,7 @@ class StaticWeights(AbstractStage):
         ValueError: at the start of a run, if the problem has another number of weights.
     """
 
-    kind: ClassVar[Kind] = "allocate"
     ranges: ClassVar[Ranges] = {"values": (0.0, None)}
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
     values: PerWeight = eqx.field(converter=as_inexact)
 
     def init(self, problem: Any) -> PyTree:
@@ -57,11 +59,8 @@ class StaticWeights(AbstractStage):
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return self.values, state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return no_scoring(times)
 
-
-class PowerTilt(AbstractStage):
+class PowerTilt(_Static):
     """Weights lam_k^-exponent: towards the tail for a positive exponent. Modal problems only.
 
     Arguments:
@@ -69,10 +68,7 @@ class PowerTilt(AbstractStage):
         cutoff: mode number from which on the weight stays what it is there; none if None. Bounds the largest weight.
     """
 
-    kind: ClassVar[Kind] = "allocate"
     ranges: ClassVar[Ranges] = {"cutoff": (SMALLEST, None)}
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
     exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
     cutoff: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
 
@@ -95,16 +91,13 @@ class PowerTilt(AbstractStage):
         score = -self.exponent * log_eigenvalue
         return score_of(score), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return no_scoring(times)
-
 
 def _as_seed(value):
     """A strongly typed integer: one trace for Python numbers and arrays."""
     return jnp.asarray(value, jnp.asarray(value).dtype)
 
 
-class RandomPruning(AbstractStage):
+class RandomPruning(_Static):
     """A random part of the mass is kept, at equal weight.
 
     Arguments:
@@ -112,10 +105,7 @@ class RandomPruning(AbstractStage):
         seed: whole number that fixes the draw.
     """
 
-    kind: ClassVar[Kind] = "allocate"
     ranges: ClassVar[Ranges] = {"fraction": (SMALLEST, 1.0)}
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     seed: Int[Array, ""] = eqx.field(converter=_as_seed, default=0)
@@ -129,9 +119,6 @@ class RandomPruning(AbstractStage):
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return lowest_mass(state, self.fraction), state
-
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return no_scoring(times)
 
 
 class HardPruning(ScoredStage):
@@ -170,12 +157,9 @@ class HardPruning(ScoredStage):
         return self.keep == "hard"
 
 
-class LeverageSampling(AbstractStage):
+class LeverageSampling(_Static):
     """Examples in proportion to their ridge leverage. Data problems only."""
 
-    kind: ClassVar[Kind] = "allocate"
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
 
     def init(self, problem: Any) -> PyTree:
