@@ -1,6 +1,6 @@
 """Constrain stages: what can be delivered. Each takes any score and returns weights of mean one."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import mean_one, project_to_bounds
 from ._base import AbstractStage, Kind
-from ._observe import follow
+from ._observe import FirstOrderLag
 
 
 class Clip(AbstractStage):
@@ -71,7 +71,7 @@ class Mix(AbstractStage):
         return (1 - self.eps) * mean_one(signal, observation.mass) + self.eps, state
 
 
-class Smooth(AbstractStage):
+class Smooth(FirstOrderLag):
     """Weights that move slowly: a first-order lag on weights of mean one.
 
     Arguments:
@@ -79,14 +79,6 @@ class Smooth(AbstractStage):
     """
 
     kind: ClassVar[Kind] = "constrain"
-    ranges: ClassVar[Ranges] = {"tau": (0.0, None)}
-    tau: Float[Array, ""] = eqx.field(converter=as_inexact)
-
-    def __check_init__(self) -> None:
-        check_non_negative("tau", self.tau, "give a time constant in units of time")
-
-    def init(self, problem: Any) -> PyTree:
-        return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
-        return follow(mean_one(signal, observation.mass), observation, state, self.tau)
+        return self._follow(mean_one(signal, observation.mass), observation, state)

@@ -14,14 +14,9 @@ from ..numerics import exponential, group_sums, log_or_minus_inf, mass_rank
 from ._base import SMALLEST, AbstractStage, Kind, require_modal, stage_name
 
 
-class Lag(AbstractStage):
-    """Show a running average of the residual: s += (1 - exp(-h / tau)) (signal - s), h the time since the last refresh.
+class FirstOrderLag(AbstractStage):
+    """A stage with a time constant; the state is the time of the last refresh and the lagged signal."""
 
-    Arguments:
-        tau: time constant, in units of time; 0 sees the present.
-    """
-
-    kind: ClassVar[Kind] = "observe"
     ranges: ClassVar[Ranges] = {"tau": (0.0, None)}
     tau: Float[Array, ""] = eqx.field(converter=as_inexact)
 
@@ -31,8 +26,27 @@ class Lag(AbstractStage):
     def init(self, problem: Any) -> PyTree:
         return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
+    def _follow(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
+        """One step towards the signal."""
+        last, memory = state
+        elapsed = observation.time - last
+        instant = self.tau <= 0
+        gain = where(instant, 1, -jnp.expm1(-elapsed / where(instant, 1, self.tau)))
+        memory = where(observation.index == 0, signal, memory + gain * (signal - memory))
+        return memory, (observation.time, memory)
+
+
+class Lag(FirstOrderLag):
+    """Show a running average of the residual: s += (1 - exp(-h / tau)) (signal - s), h the time since the last refresh.
+
+    Arguments:
+        tau: time constant, in units of time; 0 sees the present.
+    """
+
+    kind: ClassVar[Kind] = "observe"
+
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
-        return follow(signal, observation, state, self.tau)
+        return self._follow(signal, observation, state)
 
 
 class Stale(AbstractStage):
@@ -231,16 +245,6 @@ class Subsample(AbstractStage):
 
     def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
         return by_refresh(self.fraction, times).astype(times.dtype).at[0].set(1)
-
-
-def follow(signal, observation, state, tau):
-    """One step of a first-order lag; the state is the time of the last refresh and the lagged signal."""
-    last, memory = state
-    elapsed = observation.time - last
-    instant = tau <= 0
-    gain = where(instant, 1, -jnp.expm1(-elapsed / where(instant, 1, tau)))
-    memory = where(observation.index == 0, signal, memory + gain * (signal - memory))
-    return memory, (observation.time, memory)
 
 
 def key_of(stage, observation):
