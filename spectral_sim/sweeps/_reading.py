@@ -39,7 +39,7 @@ def open_table(address: str | os.PathLike[str]) -> Any:
     manifest = read_manifest_of(folder)
     if manifest is None or "begun" in manifest:
         raise StoreError(f"{folder} holds no sweep: check the address.")
-    from ._checked import CheckedStore  # needs zarr
+    from ._checked_store import CheckedStore  # needs zarr
 
     xarray = require("xarray", "the table of a sweep")
     with explained_store(folder, "read"):

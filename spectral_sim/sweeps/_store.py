@@ -160,7 +160,7 @@ def check_same(store: Any, plan: Plan, manifest: dict[str, Any]) -> None:
 
 
 def _checked(folder: Any, sums: dict[str, Any]) -> Any:
-    from ._checked import CheckedStore  # needs zarr
+    from ._checked_store import CheckedStore  # needs zarr
 
     return CheckedStore(folder.zarr, sums, str(folder))
 
