@@ -6,8 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._ask import ask, normalised
-from ._loop import Carry, Facts, Fault, advance, begin, concluded, decide, scan
+from ._loop import Carry, Facts, Fault, advance, ask, begin, concluded, decide, normalised, scan
 from ._state import next_state
 from ._status import Status
 from ._trajectory import Trajectory

@@ -25,7 +25,7 @@ LAYERS = (
     {"problems"},
     {"_observation", "_status"},
     {"schedules", "dynamics"},
-    {"_save", "_trajectory", "_ask", "_clock"},
+    {"_save", "_trajectory", "_clock"},
     {"_loop"},
     {"_loop_many"},
     {"_simulate"},
