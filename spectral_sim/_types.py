@@ -26,6 +26,7 @@ ArrayLike = TypeAliasType("ArrayLike", jaxtyping.ArrayLike)
 PRNGKeyArray = TypeAliasType("PRNGKeyArray", jaxtyping.PRNGKeyArray)
 Ranges = TypeAliasType("Ranges", Mapping[str, tuple[float | None, float | None]])
 PerWeight = Float[Array, "weights"]  # one number for each mode, example or group that has a weight
+Refreshes = Float[Array, "refreshes"]  # one number for each refresh that begins an interval
 
 
 class PerRefresh(eqx.Module):

@@ -10,7 +10,7 @@ from .._checks import check_choice
 from .._observation import Observation
 from .._registry import family, registered_name
 from .._state import as_state, check_constants, next_state
-from .._types import Array, Float, PerWeight, PyTree, Ranges
+from .._types import PerWeight, PyTree, Ranges, Refreshes
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class AbstractStage(eqx.Module):
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         """The signal that leaves this stage, and its new state."""
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         """Which share of the data is scored for this stage at each refresh: 1 for a whole pass, 0 for none.
 
         By default a pass at every refresh, and one at the first alone for static weights. That holds for an open loop
@@ -104,9 +104,7 @@ class AbstractStage(eqx.Module):
             return None
         return scored_once(times) if self.static else jnp.ones_like(times)
 
-    def model_scoring(
-        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
-    ) -> Float[Array, "refreshes"]:
+    def model_scoring(self, times: Refreshes, asked: Refreshes) -> Refreshes:
         """How many times models of this stage's own score the data at each refresh; none by default.
 
         Arguments:
@@ -140,12 +138,12 @@ class AbstractStage(eqx.Module):
 family("stage", AbstractStage)
 
 
-def no_scoring(times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
+def no_scoring(times: Refreshes) -> Refreshes:
     """No pass over the data at any refresh."""
     return jnp.zeros_like(times)
 
 
-def scored_once(times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
+def scored_once(times: Refreshes) -> Refreshes:
     """One pass over the data, at the first refresh."""
     return jnp.zeros_like(times).at[0].set(1)
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._observation import Observation
-from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact, by_refresh
+from .._types import Array, Float, PerWeight, PyTree, Ranges, Refreshes, as_inexact, by_refresh
 from .._where import where
 from ..numerics import exponential, group_sums, log_or_minus_inf, mass_rank
 from ._base import SMALLEST, AbstractStage, Kind, require_modal, stage_name
@@ -73,7 +73,7 @@ class Stale(AbstractStage):
         memory = where(due, signal, memory)
         return memory, (where(due, observation.time, scored_at), memory)
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return _due(times, by_refresh(self.period, times)).astype(times.dtype)
 
 
@@ -152,7 +152,7 @@ class AddNoise(AbstractStage):
         # would else compute again for each member of a batch that draws the same
         return jnp.exp(log_or_minus_inf(signal) + jnp.log(factor)), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
 
@@ -191,7 +191,7 @@ class ShellAverage(AbstractStage):
         size = group_sums(count, shell, self.num_shells)
         return (total / where(size > 0, size, 1))[shell], state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
 
@@ -216,7 +216,7 @@ class BandLimit(AbstractStage):
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return where(observation.problem.as_modal().index <= self.k_max, signal, 0), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
 
@@ -243,7 +243,7 @@ class Subsample(AbstractStage):
         seen = where((drawn < self.fraction) | (observation.index == 0), signal, state)
         return seen, seen
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return by_refresh(self.fraction, times).astype(times.dtype).at[0].set(1)
 
 

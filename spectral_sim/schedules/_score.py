@@ -7,7 +7,7 @@ import equinox as eqx
 import numpy as np
 
 from .._checks import check_entries, check_non_negative
-from .._types import Array, Float, PerWeight, PyTree
+from .._types import Array, PerWeight, PyTree, Refreshes
 from ..numerics import Rank, mass_rank
 from ..problems import AbstractProblem
 from ._base import AbstractStage, Kind, TrainingCost, no_scoring, scored_once, stage_name
@@ -38,7 +38,7 @@ class ScoredStage(AbstractStage):
         check_given(self, "score", self.score, problem)
         return None
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return scored_once(times) if self.score is None else no_scoring(times)
 
     def training_cost(self, problem: Any) -> TrainingCost:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
-from .._types import Array, Float, PerRefresh, PerWeight, by_refresh
+from .._types import Array, Float, PerRefresh, PerWeight, Refreshes, by_refresh
 from .._where import where
 from ..numerics import log_or_minus_inf, phi1_eigen, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
@@ -42,12 +42,10 @@ class SecondModelStage(AbstractStage):
             )
         check_non_negative("cost", self.cost, "give the compute of a step in units of the learner's")
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
-    def model_scoring(
-        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
-    ) -> Float[Array, "refreshes"]:
+    def model_scoring(self, times: Refreshes, asked: Refreshes) -> Refreshes:
         """One pass over the data if the second model is trained beforehand, else one at each use."""
         return asked if self.training_time is None else scored_once(times)
 

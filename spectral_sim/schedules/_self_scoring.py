@@ -6,7 +6,7 @@ import equinox as eqx
 
 from .._checks import check_entries, check_positive
 from .._observation import Observation
-from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerWeight, PyTree, Ranges, Refreshes, as_inexact
 from ..numerics import log_or_minus_inf
 from ._base import SMALLEST, AbstractStage, Kind
 from ._second_model import progress, seen_through, visibility
@@ -52,7 +52,7 @@ class SelfScoring(AbstractStage):
         begun = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
         return seen_through(signal, visibility(begun, self.threshold, self.sharpness), observation.mass), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
 

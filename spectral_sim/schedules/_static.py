@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._observation import Observation
-from .._types import Array, Float, Int, PerWeight, PyTree, Ranges, as_inexact
+from .._types import Array, Float, Int, PerWeight, PyTree, Ranges, Refreshes, as_inexact
 from .._where import where
 from ..numerics import lowest_mass, mass_rank, score_of
 from ._base import SMALLEST, AbstractStage, Kind, no_scoring, require_modal, require_operator, scored_once
@@ -22,7 +22,7 @@ class _Static(AbstractStage):
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return no_scoring(times)
 
 
@@ -169,5 +169,5 @@ class LeverageSampling(_Static):
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return state, state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return scored_once(times)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_times
 from .._observation import Observation
-from .._types import Array, ArrayLike, Float, PerRefresh, PerWeight, PRNGKeyArray, PyTree
+from .._types import Array, ArrayLike, Float, PerRefresh, PerWeight, PRNGKeyArray, PyTree, Refreshes
 from ..numerics import mass_rank, project_to_bounds, score_of
 from ..problems import AbstractProblem
 from ._base import AbstractStage, Kind, no_scoring
@@ -101,7 +101,7 @@ class TableSchedule(AbstractStage):
         score = score_of(log_weight)
         return within(score, observation.mass, self.cap), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return no_scoring(times)
 
     def weight_bounds(self, *, fixed: bool = False) -> tuple[float, float] | None:
