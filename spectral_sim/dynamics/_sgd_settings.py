@@ -172,7 +172,7 @@ class SettingDynamics(AbstractDynamics):
 
     def _in_force(self, dtype: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Learning rate and 1 / batch size of the interval at hand; raises unless each setting is one number."""
-        for name in self.ranges:
+        for name in self.ranges:  # the four settings
             check_scalar(name, getattr(self, name))
         return jnp.asarray(self.learning_rate, dtype), 1 / jnp.asarray(self.batch_size, dtype)
 
