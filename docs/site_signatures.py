@@ -70,7 +70,7 @@ def _add_constructor(cls: griffe.Class) -> None:
 def _is_field(member: Any) -> bool:
     if member.is_alias or not member.is_attribute or member.annotation is None or "property" in member.labels:
         return False
-    if "ClassVar" in str(member.annotation):
+    if "ClassVar" in str(member.annotation) or "AbstractVar" in str(member.annotation):
         return False
     return "instance-attribute" in member.labels or "class-attribute" not in member.labels
 

@@ -4,7 +4,7 @@ Checks of values run on concrete arrays only; under a trace they are skipped (st
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -104,37 +104,32 @@ def _finite(array: np.ndarray) -> bool:
     return array.size == 0 or bool(np.isfinite(np.min(array)) and np.isfinite(np.max(array)))
 
 
-def check_non_negative(name: str, value: Any, fix: str = "set it to zero or above") -> None:
-    """Raise on the first negative or non-finite entry."""
+def check_entries(name: str, value: Any, is_good: Callable[[np.ndarray], Any], fix: str) -> None:
+    """Raise on the first entry that is not good."""
     if not is_concrete(value):
         return
-    check_finite(name, value)
     array = concrete(value)
-    bad = array < 0
+    bad = ~np.asarray(is_good(array))
     if bad.any():
-        raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: it must not be negative; {fix}.")
+        raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: {fix}.")
+
+
+def check_non_negative(name: str, value: Any, fix: str = "set it to zero or above") -> None:
+    """Raise on the first negative or non-finite entry."""
+    check_finite(name, value)
+    check_entries(name, value, lambda x: x >= 0, f"it must not be negative; {fix}")
 
 
 def check_positive(name: str, value: Any, fix: str = "give a positive number") -> None:
     """Raise on the first entry that is not above zero."""
-    if not is_concrete(value):
-        return
     check_finite(name, value, fix)
-    array = concrete(value)
-    bad = array <= 0
-    if bad.any():
-        raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: it must be positive; {fix}.")
+    check_entries(name, value, lambda x: x > 0, f"it must be positive; {fix}")
 
 
 def check_fraction(name: str, value: Any) -> None:
     """Raise unless every entry lies in (0, 1]."""
-    if not is_concrete(value):
-        return
     check_positive(name, value, "give a fraction in (0, 1]")
-    array = concrete(value)
-    bad = array > 1
-    if bad.any():
-        raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: give a fraction in (0, 1].")
+    check_entries(name, value, lambda x: x <= 1, "give a fraction in (0, 1]")
 
 
 def check_mass(name: str, value: Any) -> None:
@@ -170,6 +165,11 @@ def check_times(times: Any) -> None:
     array = np.asarray(times, dtype=np.float64)
     if array[0] != 0:
         raise ValueError(f"times[0] is {array[0]:.6g}: the grid starts at 0; prepend it, or use log_times().")
+    check_increasing(array)
+
+
+def check_increasing(array: np.ndarray) -> None:
+    """Raise unless times, on one axis, increase."""
     bad = np.diff(array) <= 0
     if bad.any():
         n = int(np.argmax(bad)) + 1

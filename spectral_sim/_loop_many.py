@@ -6,13 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ._ask import ask, normalised
-from ._loop import Carry, Facts, Fault, advance, begin, concluded, decide, scan
+from ._loop import Carry, Facts, Fault, advance, ask, begin, concluded, decide, normalised, scan
 from ._state import next_state
 from ._status import Status
-from ._tables import split_tables
 from ._trajectory import Trajectory
-from ._types import PyTree, cast_inexact
+from ._types import PyTree, cast_inexact, split_tables
 from ._where import where
 from .numerics import attempt
 from .schedules import begin_state

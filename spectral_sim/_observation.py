@@ -1,5 +1,6 @@
 """What a schedule is shown at a refresh."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -49,5 +50,4 @@ class Observation(eqx.Module):
         Arguments:
             **changes: new values by the name of the field.
         """
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Observation(**{**fields, **changes})
+        return dataclasses.replace(self, **changes)

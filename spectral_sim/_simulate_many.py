@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 
 import jax
-import numpy as np
 
-from ._checks import is_concrete
 from ._clock import run_clock
 from ._loop_many import run_loop_many
 from ._save import save_loss
 from ._simulate import Save, checked_arguments
-from ._trajectory import SimulationError, Trajectory
+from ._trajectory import SimulationError, Trajectory, first_failure
 from ._types import ArrayLike, PRNGKeyArray
 from .dynamics import AbstractDynamics
 from .problems import AbstractProblem
@@ -58,20 +56,7 @@ def simulate_many(
     moved_by, clock = run_clock(moved_by, times, problem.dtype)
     with jax.default_matmul_precision("highest"):
         trajectory = run_loop_many(problem, tuple(schedules.values()), clock, moved_by, save, adjoint, key)
-    if throw:
-        _raise_if_failed(trajectory, list(schedules))
+    if throw and (failure := first_failure(trajectory, numbered=False)) is not None:
+        member, said = failure
+        raise SimulationError(f"schedule {list(schedules)[member]!r}: {said}")
     return trajectory
-
-
-def _raise_if_failed(trajectory: Trajectory, names: list[str]) -> None:
-    """The error of the first member that failed, with its name in front; nothing under a trace."""
-    if not is_concrete(trajectory.status):
-        return
-    bad = np.flatnonzero(np.asarray(trajectory.status))
-    if bad.size:
-        one = jax.tree.map(lambda x: x[bad[0]], (trajectory.status, trajectory.refresh, trajectory.limit))
-        failed = Trajectory(trajectory.times, trajectory.loss, None, *one, faults=trajectory.faults)
-        try:
-            failed.raise_if_failed()
-        except SimulationError as error:
-            raise SimulationError(f"schedule {names[bad[0]]!r}: {error}") from None

@@ -62,15 +62,8 @@ class Trajectory(Shown, eqx.Module):
 
     def raise_if_failed(self) -> None:
         """Raise `SimulationError` for the first member that failed; nothing is raised under a trace."""
-        if not is_concrete(self.status, self.refresh):
-            return
-        status, refresh = np.atleast_1d(self.status).ravel(), np.atleast_1d(self.refresh).ravel()
-        if status.any():
-            member = int(np.flatnonzero(status)[0])
-            where = f"refresh {refresh[member]}" + (f" of member {member}" if status.size > 1 else "")
-            limit: Any = np.nan if self.limit is None else np.atleast_1d(self.limit).ravel()[member]
-            meaning = explain_status(status[member], self.faults, limit)
-            raise SimulationError(f"{meaning} (at {where}); simulate(throw=False) returns a status instead.")
+        if (failure := first_failure(self)) is not None:
+            raise SimulationError(failure[1])
 
     def _view(self) -> View | None:
         if not is_concrete(self.times, self.loss, self.status):
@@ -114,6 +107,20 @@ class Trajectory(Shown, eqx.Module):
         first = int(np.flatnonzero(status)[0])
         words = f"{describe_status(status[first], self.faults)} at refresh {refresh[first]}"
         return words if status.size == 1 else f"{np.count_nonzero(status)} of {status.size} failed; first: {words}"
+
+
+def first_failure(run: Trajectory, *, numbered: bool = True) -> tuple[int, str] | None:
+    """The first member that failed and what happened to it, in a sentence; None where none did, and under a trace."""
+    if not is_concrete(run.status, run.refresh):
+        return None
+    status, refresh = np.atleast_1d(run.status).ravel(), np.atleast_1d(run.refresh).ravel()
+    if not status.any():
+        return None
+    member = int(np.flatnonzero(status)[0])
+    where = f"refresh {refresh[member]}" + (f" of member {member}" if numbered and status.size > 1 else "")
+    limit: Any = np.nan if run.limit is None else np.atleast_1d(run.limit).ravel()[member]
+    meaning = explain_status(status[member], run.faults, limit)
+    return member, f"{meaning} (at {where}); simulate(throw=False) returns a status instead."
 
 
 def _leading(count: int) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ ArrayLike = TypeAliasType("ArrayLike", jaxtyping.ArrayLike)
 PRNGKeyArray = TypeAliasType("PRNGKeyArray", jaxtyping.PRNGKeyArray)
 Ranges = TypeAliasType("Ranges", Mapping[str, tuple[float | None, float | None]])
 PerWeight = Float[Array, "weights"]  # one number for each mode, example or group that has a weight
+Refreshes = Float[Array, "refreshes"]  # one number for each refresh that begins an interval
 
 
 class PerRefresh(eqx.Module):
@@ -61,6 +62,17 @@ class PerRefresh(eqx.Module):
                 f"{intervals + 1} times."
             )
         return values[:intervals]
+
+
+def split_tables(tree: PyTree, intervals: int) -> tuple[PyTree, PyTree]:
+    """The `PerRefresh` tables of a tree, cut to one entry for each interval of a loop, and the tree without them.
+
+    Raises:
+        ValueError: a table of another length.
+    """
+    is_table = lambda node: isinstance(node, PerRefresh)
+    tables, rest = eqx.partition(tree, is_table, is_leaf=is_table)
+    return jax.tree.map(lambda table: table.over(intervals), tables, is_leaf=is_table), rest
 
 
 def by_refresh(value: Any, refreshes: Array) -> Array:

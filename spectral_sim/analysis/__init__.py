@@ -19,8 +19,7 @@ from ._finite_data import FiniteData, finite_data, ridge_regression
 from ._frontier import CrossoverTime, crossover_time, frontier, teacher_frontier
 from ._generations import Generations, generations
 from ._readings import Race, crossing_times, interpolated, line_fit, meeting, race
-from ._speedup import Speedup, speedup
-from ._time_to_loss import time_to_loss
+from ._speedup import Speedup, speedup, time_to_loss
 
 __all__ = [
     "ComputeExponents",

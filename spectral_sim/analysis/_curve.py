@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
-from .._checks import check_finite, check_length, check_ndim, check_non_negative
+from .._checks import check_finite, check_increasing, check_length, check_ndim, check_non_negative
 
 _ROUNDING = 1e-9  # logspace does not return its ends to the last digit; a window that names them must hold them
 
@@ -22,13 +22,7 @@ def as_curve(times: ArrayLike, **losses: ArrayLike) -> tuple[Float[np.ndarray, "
     if grid.size < 2:
         raise ValueError(f"times has length {grid.size}: give at least two times, with the loss at each.")
     check_non_negative("times", grid, "measure time from the start of training")
-    bad = np.diff(grid) <= 0
-    if bad.any():
-        n = int(np.argmax(bad)) + 1
-        raise ValueError(
-            f"times[{n}] is {grid[n]:.6g}, not above times[{n - 1}] = {grid[n - 1]:.6g}: "
-            "times must increase; sort them and remove repeats."
-        )
+    check_increasing(grid)
     for name, loss in losses.items():
         check_ndim(name, loss, 1, "times")
         check_length(name, loss, grid.size, f"times with {grid.size} entries")

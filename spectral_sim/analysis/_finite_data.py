@@ -8,7 +8,7 @@ from jaxtyping import Float
 from .._checks import check_ndim, check_non_negative, check_positive, check_whole
 from .._types import ArrayLike
 from ..numerics import bisect
-from ..problems import AbstractProblem, ModalProblem
+from ..problems import AbstractProblem
 
 _POINTS = 240  # on half the contour
 _SLOPES, _OUTSIDE = (0.8, 2.0, 5.0), 0.1  # of the contour, the first that stays so far outside the spectrum
@@ -114,13 +114,10 @@ def finite_data(problem: AbstractProblem, samples: int, times: ArrayLike, *, noi
         The deterministic equivalent of one resolvent is known. That of a pair follows by differentiating it in a
         perturbation of the covariance; tests hold both against drawn samples.
     """
-    modal = _modal(problem)
-    check_whole("samples", samples, "give a number of samples")
+    modes, count, energies, floor, noise = _parts(problem, samples, noise_variance)
     check_ndim("times", times, 1, "times")
     check_positive("times", times, "leave out the start")
-    check_non_negative("noise_variance", noise_variance)
     times = np.asarray(times, np.float64)
-    modes, count, energies, floor, noise = _parts(modal, noise_variance)
     settled = _settled(modes, count, samples)
     parts = np.array([_at(min(time, settled), modes, count, energies, samples) for time in times])
     bias, variance = floor + parts[:, 0], noise * parts[:, 1]
@@ -153,36 +150,35 @@ def ridge_regression(
         Canatar, Bordelon and Pehlevan, Spectral bias and task-model alignment explain
         generalization in kernel regression and infinitely wide neural networks (2021).
     """
-    modal = _modal(problem)
-    check_whole("samples", samples, "give a number of samples")
+    modes, count, energies, floor, noise = _parts(problem, samples, noise_variance)
     check_ndim("ridge", ridge, 1, "ridges")
     check_positive("ridge", ridge, "give a penalty above zero; finite_data() at a late time has none")
-    check_non_negative("noise_variance", noise_variance)
-    modes, count, energies, floor, noise = _parts(modal, noise_variance)
     kappa = np.array([_vertex(modes, count, samples, value) for value in np.asarray(ridge, np.float64)])[:, None]
     left = kappa / (modes + kappa)
     shared = (1 - left) ** 2 @ count / samples
     return floor + 0.5 * (left**2 @ (count * energies) + noise * shared) / (1 - shared)
 
 
-def _modal(problem: AbstractProblem) -> ModalProblem:
+def _parts(
+    problem: AbstractProblem, samples: int, noise_variance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
+    """Eigenvalues, multiplicity and energies of the modes that can be learnt, the floor with the others, and noise.
+
+    Raises ValueError for what no equivalent is known of.
+    """
     modal = problem.as_modal()
     if modal is None:
         raise ValueError(
             f"problem is a {type(problem).__name__}, whose samples are given already: simulate it, or give a modal "
             "problem, such as power_law(...) or problems.modal_view(problem)[0]."
         )
-    return modal
-
-
-def _parts(problem: ModalProblem, noise_variance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
-    """Eigenvalues, multiplicity and energies of the modes that can be learnt, the floor with the others, and noise."""
-    modes, count, energies = (
-        np.asarray(x, np.float64) for x in (problem.eigenvalues, problem.multiplicity, problem.energies)
-    )
+    check_whole("samples", samples, "give a number of samples")
+    check_non_negative("noise_variance", noise_variance)
+    arrays = modal.eigenvalues, modal.multiplicity, modal.energies
+    modes, count, energies = (np.asarray(x, np.float64) for x in arrays)
     seen = modes > 0
-    floor = float(problem.floor) + 0.5 * float(np.sum((count * energies)[~seen]))
-    noise = noise_variance + float(problem.noise_variance)
+    floor = float(modal.floor) + 0.5 * float(np.sum((count * energies)[~seen]))
+    noise = noise_variance + float(modal.noise_variance)
     return modes[seen], count[seen], energies[seen], floor, noise
 
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .._checks import check_ndim, check_non_negative, check_positive, is_concrete
+from .._checks import check_entries, check_ndim, check_non_negative, check_positive
 from .._types import Array, ArrayLike, Float
 from .._where import where
 from ..numerics import capped_water_level, log_or_minus_inf, water_level
@@ -62,8 +62,7 @@ def ideal_oracle(problem: AbstractProblem, times: ArrayLike, cap: Any = None) ->
     check_non_negative("times", times)
     if cap is not None:
         check_positive("cap", cap)
-        if is_concrete(cap) and cap < 1:
-            raise ValueError(f"cap is {float(cap):.6g}: weights of mean one need a cap of at least 1.")
+        check_entries("cap", cap, lambda x: x >= 1, "weights of mean one need a cap of at least 1")
     modal, data = problem.as_modal(), problem.as_operator()
     is_bound, floor = modal is not None, None
     if data is not None:

@@ -187,9 +187,5 @@ def _data_spectra(problem: OperatorProblem, ratio: np.ndarray) -> tuple[np.ndarr
 
 def _slope(index: np.ndarray, eigenvalues: np.ndarray) -> tuple[float, float]:
     """-d log lam / d log k by least squares, and its standard error."""
-    x, y = np.log(index), np.log(eigenvalues)
-    design = np.stack([np.ones_like(x), x], axis=1)
-    coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
-    residual = y - design @ coefficients
-    variance = residual @ residual / (len(x) - 2) / np.sum((x - x.mean()) ** 2)
-    return -float(coefficients[1]), float(np.sqrt(variance))
+    (slope, _), covariance = np.polyfit(np.log(index), np.log(eigenvalues), 1, cov=True)
+    return -float(slope), float(np.sqrt(covariance[0, 0]))

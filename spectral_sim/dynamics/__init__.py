@@ -4,9 +4,8 @@ from .._registry import register
 from ._base import AbstractDynamics, first_fault
 from ._kernel_training import KernelState, KernelTraining, Relinearised
 from ._modal_flow import ModalFlow
-from ._network_training import NetworkState, NetworkTraining
+from ._network_training import NetworkState, NetworkTraining, is_adaptive, step_lengths
 from ._operator_flow import OperatorFlow, OperatorState
-from ._optimizer_clock import is_adaptive, step_lengths
 from ._pool_moments import PoolMoments, PoolState
 from ._pool_training import PoolTraining, TrainingState
 from ._self_generated import SelfGenerated, SelfGeneratedState

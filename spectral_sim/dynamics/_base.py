@@ -12,7 +12,7 @@ from .._registry import family
 from .._status import FIRST_FAULT, Status
 from .._types import Array, Bool, Float, Int, PerWeight, PRNGKeyArray, PyTree, Ranges
 from .._where import where
-from ..numerics import without_derivative
+from ..numerics import log_or_minus_inf, without_derivative
 
 
 class AbstractDynamics(eqx.Module):
@@ -164,6 +164,11 @@ class AbstractDynamics(eqx.Module):
             problem: what is learnt.
         """
         return self
+
+
+def shown(time: Array, energy: PerWeight, loss: Array, state: PyTree) -> Observation:
+    """What there is to see of a state, with the logarithms of its energies."""
+    return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
 
 
 class Verdict(eqx.Module):

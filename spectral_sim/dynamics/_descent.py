@@ -1,16 +1,19 @@
 """What real training of a network and its prediction share: their faults, and the largest stable rate of a kernel."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_whole
 from .._observation import Observation
-from .._types import Array, Float
-from ..numerics import batch_max, log_or_minus_inf
+from .._types import Array, Float, PerWeight, PyTree, Ranges
+from ..numerics import batch_max
 from ..problems import NetworkProblem
+from ._base import AbstractDynamics, shown
+from ._sgd_settings import SETTING_FAULTS, TOO_MANY, Setting, as_setting, check_settings, over_intervals
 
 _POWER_STEPS = 128
 _FACTOR = 1e3  # of the training loss over its start: more than any training that converges makes of it
@@ -32,12 +35,34 @@ def linear_maps(
     return push, lambda pull: scaled.T @ pull.reshape(-1, 1), (features.shape[1], 1)
 
 
-def observed(problem: NetworkProblem, state: Any, time: Array) -> Observation:
-    """What a state with `outputs` and `eval_outputs` shows."""
-    energy = problem.energy(state.outputs)
-    loss = problem.measured_loss(state.outputs, state.eval_outputs)
-    seen = Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
-    return seen.replace(correct=problem.correct(state.outputs))
+class NetworkDescent(AbstractDynamics):
+    """Steps of descent on the loss of a network, real or linearised, whose state has `outputs` and `eval_outputs`."""
+
+    adjoint: ClassVar[str] = "stored"  # an interval holds many steps
+    clock: ClassVar[str] = "steps"
+    faults: ClassVar[tuple[str, ...]] = (SETTING_FAULTS[0], TOO_MANY, DIVERGED)
+    ranges: ClassVar[Ranges] = {"learning_rate": (0.0, None)}
+    learning_rate: eqx.AbstractVar[Setting]
+    max_steps: eqx.AbstractVar[int]
+
+    def _take(self, learning_rate: Any, max_steps: int) -> None:
+        """Check and keep what every one is given."""
+        self.learning_rate = as_setting(learning_rate)
+        check_settings(self.learning_rate, 1.0, 0.0, 0.0)
+        check_whole("max_steps", max_steps, "allow at least one step in an interval")
+        self.max_steps = int(max_steps)
+
+    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
+        return over_intervals(self, steps, batch=False)
+
+    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
+        loss = problem.measured_loss(state.outputs, state.eval_outputs)
+        seen = shown(time, problem.energy(state.outputs), loss, state)
+        return seen.replace(correct=problem.correct(state.outputs))
+
+    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
+        rate = jnp.zeros((), problem.dtype) if self.learning_rate is None else jnp.asarray(self.learning_rate)
+        return (~((rate >= 0) & jnp.isfinite(rate)), rate), (duration > self.max_steps, self.max_steps)
 
 
 def diverged(problem: NetworkProblem, state: Any, limit: Callable[[], Array]) -> tuple[tuple[Array, Float[Array, ""]]]:

@@ -1,19 +1,18 @@
 """Training of a linearised network: gradient descent on fixed features, step for step, and on several of them."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from .._checks import check_scalar, check_whole
-from .._observation import Observation
-from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree, Ranges, as_inexact
+from .._checks import check_scalar
+from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree, as_inexact
 from ..numerics import repeat
 from ..problems import AbstractProblem, NetworkProblem
-from ._base import AbstractDynamics, require
-from ._descent import DIVERGED, diverged, linear_maps, observed, stable_rate
-from ._sgd_settings import SETTING_FAULTS, TOO_MANY, Setting, as_setting, check_settings, no_steps, over_intervals
+from ._base import require
+from ._descent import NetworkDescent, diverged, linear_maps, stable_rate
+from ._sgd_settings import Setting, no_steps
 
 
 class KernelState(eqx.Module):
@@ -32,7 +31,17 @@ class KernelState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class KernelTraining(AbstractDynamics):
+class _KernelDescent(NetworkDescent):
+    """Descent on fixed features, from the outputs of the network itself on."""
+
+    def init(self, problem: Any) -> PyTree:
+        require(problem, NetworkProblem, self)
+        outputs = problem.outputs(problem.params, problem.inputs)
+        held_out = None if problem.eval_inputs is None else problem.outputs(problem.params, problem.eval_inputs)
+        return KernelState(outputs, held_out, problem.training_loss(problem.energy(outputs)), no_steps())
+
+
+class KernelTraining(_KernelDescent):
     """What training of a `NetworkProblem` would do if its kernel stayed as it is.
 
     With features Phi of the kernel K = Phi Phi^T a step of full gradient descent at rate eta moves the outputs by
@@ -55,10 +64,6 @@ class KernelTraining(AbstractDynamics):
         ValueError: a negative learning rate; at the start of a run, features that do not belong to the network.
     """
 
-    adjoint: ClassVar[str] = "stored"  # an interval holds many steps
-    clock: ClassVar[str] = "steps"
-    faults: ClassVar[tuple[str, ...]] = (SETTING_FAULTS[0], TOO_MANY, DIVERGED)
-    ranges: ClassVar[Ranges] = {"learning_rate": (0.0, None)}
     features: Float[Array, "rows features"]
     learning_rate: Setting
     eval_features: Float[Array, "held_out features"] | None
@@ -68,37 +73,22 @@ class KernelTraining(AbstractDynamics):
         if isinstance(features, AbstractProblem):
             features, eval_features = _both_sets(features)
         self.features, self.eval_features = as_inexact(features), as_inexact(eval_features)
-        self.learning_rate = as_setting(learning_rate)
-        check_settings(self.learning_rate, 1.0, 0.0, 0.0)
-        check_whole("max_steps", max_steps, "allow at least one step in an interval")
-        self.max_steps = int(max_steps)
+        self._take(learning_rate, max_steps)
 
     def validate(self, problem: Any) -> None:
         require(problem, NetworkProblem, self)
         _check_features(problem, self.features, self.eval_features)
-
-    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
-        return over_intervals(self, steps, batch=False)
-
-    def init(self, problem: Any) -> PyTree:
-        return _begin(problem, self)
 
     def advance(
         self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         return _descend(problem, self, self.features, self.eval_features, state, weights, duration)
 
-    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
-        return observed(problem, state, time)
-
-    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
-        return _check_interval(self, duration)
-
     def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         return _check_growth(problem, self.features, after, weights)
 
 
-class Relinearised(AbstractDynamics):
+class Relinearised(_KernelDescent):
     """`KernelTraining` with a kernel that is taken anew at a few steps, between which it stays.
 
     At each of them the outputs go on from where they are. The kernels are those of one run of reference, such as
@@ -116,10 +106,6 @@ class Relinearised(AbstractDynamics):
         ValueError: as for `KernelTraining`, or starts that do not increase from 0, one for each kernel.
     """
 
-    adjoint: ClassVar[str] = "stored"
-    clock: ClassVar[str] = "steps"
-    faults: ClassVar[tuple[str, ...]] = (SETTING_FAULTS[0], TOO_MANY, DIVERGED)
-    ranges: ClassVar[Ranges] = {"learning_rate": (0.0, None)}
     features: Float[Array, "checkpoints rows features"]
     starts: tuple[int, ...] = eqx.field(static=True)
     learning_rate: Setting
@@ -139,20 +125,11 @@ class Relinearised(AbstractDynamics):
             raise ValueError(
                 f"starts is {self.starts} for {self.features.shape[0]} kernels: give increasing steps from 0, one each."
             )
-        self.learning_rate = as_setting(learning_rate)
-        check_settings(self.learning_rate, 1.0, 0.0, 0.0)
-        check_whole("max_steps", max_steps, "allow at least one step in an interval")
-        self.max_steps = int(max_steps)
+        self._take(learning_rate, max_steps)
 
     def validate(self, problem: Any) -> None:
         require(problem, NetworkProblem, self)
         _check_features(problem, self.features[0], None if self.eval_features is None else self.eval_features[0])
-
-    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
-        return over_intervals(self, steps, batch=False)
-
-    def init(self, problem: Any) -> PyTree:
-        return _begin(problem, self)
 
     def advance(
         self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
@@ -160,12 +137,6 @@ class Relinearised(AbstractDynamics):
         now = self._in_force(state)
         held_out = None if self.eval_features is None else self.eval_features[now]
         return _descend(problem, self, self.features[now], held_out, state, weights, duration)
-
-    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
-        return observed(problem, state, time)
-
-    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
-        return _check_interval(self, duration)
 
     def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         return _check_growth(problem, self.features[self._in_force(before)], after, weights)
@@ -203,13 +174,6 @@ def _check_features(problem: NetworkProblem, features: Array, eval_features: Arr
             )
 
 
-def _begin(problem: NetworkProblem, dynamics: AbstractDynamics) -> KernelState:
-    require(problem, NetworkProblem, dynamics)
-    outputs = problem.outputs(problem.params, problem.inputs)
-    held_out = None if problem.eval_inputs is None else problem.outputs(problem.params, problem.eval_inputs)
-    return KernelState(outputs, held_out, problem.training_loss(problem.energy(outputs)), no_steps())
-
-
 def _descend(
     problem: NetworkProblem,
     dynamics: Any,
@@ -234,11 +198,6 @@ def _descend(
     if held_out is not None and eval_features is not None:
         held_out = held_out + linear_maps(eval_features, held_out.shape[0], problem.num_outputs)[0](theta)
     return KernelState(state.outputs + push(theta), held_out, state.start, state.steps + duration)
-
-
-def _check_interval(dynamics: Any, duration: Array) -> tuple[tuple[Array, Any], ...]:
-    rate = jnp.asarray(dynamics.learning_rate)
-    return (~((rate >= 0) & jnp.isfinite(rate)), rate), (duration > dynamics.max_steps, dynamics.max_steps)
 
 
 def _check_growth(problem: NetworkProblem, features: Array, after: KernelState, weights: Array) -> Any:

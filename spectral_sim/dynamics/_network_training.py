@@ -1,7 +1,7 @@
 """Real training of a network: an optimiser, mini-batches, and weights that see the network itself."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,15 +10,13 @@ import numpy as np
 import optax
 
 from .._checks import check_scalar, check_whole, is_concrete
-from .._observation import Observation
-from .._types import Array, Float, Int, PerRefresh, PerWeight, PRNGKeyArray, PyTree, Ranges
+from .._types import Array, Float, Int, PerRefresh, PerWeight, PRNGKeyArray, PyTree
 from ..numerics import repeat
 from ..problems import NetworkProblem
 from ._base import AbstractDynamics, require
-from ._descent import DIVERGED, diverged, observed, stable_rate
-from ._optimizer_clock import step_lengths
+from ._descent import NetworkDescent, diverged, stable_rate
 from ._pool_draws import check_draw, draw_law, draw_table, key_of_step
-from ._sgd_settings import SETTING_FAULTS, TOO_MANY, Setting, as_setting, check_settings, no_steps, over_intervals
+from ._sgd_settings import Setting, no_steps
 
 
 class NetworkState(eqx.Module):
@@ -41,7 +39,7 @@ class NetworkState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class NetworkTraining(AbstractDynamics):
+class NetworkTraining(NetworkDescent):
     """Training of a `NetworkProblem` by an optimiser, step for step, on mini-batches or on the whole set.
 
     The refresh grid counts steps. Intrinsic time, which stages such as `lag` are given in, is the sum of learning
@@ -68,10 +66,6 @@ class NetworkTraining(AbstractDynamics):
         ValueError: an unknown law, a negative learning rate, or a batch or a number of steps that is no whole number.
     """
 
-    adjoint: ClassVar[str] = "stored"  # an interval holds many steps
-    clock: ClassVar[str] = "steps"
-    faults: ClassVar[tuple[str, ...]] = (SETTING_FAULTS[0], TOO_MANY, DIVERGED)
-    ranges: ClassVar[Ranges] = {"learning_rate": (0.0, None)}
     learning_rate: Setting
     optimizer: optax.GradientTransformation | None = eqx.field(static=True)
     batch_size: int | None = eqx.field(static=True)
@@ -79,17 +73,16 @@ class NetworkTraining(AbstractDynamics):
     max_steps: int = eqx.field(static=True)
 
     def __init__(self, optimizer: Any, *, batch_size: int | None = None, draw: str = "sampled", max_steps: int = 1023):
-        if isinstance(optimizer, optax.GradientTransformation):
-            self.optimizer, self.learning_rate = optimizer, None
-        else:
-            self.optimizer, self.learning_rate = None, as_setting(optimizer)
-            check_settings(self.learning_rate, 1.0, 0.0, 0.0)
+        own = isinstance(optimizer, optax.GradientTransformation)
+        self._take(0.0 if own else optimizer, max_steps)
+        if own:
+            self.learning_rate = None
+        self.optimizer = optimizer if own else None
         if batch_size is not None:
             check_whole("batch_size", batch_size, "it shapes the arrays; None trains on the whole set")
         check_draw(draw)
-        check_whole("max_steps", max_steps, "allow at least one step in an interval")
         self.batch_size = None if batch_size is None else int(batch_size)
-        self.draw, self.max_steps = draw, int(max_steps)
+        self.draw = draw
 
     @property
     def needs_key(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -126,7 +119,7 @@ class NetworkTraining(AbstractDynamics):
 
     def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
         if self.optimizer is None:
-            return over_intervals(self, steps, batch=False)
+            return super().on_steps(steps)
         if not is_concrete(steps):
             raise ValueError(
                 "the refresh grid is traced: close over it, a constant of the run, for an optax optimiser."
@@ -164,13 +157,6 @@ class NetworkTraining(AbstractDynamics):
         params, memory, _ = repeat(one_step, start, count, self.max_steps)
         return NetworkState(params, memory, *_outputs(problem, params), state.start, state.steps + duration)
 
-    def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
-        return observed(problem, state, time)
-
-    def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
-        rate = jnp.zeros((), problem.dtype) if self.learning_rate is None else jnp.asarray(self.learning_rate)
-        return (~((rate >= 0) & jnp.isfinite(rate)), rate), (duration > self.max_steps, self.max_steps)
-
     def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         law, factor = draw_law(self.draw, problem, weights)
         return diverged(problem, after, lambda: stable_rate(problem, law * factor))
@@ -204,3 +190,36 @@ def _drawn(
         return jnp.sum(factor[drawn] * losses) / batch
 
     return lambda params, index: jax.grad(loss)(params, table.draw(draw_key(index), batch))
+
+
+def step_lengths(optimizer: optax.GradientTransformation, steps: int) -> Float[np.ndarray, "steps"]:
+    """Compute how far each of the first steps moves a parameter whose gradient is one throughout.
+
+    For gradient descent that is the learning rate; momentum makes it grow to rate / (1 - momentum).
+
+    Arguments:
+        optimizer: of optax.
+        steps: how many.
+    """
+    with jax.ensure_compile_time_eval():
+        return np.asarray(_moves(optimizer, steps, jnp.ones(())), np.float64)
+
+
+def is_adaptive(optimizer: optax.GradientTransformation) -> bool:
+    """Whether steps are no multiples of the gradients, as those of Adam.
+
+    Arguments:
+        optimizer: of optax.
+    """
+    with jax.ensure_compile_time_eval():
+        one, two = (np.asarray(_moves(optimizer, 8, jnp.asarray(size))) for size in (1.0, 2.0))
+    return not np.allclose(two, 2 * one, rtol=1e-3)
+
+
+@eqx.filter_jit
+def _moves(optimizer: Any, steps: int, gradient: Array) -> Array:
+    def step(state, _):
+        move, state = optimizer.update(gradient, state, jnp.zeros_like(gradient))
+        return state, -move
+
+    return jax.lax.scan(step, optimizer.init(jnp.zeros_like(gradient)), None, steps)[1]

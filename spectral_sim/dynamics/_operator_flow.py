@@ -14,7 +14,6 @@ from ..numerics import (
     HeldSpectrum,
     held_phi1,
     held_spectrum,
-    log_or_minus_inf,
     once_pays,
     row_product,
     sum_rows,
@@ -22,7 +21,7 @@ from ..numerics import (
     without_derivative,
 )
 from ..problems import OperatorProblem
-from ._base import AbstractDynamics, require
+from ._base import AbstractDynamics, require, shown
 
 _TOLERANCE = {"float64": 1e-10, "float32": 1e-6}
 _MOST_RISE = 1e-3  # of the training loss over an interval: more than the tolerance makes of it
@@ -140,7 +139,7 @@ class OperatorFlow(AbstractDynamics):
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = problem.per_weight(jnp.sum(state.residual**2, axis=1))
         loss = problem.training_loss(energy) if problem.eval_features is None else problem.loss(state.parameters)
-        return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
+        return shown(time, energy, loss, state)
 
 
 class _HeldOperatorFlow(AbstractDynamics):

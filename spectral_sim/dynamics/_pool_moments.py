@@ -9,24 +9,20 @@ import jax.numpy as jnp
 
 from .._checks import check_whole
 from .._observation import Observation
-from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree, Ranges
+from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree
 from .._where import where
-from ..numerics import batch_max, log_or_minus_inf, repeat, without_derivative
+from ..numerics import batch_max, repeat, without_derivative
 from ..problems import OperatorProblem
-from ._base import AbstractDynamics, require
+from ._base import require, shown
 from ._pool_draws import check_draw, draw_law
 from ._sgd_settings import (
     SETTING_FAULTS,
-    SETTING_RANGES,
     TOO_MANY,
     UNSTABLE,
     Setting,
+    SettingDynamics,
     as_setting,
-    check_settings,
-    in_force,
     no_steps,
-    noise_per_step,
-    over_intervals,
     setting_faults,
 )
 
@@ -49,7 +45,7 @@ class PoolState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class PoolMoments(AbstractDynamics):
+class PoolMoments(SettingDynamics):
     """Expected residual energies of SGD whose batches are drawn from the examples of a data problem, step for step.
 
     A step draws B examples by themselves, with replacement, from d and moves
@@ -90,10 +86,7 @@ class PoolMoments(AbstractDynamics):
             ways.
     """
 
-    adjoint: ClassVar[str] = "stored"  # an interval holds many steps
-    clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, TOO_MANY, UNSTABLE)
-    ranges: ClassVar[Ranges] = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: Setting = eqx.field(converter=as_setting, default=1.0)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
@@ -102,7 +95,6 @@ class PoolMoments(AbstractDynamics):
     noise_strength: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
 
     def __check_init__(self) -> None:
-        check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
         check_draw(self.draw)
         check_whole("max_steps", self.max_steps, "allow at least one step in an interval")
 
@@ -117,14 +109,11 @@ class PoolMoments(AbstractDynamics):
             no_steps(),
         )
 
-    def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
-        return over_intervals(self, steps)
-
     def advance(
         self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
-        rate, inverse_batch = in_force(self, problem.dtype)
-        noise = noise_per_step(self, inverse_batch)
+        rate, inverse_batch = self._in_force(problem.dtype)
+        noise = self._noise_per_step(inverse_batch)
         law, factor = draw_law(self.draw, problem, weights)
         features = problem.features
         drawn, terms = _drawn(features, law, factor), _covariance_terms(features, law, factor, inverse_batch)
@@ -152,10 +141,10 @@ class PoolMoments(AbstractDynamics):
         else:
             features, targets, mass = problem.evaluation
             loss = 0.5 * mass @ _expected_squares(features, targets - features @ state.parameters, state.covariance)
-        return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
+        return shown(time, energy, loss, state)
 
     def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
-        rate, inverse_batch = in_force(self, problem.dtype)
+        rate, inverse_batch = self._in_force(problem.dtype)
         law, factor = draw_law(self.draw, problem, weights)
         # below this rate every draw by itself is a contraction, and there is nothing to find out
         longest = jnp.max(where(law > 0, factor * jnp.sum(problem.features**2, axis=1), 0))
@@ -165,7 +154,7 @@ class PoolMoments(AbstractDynamics):
             lambda: jnp.full_like(rate, jnp.inf),
         )
         return (
-            *setting_faults(rate, inverse_batch, noise_per_step(self, inverse_batch)),
+            *setting_faults(rate, inverse_batch, self._noise_per_step(inverse_batch)),
             (duration > self.max_steps, self.max_steps),
             (rate > largest * (1 + 64 * jnp.finfo(rate.dtype).eps), largest),
         )

@@ -9,22 +9,19 @@ import jax.numpy as jnp
 
 from .._checks import check_whole
 from .._observation import Observation
-from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree, Ranges
+from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree
 from .._where import where
-from ..numerics import log_or_minus_inf, repeat
+from ..numerics import repeat
 from ..problems import OperatorProblem
-from ._base import AbstractDynamics, require
+from ._base import AbstractDynamics, require, shown
 from ._pool_draws import check_draw, draw_law, draw_table, key_of_step
 from ._sgd_settings import (
     SETTING_FAULTS,
-    SETTING_RANGES,
     TOO_MANY,
     Setting,
+    SettingDynamics,
     as_setting,
-    check_settings,
-    in_force,
     no_steps,
-    noise_per_step,
     over_intervals,
     setting_faults,
 )
@@ -44,7 +41,7 @@ class TrainingState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class PoolTraining(AbstractDynamics):
+class PoolTraining(SettingDynamics):
     """Monte Carlo of `PoolMoments`: mini-batches drawn from the examples of a data problem, at any size.
 
     A step draws batch_size examples with replacement and costs O(batch features outputs). Many seeds at once are a
@@ -68,11 +65,8 @@ class PoolTraining(AbstractDynamics):
         ValueError: as for `PoolMoments`, or a batch that is not a whole number.
     """
 
-    adjoint: ClassVar[str] = "stored"  # an interval holds many steps
     needs_key: ClassVar[bool] = True
-    clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, TOO_MANY)
-    ranges: ClassVar[Ranges] = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: int = eqx.field(static=True, default=1)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
@@ -82,7 +76,6 @@ class PoolTraining(AbstractDynamics):
 
     def __check_init__(self) -> None:
         check_whole("batch_size", self.batch_size, "it shapes the arrays; PoolMoments takes tables and schedules of it")
-        check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
         check_draw(self.draw)
         check_whole("max_steps", self.max_steps, "allow at least one step in an interval")
 
@@ -99,10 +92,10 @@ class PoolTraining(AbstractDynamics):
     ) -> PyTree:
         if key is None:
             raise ValueError("PoolTraining draws random numbers: pass a key.")
-        rate, inverse_batch = in_force(self, problem.dtype)
+        rate, inverse_batch = self._in_force(problem.dtype)
         law, factor = draw_law(self.draw, problem, weights)
         table = draw_table(jax.lax.stop_gradient(law))
-        variance = noise_per_step(self, inverse_batch) * int(self.batch_size)
+        variance = self._noise_per_step(inverse_batch) * int(self.batch_size)
         noisy = variance > 0
         spread = where(noisy, jnp.sqrt(where(noisy, variance, 1)), 0)  # finite slope at zero
         shape = (int(self.batch_size), problem.targets.shape[1])
@@ -126,9 +119,9 @@ class PoolTraining(AbstractDynamics):
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = problem.per_weight(jnp.sum(state.residual**2, axis=1))
         loss = problem.training_loss(energy) if problem.eval_features is None else problem.loss(state.parameters)
-        return Observation(time=time, energy=energy, log_energy=log_or_minus_inf(energy), loss=loss, state=state)
+        return shown(time, energy, loss, state)
 
     def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
-        rate, inverse_batch = in_force(self, problem.dtype)
-        settings = setting_faults(rate, inverse_batch, noise_per_step(self, inverse_batch))
+        rate, inverse_batch = self._in_force(problem.dtype)
+        settings = setting_faults(rate, inverse_batch, self._noise_per_step(inverse_batch))
         return *settings, (duration > self.max_steps, self.max_steps)

@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from .._checks import check_non_negative, check_positive, check_scalar, concrete, is_concrete
+from .._checks import check_entries, check_non_negative, check_positive, check_scalar
 from .._observation import Observation
 from .._types import Array, Float, PerWeight, PRNGKeyArray, PyTree, as_inexact, by_refresh
 from .._where import where
@@ -93,17 +92,10 @@ class SelfGenerated(AbstractDynamics):
             raise TypeError(f"flow is a {type(self.flow).__name__}: give ModalFlow(), OperatorFlow() or None.")
         check_non_negative("fraction", self.fraction, "give a fraction in [0, 1)")
         check_positive("ratio", self.ratio, "give a factor of 1 or above")
-        if is_concrete(self.fraction) and np.any(concrete(self.fraction) >= 1):
-            raise ValueError(
-                f"fraction is {np.max(concrete(self.fraction)):.6g}: with no real data nothing new is learnt; give a "
-                "fraction in [0, 1)."
-            )
-        if is_concrete(self.period) and not np.all(concrete(self.period) >= 0):
-            raise ValueError(f"period is {np.min(concrete(self.period)):.6g}: give a time of 0 or above, or inf.")
-        if is_concrete(self.ratio) and np.any(concrete(self.ratio) < 1):
-            raise ValueError(
-                f"ratio is {np.min(concrete(self.ratio)):.6g}: time only grows; give a factor of 1 or above."
-            )
+        fix = "with no real data nothing new is learnt; give a fraction in [0, 1)"
+        check_entries("fraction", self.fraction, lambda x: x < 1, fix)
+        check_entries("period", self.period, lambda x: x >= 0, "give a time of 0 or above, or inf")
+        check_entries("ratio", self.ratio, lambda x: x >= 1, "time only grows; give a factor of 1 or above")
 
     def init(self, problem: Any) -> PyTree:
         for name in ("fraction", "period", "ratio"):

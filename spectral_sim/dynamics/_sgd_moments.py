@@ -9,12 +9,11 @@ import jax.numpy as jnp
 
 from .._checks import check_finite, check_positive, check_scalar
 from .._observation import Observation
-from .._types import Array, Float, Int, PerRefresh, PerWeight, PRNGKeyArray, PyTree, Ranges, as_inexact
+from .._types import Array, Float, Int, PerRefresh, PerWeight, PRNGKeyArray, PyTree, as_inexact
 from .._where import where
 from ..numerics import (
     SHORTEST_POWER,
     batch_max,
-    log_or_minus_inf,
     rank_one_power,
     repeat_while,
     rounding_of_mean,
@@ -22,20 +21,8 @@ from ..numerics import (
     without_derivative,
 )
 from ..problems import ModalProblem
-from ._base import AbstractDynamics, require
-from ._sgd_settings import (
-    SETTING_FAULTS,
-    SETTING_RANGES,
-    UNSTABLE,
-    Setting,
-    as_setting,
-    check_settings,
-    in_force,
-    no_steps,
-    noise_per_step,
-    over_intervals,
-    setting_faults,
-)
+from ._base import AbstractDynamics, require, shown
+from ._sgd_settings import SETTING_FAULTS, UNSTABLE, Setting, SettingDynamics, as_setting, no_steps, setting_faults
 
 # Many steps at once are precise relative to what there was before, so an interval is cut where the loss falls far.
 _FALL, _DEEPEST, _GROWTH = 4.0, 30.0, 8.0  # e-folds at once; the most that can be seen; of a part over the last
@@ -54,7 +41,7 @@ class SGDState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class SGDMoments(AbstractDynamics):
+class SGDMoments(SettingDynamics):
     """Expected residual energies of one-pass SGD on Gaussian features, step for step, at the cost of a few steps.
 
     Every step draws a fresh batch of B examples with features x ~ N(0, diag(lam~)), lam~_k = lam_k w_k, and labels with
@@ -104,10 +91,7 @@ class SGDMoments(AbstractDynamics):
         Pennington, 4+3 phases of compute-optimal neural scaling laws (2024).
     """
 
-    adjoint: ClassVar[str] = "stored"  # an interval holds many steps
-    clock: ClassVar[str] = "steps"
     faults: ClassVar[tuple[str, ...]] = (*SETTING_FAULTS, UNSTABLE)
-    ranges: ClassVar[Ranges] = SETTING_RANGES
     learning_rate: Setting = eqx.field(converter=as_setting)
     batch_size: Setting = eqx.field(converter=as_setting, default=1.0)
     noise_variance: Float[Array, ""] = eqx.field(converter=as_setting, default=0.0)
@@ -116,7 +100,6 @@ class SGDMoments(AbstractDynamics):
     reference_rate: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
 
     def __check_init__(self) -> None:
-        check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
         check_finite("noise_exponent", self.noise_exponent, "give 0 for noise that is the same at every rate")
         if self.reference_rate is not None:
             check_positive("reference_rate", self.reference_rate, "give the rate at which the noise is as stated")
@@ -126,7 +109,7 @@ class SGDMoments(AbstractDynamics):
         return SGDState(problem.energies, no_steps())
 
     def on_steps(self, steps: Any) -> tuple["AbstractDynamics", Float[Array, "intervals"]]:
-        cut, durations = over_intervals(self, steps)
+        cut, durations = super().on_steps(steps)
         if self.reference_rate is None:
             rates = cut.learning_rate
             peak = jnp.max(rates.over(len(steps) - 1)) if isinstance(rates, PerRefresh) else rates
@@ -136,7 +119,7 @@ class SGDMoments(AbstractDynamics):
     def advance(
         self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
-        rate, inverse_batch = in_force(self, problem.dtype)
+        rate, inverse_batch = self._in_force(problem.dtype)
         noise = self._noise(rate, inverse_batch) + inverse_batch * problem.noise_variance
         sampled = problem.eigenvalues * weights
         decrement = _decrement(rate, inverse_batch, sampled)
@@ -186,16 +169,10 @@ class SGDMoments(AbstractDynamics):
         return SGDState(energy, state.steps + duration)
 
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
-        return Observation(
-            time=time,
-            energy=state.energy,
-            log_energy=log_or_minus_inf(state.energy),
-            loss=problem.training_loss(state.energy),
-            state=state,
-        )
+        return shown(time, state.energy, problem.training_loss(state.energy), state)
 
     def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
-        rate, inverse_batch = in_force(self, problem.dtype)
+        rate, inverse_batch = self._in_force(problem.dtype)
         largest = largest_stable_rate(problem, weights, 1 / inverse_batch)
         settings = setting_faults(rate, inverse_batch, self._noise(rate, inverse_batch))
         return *settings, (~(rate < largest), largest)
@@ -216,7 +193,7 @@ class SGDMoments(AbstractDynamics):
         check_scalar("noise_exponent", self.noise_exponent)
         reference = rate if self.reference_rate is None else self.reference_rate
         relative = where(rate > 0, rate, 1) / where(rate > 0, reference, 1)  # without a step there is no noise
-        return noise_per_step(self, inverse_batch) * jnp.exp(self.noise_exponent * jnp.log(relative))
+        return self._noise_per_step(inverse_batch) * jnp.exp(self.noise_exponent * jnp.log(relative))
 
 
 def _fall(before: Array, after: Array) -> Array:

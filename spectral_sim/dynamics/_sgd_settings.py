@@ -1,25 +1,19 @@
 """Learning rate, batch size and noise of dynamics with steps: numbers, tables, or functions of the step."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_non_negative, check_scalar, concrete, first_index, is_concrete
-from .._types import Array, Float, Int, PerRefresh, as_inexact
+from .._checks import check_entries, check_non_negative, check_scalar, concrete, is_concrete
+from .._types import Array, Float, Int, PerRefresh, Ranges, as_inexact
+from ._base import AbstractDynamics
 
 Setting = Any  # a scalar, a PerRefresh table of scalars, an array of one number a step, or a function of the step
 _SAMPLED = 4096
-
-SETTING_RANGES = {
-    "learning_rate": (0.0, None),
-    "batch_size": (1.0, None),
-    "noise_variance": (0.0, None),
-    "noise_strength": (0.0, None),
-}
 
 SETTING_FAULTS = (
     "bad learning rate: learning_rate is {limit}; give a finite rate of zero or above",
@@ -54,12 +48,8 @@ def check_settings(learning_rate: Setting, batch_size: Setting, noise_variance: 
             raise ValueError(f"{name} is a function: give a number or a PerRefresh table.")
     if not callable(learning_rate):
         check_non_negative("learning_rate", learning_rate, "give a step in units of time")
-    if not callable(batch_size) and is_concrete(batch_size) and not (concrete(batch_size) >= 1).all():
-        bad = ~(concrete(batch_size) >= 1)
-        raise ValueError(
-            f"batch_size{first_index(bad)} is {concrete(batch_size)[bad][0]:.6g}: a batch has at least one example; "
-            "give 1 or more."
-        )
+    if not callable(batch_size):
+        check_entries("batch_size", batch_size, lambda x: x >= 1, "a batch has at least one example; give 1 or more")
     check_non_negative("noise_variance", noise_variance, "give sigma^2, the variance of the label noise")
     check_non_negative("noise_strength", noise_strength, "give sigma^2 / B, the strength of the label noise")
     if (
@@ -158,16 +148,37 @@ def _sample(name: str, setting: Callable, steps: np.ndarray, least: float) -> tu
     return values, sampled
 
 
-def in_force(dynamics: Any, dtype: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Learning rate and 1 / batch size of the interval at hand; raises unless each setting is one number."""
-    for name in ("learning_rate", "batch_size", "noise_variance", "noise_strength"):
-        check_scalar(name, getattr(dynamics, name))
-    return jnp.asarray(dynamics.learning_rate, dtype), 1 / jnp.asarray(dynamics.batch_size, dtype)
+class SettingDynamics(AbstractDynamics):
+    """Dynamics with steps of a learning rate, a batch size and label noise, each of them a setting."""
 
+    adjoint: ClassVar[str] = "stored"  # an interval holds many steps
+    clock: ClassVar[str] = "steps"
+    ranges: ClassVar[Ranges] = {
+        "learning_rate": (0.0, None),
+        "batch_size": (1.0, None),
+        "noise_variance": (0.0, None),
+        "noise_strength": (0.0, None),
+    }
+    learning_rate: eqx.AbstractVar[Setting]
+    batch_size: eqx.AbstractVar[Setting]
+    noise_variance: eqx.AbstractVar[Any]
+    noise_strength: eqx.AbstractVar[Any]
 
-def noise_per_step(dynamics: Any, inverse_batch: Float[Array, ""]) -> Float[Array, ""]:
-    """sigma^2 / B, from whichever of its two forms is given."""
-    return dynamics.noise_variance * inverse_batch + dynamics.noise_strength
+    def __check_init__(self) -> None:
+        check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
+
+    def on_steps(self, steps: Any) -> tuple[Any, Float[Array, "intervals"]]:
+        return over_intervals(self, steps)
+
+    def _in_force(self, dtype: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Learning rate and 1 / batch size of the interval at hand; raises unless each setting is one number."""
+        for name in self.ranges:  # the four settings
+            check_scalar(name, getattr(self, name))
+        return jnp.asarray(self.learning_rate, dtype), 1 / jnp.asarray(self.batch_size, dtype)
+
+    def _noise_per_step(self, inverse_batch: Float[Array, ""]) -> Float[Array, ""]:
+        """sigma^2 / B, from whichever of its two forms is given."""
+        return self.noise_variance * inverse_batch + self.noise_strength
 
 
 def setting_faults(rate: Array, inverse_batch: Array, noise: Array) -> tuple[tuple[Array, Array], ...]:

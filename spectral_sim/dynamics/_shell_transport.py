@@ -12,9 +12,9 @@ from .._checks import check_finite, check_non_negative, check_scalar, check_whol
 from .._observation import Observation
 from .._types import Array, ArrayLike, Float, PerRefresh, PerWeight, PRNGKeyArray, PyTree, as_inexact
 from .._where import where
-from ..numerics import integral_decay, limited_slope, log_or_minus_inf, phi1, repeat
+from ..numerics import integral_decay, limited_slope, phi1, repeat
 from ..problems import ModalProblem
-from ._base import AbstractDynamics, require
+from ._base import AbstractDynamics, require, shown
 from ._sgd_settings import Setting, as_setting
 from ._shell_grid import Edges, check_shells, shell_edges, swept_log_distance
 
@@ -140,13 +140,7 @@ class ShellTransport(AbstractDynamics):
 
     def observe(self, problem: Any, state: PyTree, time: Float[Array, ""]) -> Observation:
         energy = state.content / problem.multiplicity
-        return Observation(
-            time=time,
-            energy=energy,
-            log_energy=log_or_minus_inf(energy),
-            loss=problem.floor + 0.5 * jnp.sum(state.content),
-            state=state,
-        )
+        return shown(time, energy, problem.floor + 0.5 * jnp.sum(state.content), state)
 
     def check(self, problem: Any, state: PyTree, weights: PerWeight, duration: Array) -> Sequence[tuple[Array, Any]]:
         edges = shell_edges(problem)

@@ -102,9 +102,6 @@ def hand_written(problem: AbstractProblem, cap: tuple[float, float] | None = Non
     if problem.as_operator() is not None:
         rules["leverage"] = leverage_sampling()
     if cap is not None:
-        rules = {name: chain(*_unconstrained(rule), clip(*cap)) for name, rule in rules.items()}
+        free = lambda rule: [stage for stage in stages_of(rule) if stage.kind != "constrain"]
+        rules = {name: chain(*free(rule), clip(*cap)) for name, rule in rules.items()}
     return {"uniform": uniform(), **rules}
-
-
-def _unconstrained(schedule: AbstractStage) -> tuple[AbstractStage, ...]:
-    return tuple(stage for stage in stages_of(schedule) if stage.kind != "constrain")

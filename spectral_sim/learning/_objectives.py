@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_positive, is_concrete
+from .._checks import check_entries, check_positive, is_concrete
 from .._observation import Observation
 from .._trajectory import Trajectory
 from .._types import Array, Float, PerWeight, as_inexact
 from .._where import where
+from ..analysis import inside
 
 
 class AbstractObjective(eqx.Module):
@@ -68,15 +69,12 @@ class AnytimeLogLoss(AbstractObjective):
     window: tuple[float, float] | None = eqx.field(static=True, default=None)
 
     def check(self, times: np.ndarray, floor: float) -> None:
-        low, high = (
-            times[1] if self.window is None else self.window[0],
-            times[-1] if self.window is None else self.window[1],
-        )
+        low, high = (times[1], times[-1]) if self.window is None else self.window
         if not times[1] <= low < high <= times[-1] * (1 + 1e-9):
             raise ValueError(
                 f"window={self.window} is not within the times {times[1]:.6g} to {times[-1]:.6g}: move it inside."
             )
-        if np.sum((times >= low * (1 - 1e-9)) & (times <= high * (1 + 1e-9))) < 2:
+        if np.sum(inside(times, (low, high))) < 2:
             raise ValueError(f"window={self.window} holds fewer than two refreshes: widen it, or use a denser grid.")
 
     def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:
@@ -145,8 +143,7 @@ class Penalised(AbstractObjective):
 
     def check(self, times: np.ndarray, floor: float) -> None:
         for name in ("divergence", "smoothness", "sample_size", "scoring"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: a penalty is not negative.")
+            check_entries(name, getattr(self, name), lambda x: x >= 0, "a penalty is not negative")
         self.objective.check(times, floor)
 
     def __call__(self, trajectory: Trajectory) -> Float[Array, ""]:

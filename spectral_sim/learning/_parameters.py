@@ -75,7 +75,8 @@ class Parameters(eqx.Module):
             raise ValueError(
                 "the schedule has no inexact array leaf: there is nothing to learn; try TableSchedule.create()."
             )
-        defaults, ranges = _declared_limits(dynamics), _held_ranges(schedule)
+        ranges = _held_ranges(schedule)
+        defaults = {} if dynamics is None else {f"dynamics.{name}": pair for name, pair in dynamics.ranges.items()}
         held = not any(_is_under(name, "schedule") for name, yes in zip(names, chosen, strict=True) if yes)
         held = held and not schedule.curates
         stable = ()
@@ -128,7 +129,8 @@ class Parameters(eqx.Module):
         """The dynamics with each rate at the same share of the stable range as it has at the batches of the start."""
         names, _ = _named_leaves(self.template)
         low, high, _ = next(own for name, own in zip(names, self.limits, strict=True) if own and _is_under(name, _RATE))
-        leaf = (lambda d: d.learning_rate.values) if isinstance(dynamics.learning_rate, PerRefresh) else _own_rate
+        table = isinstance(dynamics.learning_rate, PerRefresh)
+        leaf = lambda d: d.learning_rate.values if table else d.learning_rate
         rate = leaf(dynamics)
         low, high = np.asarray(low, rate.dtype), np.asarray(high, rate.dtype)
         top = _largest_rate(dynamics, self.stable, self.held).astype(rate.dtype)
@@ -158,11 +160,6 @@ def _key(key: Any) -> str:
 
 def _is_under(name: str, path: str) -> bool:
     return name == path or name.startswith(f"{path}.")
-
-
-def _declared_limits(dynamics: AbstractDynamics | None) -> dict[str, tuple[float | None, float | None]]:
-    """Limits that the dynamics states for its own fields."""
-    return {} if dynamics is None else {f"dynamics.{name}": pair for name, pair in dynamics.ranges.items()}
 
 
 def _held_ranges(schedule: AbstractStage) -> dict[str, tuple[float | None, float | None]]:
@@ -240,10 +237,6 @@ def _check_stable(name: str, high: str, dynamics: Any) -> None:
             "limits: a learning rate that is to be 'stable' at batch sizes that change needs both as PerRefresh tables "
             "of one length."
         )
-
-
-def _own_rate(dynamics: Any) -> Any:
-    return dynamics.learning_rate
 
 
 def _largest_rate(dynamics: Any, problems: tuple[AbstractProblem, ...], held: bool) -> Array:

@@ -1,7 +1,6 @@
 """Numerical kernels: each does one thing, to rounding, with its derivative."""
 
-from ._bisection import bisect
-from ._crossing import rounding_of_mean, where_one
+from ._crossing import bisect, rounding_of_mean, where_one
 from ._eigen_step import phi1_eigen
 from ._exponential import exponential, log_or_minus_inf
 from ._feature_spectrum import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes

@@ -1,16 +1,35 @@
-"""Where a non-decreasing function of a positive number reaches one, found whatever the function does in between."""
+"""Where a monotonic function crosses a value, found whatever it does in between: on the host, and inside jit."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._types import Array, Bool, Float
 from .._where import where
 
 _TANGENTS = 40  # after as many steps the bracket is halved at every one
 _FAR = 0.3  # of the value from one: beyond it tangents are drawn in logarithms
+
+
+def bisect(
+    left: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray, steps: int = 60, *, ends: bool = False
+) -> Any:
+    """Find where `left` turns from true at `low` to false at `high`, entry by entry.
+
+    Arguments:
+        left: true on the side of `low`, false on that of `high`.
+        low, high: ends of the bracket, one for each entry.
+        steps: halvings.
+        ends: return the last bracket and not its middle.
+    """
+    for _ in range(steps):
+        middle = (low + high) / 2
+        true = left(middle)
+        low, high = np.where(true, middle, low), np.where(true, high, middle)
+    return (low, high) if ends else (low + high) / 2
 
 
 class Crossing(NamedTuple):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Complex, Float
 
-from ._bisection import bisect
+from ._crossing import bisect
 
 # Sums over modes are np.vecdot: for a matrix of this size `@` starts threads, which costs more than it gains.
 _BLOCK = 2**15  # entries of (points, modes) that are worked on at once, so that they stay in the processor's cache

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ._bisection import bisect
+from ._crossing import bisect
 
 _ROUGH, _POLISH = 12, 5  # steps of bisection, and of Newton's method after it
 _POLISHED = 1e-9  # relative, of a level after that

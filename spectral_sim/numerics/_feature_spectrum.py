@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 from ._feature_curve import FeatureCurve, energies_on, feature_curve
 from ._feature_gaps import Gaps, feature_gaps, support_ends, unlearnt
+from ._gauss_rules import compressed, panels_of
 from ._quadrature import ShellRule, shell_rule
-from ._stieltjes import compressed, panels_of
 
 _BUMP_DIGITS = 14.0  # natural logarithm of the accuracy of the rule inside a bump
 _FEWEST_IN_BUMP, _MOST_IN_BUMP = 5, 60

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from .._checks import check_finite, check_ndim
+from ._gauss_rules import gauss, lanczos
 
 _ORDER = 8  # nodes of an ordinary panel
 _ATOMS = 32  # nodes that stand for a block of integers whose ends are at most a factor 2 apart
@@ -155,26 +156,3 @@ def _counting_atoms(low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
         counts.append(weights)
         low = end
     return np.concatenate(atoms), np.concatenate(counts)
-
-
-def lanczos(points: np.ndarray, weights: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Recurrence of the orthonormal polynomials of a discrete measure: diagonal (order,), off-diagonal (order - 1,)."""
-    basis = np.zeros((order, points.size))
-    basis[0] = np.sqrt(weights / weights.sum())
-    diagonal, offdiagonal = np.zeros(order), np.zeros(order - 1)
-    for n in range(order):
-        step = points * basis[n]
-        diagonal[n] = basis[n] @ step
-        if n + 1 < order:
-            for _ in range(2):  # twice: orthogonal to rounding even when the order is close to the number of points
-                step = step - basis[: n + 1].T @ (basis[: n + 1] @ step)
-            offdiagonal[n] = np.linalg.norm(step)
-            basis[n + 1] = step / offdiagonal[n]
-    return diagonal, offdiagonal
-
-
-def gauss(diagonal: np.ndarray, offdiagonal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Golub-Welsch: ascending nodes and weights (of total 1) of the Gauss rule with this recurrence."""
-    jacobi = np.diag(diagonal) + np.diag(offdiagonal, 1) + np.diag(offdiagonal, -1)
-    points, vectors = np.linalg.eigh(jacobi)
-    return points, vectors[0] ** 2

@@ -7,11 +7,10 @@ from ._kernel_problem import from_kernel
 from ._kernels import RBF as rbf
 from ._kernels import ArcCosine as arc_cosine
 from ._kernels import Linear as linear
-from ._law import PowerLaw
 from ._modal import ModalProblem
 from ._network import NetworkProblem
 from ._operator import OperatorProblem, mean_squared_norm, modal_view
-from ._power_law import doubled_rule, power_law
+from ._power_law import PowerLaw, doubled_rule, power_law
 from ._random_features import random_features
 from ._torus import torus
 from .tables import load_table

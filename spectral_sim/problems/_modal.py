@@ -1,17 +1,43 @@
 """Modal problems: weights act on each mode of the operator by itself."""
 
+import abc
 from typing import TYPE_CHECKING, Any, cast
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive, is_concrete
 from .._types import Array, ArrayLike, Float, as_inexact, cast_inexact
 from ._base import AbstractProblem, Bound
-from ._law import AbstractLaw
 
 if TYPE_CHECKING:
     from ..dynamics import AbstractDynamics
+
+
+class AbstractLaw(eqx.Module):
+    """What the entries of a modal problem were made from."""
+
+    @abc.abstractmethod
+    def numbers(self) -> dict[str, Array]:
+        """The scalars that may be swept or differentiated, by name."""
+
+    @abc.abstractmethod
+    def check_number(self, name: str, values: ArrayLike) -> None:
+        """Raise unless each of `values` may take the place of that number; the message goes on from its name."""
+
+    @abc.abstractmethod
+    def rebuilt(self, problem: "ModalProblem", values: dict[str, Any]) -> "ModalProblem":
+        """The problem with other numbers, which may be traced.
+
+        Arguments:
+            problem: whose spectrum the law made.
+            values: new numbers by name.
+        """
+
+    @abc.abstractmethod
+    def refined(self, problem: "ModalProblem") -> "ModalProblem | None":
+        """The problem on twice the nodes; None where every mode stands for itself."""
 
 
 class ModalProblem(AbstractProblem):

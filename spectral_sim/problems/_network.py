@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_length, check_mass, check_ndim
 from .._types import Array, ArrayLike, Float, PerWeight, PyTree
-from ._groups import ExampleProblem, check_groups
+from ._examples import ExampleProblem, check_groups
 from ._network_checks import check_apply, check_params, check_rows, checked_targets
 
 if TYPE_CHECKING:

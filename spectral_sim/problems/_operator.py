@@ -11,7 +11,7 @@ from .._types import Array, ArrayLike, Float, PerWeight, as_inexact
 from .._where import where
 from ..numerics import row_product, sum_rows
 from ._base import Bound
-from ._groups import ExampleProblem, check_groups
+from ._examples import ExampleProblem, check_groups
 from ._modal import ModalProblem
 
 if TYPE_CHECKING:

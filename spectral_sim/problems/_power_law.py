@@ -1,16 +1,73 @@
 """Power-law problems, mode by mode or by shell quadrature."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_finite, check_positive, is_concrete
-from .._types import as_inexact
+from .._checks import check_entries, check_finite, check_positive
+from .._types import Array, ArrayLike, Float, as_inexact
 from ..numerics import shell_rule
-from ._law import PowerLaw
-from ._modal import ModalProblem
+from ._modal import AbstractLaw, ModalProblem
+
+
+class PowerLaw(AbstractLaw):
+    """A power law: lam_k = c k^-alpha and E_k(0) = s k^-beta for k = 1 ... max_mode, on `nodes` entries.
+
+    Arguments:
+        alpha: eigenvalue exponent.
+        beta: energy exponent.
+        max_mode: how many modes there are.
+        nodes: how many entries stand for them; None for every mode by itself.
+        eigenvalue_scale: c.
+        energy_scale: s.
+        breaks: mode numbers after which a panel of the quadrature ends.
+    """
+
+    alpha: Float[Array, ""]
+    beta: Float[Array, ""]
+    max_mode: int = eqx.field(static=True)
+    nodes: int | None = eqx.field(static=True)
+    eigenvalue_scale: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
+    energy_scale: Float[Array, ""] = eqx.field(converter=as_inexact, default=1.0)
+    breaks: tuple[float, ...] = eqx.field(static=True, default=())
+
+    def spectrum(self, index: Float[Array, "modes"]) -> tuple[Float[Array, "modes"], Float[Array, "modes"]]:
+        """Eigenvalues and energies of the modes with these numbers.
+
+        Arguments:
+            index: mode numbers from 1, which need not be whole.
+        """
+        return self.eigenvalue_scale * index**-self.alpha, self.energy_scale * index**-self.beta
+
+    def numbers(self) -> dict[str, Array]:
+        return {"alpha": self.alpha, "beta": self.beta}
+
+    def check_number(self, name: str, values: ArrayLike) -> None:
+        if np.min(values) <= 1:
+            raise ValueError(f"goes down to {np.min(values):.6g}: the sum over modes diverges; give values above 1.")
+
+    def rebuilt(self, problem: ModalProblem, values: dict[str, Any]) -> ModalProblem:
+        """The nodes of a rule do not depend on the exponents."""
+        law = dataclasses.replace(self, **{name: jnp.asarray(value, problem.dtype) for name, value in values.items()})
+        return problem.with_entries(*law.spectrum(problem.index), law=law)
+
+    def refined(self, problem: ModalProblem) -> ModalProblem | None:
+        if self.nodes is None:
+            return None
+        return power_law(
+            self.alpha,
+            self.beta,
+            max_mode=self.max_mode,
+            nodes=2 * self.nodes,
+            eigenvalue_scale=self.eigenvalue_scale,
+            energy_scale=self.energy_scale,
+            floor=problem.floor,
+            breaks=self.breaks,
+        )
 
 
 def power_law(
@@ -54,10 +111,7 @@ def power_law(
     """
     for name, value in (("alpha", alpha), ("beta", beta)):
         check_finite(name, value, "give an exponent above 1")
-        if is_concrete(value) and np.any(np.asarray(value) <= 1):
-            raise ValueError(
-                f"{name} is {float(np.min(np.asarray(value))):.6g}: the sum over modes diverges; give > 1."
-            )
+        check_entries(name, value, lambda x: x > 1, "the sum over modes diverges; give > 1")
     if (num_modes is None) == (max_mode is None):
         raise ValueError(
             f"num_modes={num_modes} and max_mode={max_mode}: give exactly one, num_modes for plain modes or "

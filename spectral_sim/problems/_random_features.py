@@ -12,8 +12,7 @@ import numpy as np
 from .._checks import check_choice, check_positive, check_whole, is_concrete
 from .._types import Array, ArrayLike, Float, PRNGKeyArray, as_inexact
 from ..numerics import FeatureSpectrum, feature_spectrum, feature_spectrum_slopes
-from ._law import AbstractLaw
-from ._modal import ModalProblem
+from ._modal import AbstractLaw, ModalProblem
 
 _METHODS = ("equivalent", "draw")
 _FEWEST_NODES, _NODES_AN_E_FOLD = 32, 3.0  # errors of the flow then stay below 1e-4, and with twice as many below 1e-5

@@ -23,7 +23,6 @@ from ._constrain import Clip as clip
 from ._constrain import Mix as mix
 from ._constrain import Smooth as smooth
 from ._curricula import Curriculum as curriculum
-from ._difficulty import difficulty, leverage
 from ._excess import Excess as excess
 from ._forgetting import Forgetting as forgetting
 from ._observe import AddNoise as add_noise
@@ -34,6 +33,7 @@ from ._observe import ShellAverage as shell_average
 from ._observe import Stale as stale
 from ._observe import Subsample as subsample
 from ._policy import PolicySchedule
+from ._score import difficulty, leverage
 from ._second_model import SecondModel, relative_trace, training_progress
 from ._self_scoring import SelfScoring as self_scoring
 from ._static import HardPruning as hard_pruning
@@ -46,34 +46,9 @@ from ._table import TableSchedule
 from ._teacher import Teacher as teacher
 
 STAGES: dict[str, type[AbstractStage]] = {
-    "add_noise": add_noise,
-    "band_limit": band_limit,
-    "clip": clip,
-    "complement": complement,
-    "curriculum": curriculum,
-    "delay": delay,
-    "excess": excess,
-    "forgetting": forgetting,
-    "frontier_band": frontier_band,
-    "greedy": greedy,
-    "hard_pruning": hard_pruning,
-    "lag": lag,
-    "leverage_sampling": leverage_sampling,
-    "mix": mix,
-    "power_tilt": power_tilt,
-    "proportional": proportional,
-    "random_pruning": random_pruning,
-    "self_scoring": self_scoring,
-    "shell_average": shell_average,
-    "smooth": smooth,
-    "softmax": softmax,
-    "stale": stale,
-    "static_weights": static_weights,
-    "subsample": subsample,
-    "teacher": teacher,
-    "top_fraction": top_fraction,
-    "uniform": uniform,
-    "water_filling": water_filling,
+    name: value
+    for name, value in sorted(globals().items())
+    if name.islower() and isinstance(value, type) and issubclass(value, AbstractStage)
 }
 """Every shipped stage by its public name."""
 

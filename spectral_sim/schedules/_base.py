@@ -10,7 +10,7 @@ from .._checks import check_choice
 from .._observation import Observation
 from .._registry import family, registered_name
 from .._state import as_state, check_constants, next_state
-from .._types import Array, Float, PerWeight, PyTree, Ranges
+from .._types import PerWeight, PyTree, Ranges, Refreshes
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class AbstractStage(eqx.Module):
             The signal that leaves this stage, shape (weights,), and its new state, shaped as the old.
         """
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         """Which share of the data is scored for this stage at each refresh: 1 for a whole pass, 0 for none.
 
         By default a pass at every refresh, and one at the first alone for static weights. That holds for an open loop
@@ -122,9 +122,7 @@ class AbstractStage(eqx.Module):
             return None
         return scored_once(times) if self.static else jnp.ones_like(times)
 
-    def model_scoring(
-        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
-    ) -> Float[Array, "refreshes"]:
+    def model_scoring(self, times: Refreshes, asked: Refreshes) -> Refreshes:
         """How many times models of this stage's own score the data at each refresh; none by default.
 
         Arguments:
@@ -166,7 +164,7 @@ class AbstractStage(eqx.Module):
 family("stage", AbstractStage)
 
 
-def no_scoring(times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
+def no_scoring(times: Refreshes) -> Refreshes:
     """No pass over the data at any refresh.
 
     Arguments:
@@ -178,7 +176,7 @@ def no_scoring(times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
     return jnp.zeros_like(times)
 
 
-def scored_once(times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"]:
+def scored_once(times: Refreshes) -> Refreshes:
     """One pass over the data, at the first refresh.
 
     Arguments:

@@ -12,14 +12,12 @@ from .._observation import Observation
 from .._types import Array, Float, PerRefresh, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import log_or_minus_inf, without_derivative
-from ._base import SMALLEST, AbstractStage, Kind, TrainingCost
+from ._base import SMALLEST
 from ._second_model import (
     SecondModel,
-    check_second_model,
+    SecondModelStage,
     learner_model,
-    model_passes,
     once_trained,
-    priced,
     progress,
     second_model,
     trained,
@@ -30,7 +28,7 @@ _ROUNDING = 32  # units of the dtype's precision that a logarithm of a residual 
 _INTEGRATED = {"float32": 1e-4, "float64": 1e-8}  # of the largest residual at the start, that one on data may be off by
 
 
-class Complement(AbstractStage):
+class Complement(SecondModelStage):
     """Excess residual over a second model of another kind, max(0, E_learner - E_second).
 
     The second model has another spectrum (on modes) or another kernel (on data). It is trained by gradient flow on
@@ -61,21 +59,16 @@ class Complement(AbstractStage):
         Example Selection (2024).
     """
 
-    kind: ClassVar[Kind] = "observe"
     ranges: ClassVar[Ranges] = {
         "training_time": (SMALLEST, None),
         "exponent": (SMALLEST, None),
         "eigenvalues": (0.0, None),
     }
-    constants: ClassVar[bool] = True
     training_time: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
     exponent: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
     eigenvalues: Float[Array, "modes"] | None = eqx.field(converter=as_inexact, default=None)
     features: Float[Array, "examples second_features"] | None = eqx.field(converter=as_inexact, default=None)
     cost: float = eqx.field(static=True, default=1.0)
-
-    def __check_init__(self) -> None:
-        check_second_model(self)
 
     def validate(self, problem: Any) -> None:
         varies = any(isinstance(getattr(self, name), PerRefresh) for name in ("exponent", "eigenvalues", "features"))
@@ -118,17 +111,6 @@ class Complement(AbstractStage):
         excess = where(drained & ahead, faint, excess)
         excess = where(jnp.max(excess) > 0, excess, 1)
         return excess if self.training_time is None else once_trained(excess, self.training_time), state
-
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return None
-
-    def model_scoring(
-        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
-    ) -> Float[Array, "refreshes"]:
-        return model_passes(self, times, asked)
-
-    def training_cost(self, problem: Any) -> TrainingCost:
-        return priced(self, problem)
 
     def second_model(self, problem: Any) -> "SecondModel | None":
         return SecondModel("second model", self, problem, _KNOWN)

@@ -1,18 +1,18 @@
 """Constrain stages: what can be delivered. Each takes any score and returns weights of mean one."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from .._checks import check_non_negative, check_positive, concrete, is_concrete
+from .._checks import check_entries, check_non_negative, check_positive, concrete, is_concrete
 from .._observation import Observation
 from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import mean_one, project_to_bounds
 from ._base import AbstractStage, Kind
-from ._observe import follow
+from ._observe import FirstOrderLag
 
 
 class Clip(AbstractStage):
@@ -65,14 +65,13 @@ class Mix(AbstractStage):
 
     def __check_init__(self) -> None:
         check_non_negative("eps", self.eps)
-        if is_concrete(self.eps) and np.max(concrete(self.eps)) > 1:
-            raise ValueError(f"eps is {np.max(concrete(self.eps)):.6g}: give a share between 0 and 1.")
+        check_entries("eps", self.eps, lambda x: x <= 1, "give a share between 0 and 1")
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return (1 - self.eps) * mean_one(signal, observation.mass) + self.eps, state
 
 
-class Smooth(AbstractStage):
+class Smooth(FirstOrderLag):
     """Weights that move slowly: a first-order lag on weights of mean one.
 
     Arguments:
@@ -80,14 +79,6 @@ class Smooth(AbstractStage):
     """
 
     kind: ClassVar[Kind] = "constrain"
-    ranges: ClassVar[Ranges] = {"tau": (0.0, None)}
-    tau: Float[Array, ""] = eqx.field(converter=as_inexact)
-
-    def __check_init__(self) -> None:
-        check_non_negative("tau", self.tau, "give a time constant in units of time")
-
-    def init(self, problem: Any) -> PyTree:
-        return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
-        return follow(mean_one(signal, observation.mass), observation, state, self.tau)
+        return self._follow(mean_one(signal, observation.mass), observation, state)

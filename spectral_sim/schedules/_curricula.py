@@ -1,6 +1,6 @@
 """Curricula: a pool that grows from the easiest or the hardest to everything."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,11 +9,11 @@ from .._checks import check_choice, check_fraction, check_positive
 from .._observation import Observation
 from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from ..numerics import lowest_mass
-from ._base import SMALLEST, AbstractStage, Kind, TrainingCost, no_scoring, scored_once
-from ._score import begin_order, check_score, order_now
+from ._base import SMALLEST
+from ._score import ScoredStage
 
 
-class Curriculum(AbstractStage):
+class Curriculum(ScoredStage):
     """Equal weights on a pool that grows from the easiest (or the hardest) to everything.
 
     The pool is updated at refreshes and held between them, as any curation is.
@@ -37,10 +37,7 @@ class Curriculum(AbstractStage):
         Dyer and Neyshabur, When Do Curricula Work? (2021).
     """
 
-    kind: ClassVar[Kind] = "allocate"
     ranges: ClassVar[Ranges] = {"end": (SMALLEST, None), "start": (SMALLEST, 1.0)}
-    closed_loop: ClassVar[bool] = False
-    constants: ClassVar[bool] = True
     end: Float[Array, ""] = eqx.field(converter=as_inexact)
     start: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.1)
     order: str = eqx.field(static=True, default="easy_to_hard")
@@ -55,20 +52,13 @@ class Curriculum(AbstractStage):
         check_choice("order", self.order, ("easy_to_hard", "hard_to_easy"))
         check_choice("pacing", self.pacing, ("linear", "root", "step"))
         check_positive("steps", self.steps, "give at least one step")
-        check_score(self.score, self.score_cost)
-
-    def init(self, problem: Any) -> PyTree:
-        return begin_order(self, problem, hardest_first=self.order == "hard_to_easy")
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
-        order = order_now(self, state, observation.mass, hardest_first=self.order == "hard_to_easy")
-        return lowest_mass(order, self._pool(observation.time)), state
+        return lowest_mass(self._order(state, observation.mass), self._pool(observation.time)), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return scored_once(times) if self.score is None else no_scoring(times)
-
-    def training_cost(self, problem: Any) -> TrainingCost:
-        return TrainingCost(before=self.score_cost)
+    @property
+    def _hardest_first(self) -> bool:
+        return self.order == "hard_to_easy"
 
     def _pool(self, time):
         """Fraction of the mass in the pool at `time`."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from .._checks import check_non_negative
 from .._observation import Observation
-from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
+from .._types import PerWeight, PyTree, Ranges, Refreshes, as_inexact
 from .._where import where
 from ._base import AbstractStage, Kind, TrainingCost, scored_once
 from ._score import check_given
@@ -53,12 +53,10 @@ class Excess(AbstractStage):
         excess = where(observation.mass > 0, jnp.maximum(signal - 2 * self.reference, 0), 0)
         return where(jnp.max(excess) > 0, excess, 1), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
-    def model_scoring(
-        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
-    ) -> Float[Array, "refreshes"]:
+    def model_scoring(self, times: Refreshes, asked: Refreshes) -> Refreshes:
         return scored_once(times)
 
     def training_cost(self, problem: Any) -> TrainingCost:

@@ -8,20 +8,15 @@ import jax.numpy as jnp
 
 from .._checks import check_fraction, check_non_negative, check_positive
 from .._observation import Observation
-from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact, by_refresh
+from .._types import Array, Float, PerWeight, PyTree, Ranges, Refreshes, as_inexact, by_refresh
 from .._where import where
 from ..numerics import exponential, group_sums, log_or_minus_inf, mass_rank
 from ._base import SMALLEST, AbstractStage, Kind, require_modal, stage_name
 
 
-class Lag(AbstractStage):
-    """Show a running average of the residual: s += (1 - exp(-h / tau)) (signal - s), h the time since the last refresh.
+class FirstOrderLag(AbstractStage):
+    """A stage with a time constant; the state is the time of the last refresh and the lagged signal."""
 
-    Arguments:
-        tau: time constant, in units of time; 0 sees the present.
-    """
-
-    kind: ClassVar[Kind] = "observe"
     ranges: ClassVar[Ranges] = {"tau": (0.0, None)}
     tau: Float[Array, ""] = eqx.field(converter=as_inexact)
 
@@ -31,8 +26,27 @@ class Lag(AbstractStage):
     def init(self, problem: Any) -> PyTree:
         return jnp.zeros((), problem.dtype), jnp.zeros_like(problem.mass)
 
+    def _follow(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
+        """One step towards the signal."""
+        last, memory = state
+        elapsed = observation.time - last
+        instant = self.tau <= 0
+        gain = where(instant, 1, -jnp.expm1(-elapsed / where(instant, 1, self.tau)))
+        memory = where(observation.index == 0, signal, memory + gain * (signal - memory))
+        return memory, (observation.time, memory)
+
+
+class Lag(FirstOrderLag):
+    """Show a running average of the residual: s += (1 - exp(-h / tau)) (signal - s), h the time since the last refresh.
+
+    Arguments:
+        tau: time constant, in units of time; 0 sees the present.
+    """
+
+    kind: ClassVar[Kind] = "observe"
+
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
-        return follow(signal, observation, state, self.tau)
+        return self._follow(signal, observation, state)
 
 
 class Stale(AbstractStage):
@@ -59,7 +73,7 @@ class Stale(AbstractStage):
         memory = where(due, signal, memory)
         return memory, (where(due, observation.time, scored_at), memory)
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return _due(times, by_refresh(self.period, times)).astype(times.dtype)
 
 
@@ -138,7 +152,7 @@ class AddNoise(AbstractStage):
         # would else compute again for each member of a batch that draws the same
         return jnp.exp(log_or_minus_inf(signal) + jnp.log(factor)), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
 
@@ -177,7 +191,7 @@ class ShellAverage(AbstractStage):
         size = group_sums(count, shell, self.num_shells)
         return (total / where(size > 0, size, 1))[shell], state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
 
@@ -202,7 +216,7 @@ class BandLimit(AbstractStage):
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return where(observation.problem.as_modal().index <= self.k_max, signal, 0), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
 
@@ -229,18 +243,8 @@ class Subsample(AbstractStage):
         seen = where((drawn < self.fraction) | (observation.index == 0), signal, state)
         return seen, seen
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return by_refresh(self.fraction, times).astype(times.dtype).at[0].set(1)
-
-
-def follow(signal, observation, state, tau):
-    """One step of a first-order lag; the state is the time of the last refresh and the lagged signal."""
-    last, memory = state
-    elapsed = observation.time - last
-    instant = tau <= 0
-    gain = where(instant, 1, -jnp.expm1(-elapsed / where(instant, 1, tau)))
-    memory = where(observation.index == 0, signal, memory + gain * (signal - memory))
-    return memory, (observation.time, memory)
 
 
 def key_of(stage, observation):

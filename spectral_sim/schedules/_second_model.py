@@ -4,31 +4,57 @@ What a paradigm can see through it depends on how far its own training has come,
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from .._checks import check_length, check_ndim, check_non_negative, check_positive
-from .._types import Array, Float, PerRefresh, PerWeight, by_refresh
+from .._types import Array, Float, PerRefresh, PerWeight, Refreshes, by_refresh
 from .._where import where
 from ..numerics import log_or_minus_inf, phi1_eigen, row_product, sum_rows
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squared_norm
-from ._base import TrainingCost, scored_once, stage_name
+from ._base import AbstractStage, Kind, TrainingCost, scored_once, stage_name
 
 
-def check_second_model(stage: Any) -> None:
-    """The fields that every stage with a second model has."""
-    if stage.training_time is not None:
-        check_positive("training_time", stage.training_time, "give the time that the second model has trained for")
-    if stage.exponent is not None:
-        check_positive("exponent", stage.exponent, "give the exponent of the second spectrum")
-    if stage.eigenvalues is not None:
-        check_non_negative("eigenvalues", stage.eigenvalues, "a kernel operator is positive semidefinite")
-    if stage.exponent is not None and stage.eigenvalues is not None:
-        raise ValueError("exponent and eigenvalues are both given: they are two ways to write one spectrum; drop one.")
-    check_non_negative("cost", stage.cost, "give the compute of a step in units of the learner's")
+class SecondModelStage(AbstractStage):
+    """A stage that sees the residual through a second model, whose training and passes over the data it is charged."""
+
+    kind: ClassVar[Kind] = "observe"
+    constants: ClassVar[bool] = True
+    training_time: eqx.AbstractVar[Float[Array, ""] | None]
+    exponent: eqx.AbstractVar[Float[Array, ""] | None]
+    eigenvalues: eqx.AbstractVar[Float[Array, "modes"] | None]
+    features: eqx.AbstractVar[Float[Array, "examples second_features"] | None]
+    cost: eqx.AbstractVar[float]
+
+    def __check_init__(self) -> None:
+        if self.training_time is not None:
+            check_positive("training_time", self.training_time, "give the time that the second model has trained for")
+        if self.exponent is not None:
+            check_positive("exponent", self.exponent, "give the exponent of the second spectrum")
+        if self.eigenvalues is not None:
+            check_non_negative("eigenvalues", self.eigenvalues, "a kernel operator is positive semidefinite")
+        if self.exponent is not None and self.eigenvalues is not None:
+            raise ValueError(
+                "exponent and eigenvalues are both given: they are two ways to write one spectrum; drop one."
+            )
+        check_non_negative("cost", self.cost, "give the compute of a step in units of the learner's")
+
+    def scoring(self, times: Refreshes) -> Refreshes | None:
+        return None
+
+    def model_scoring(self, times: Refreshes, asked: Refreshes) -> Refreshes:
+        """One pass over the data if the second model is trained beforehand, else one at each use."""
+        return asked if self.training_time is None else scored_once(times)
+
+    def training_cost(self, problem: Any) -> TrainingCost:
+        """Its training time counts by its trace over that of the problem."""
+        price = self.cost * relative_trace(self, problem)
+        if self.training_time is None:
+            return TrainingCost(rate=price)
+        return TrainingCost(before=price * by_refresh(self.training_time, jnp.zeros(1))[0])
 
 
 def second_model(stage: Any, problem: AbstractProblem) -> Array:
@@ -130,19 +156,6 @@ class SecondModel:
     def progress(self) -> PerWeight:
         """How far it has learnt each weight, u = 1/2 log(E(0) / E), once it has been trained for its training time."""
         return training_progress(self.problem, self.stage)
-
-
-def priced(stage: Any, problem: AbstractProblem) -> TrainingCost:
-    """Training of a second model: its time counts by its trace over that of the problem."""
-    price = stage.cost * relative_trace(stage, problem)
-    if stage.training_time is None:
-        return TrainingCost(rate=price)
-    return TrainingCost(before=price * by_refresh(stage.training_time, jnp.zeros(1))[0])
-
-
-def model_passes(stage: Any, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]) -> Array:
-    """Passes that a second model makes over the data: one if it is trained beforehand, else one at each use."""
-    return asked if stage.training_time is None else scored_once(times)
 
 
 class Trained(NamedTuple):

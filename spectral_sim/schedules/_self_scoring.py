@@ -3,11 +3,10 @@
 from typing import ClassVar
 
 import equinox as eqx
-import numpy as np
 
-from .._checks import check_positive, concrete, is_concrete
+from .._checks import check_entries, check_positive
 from .._observation import Observation
-from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
+from .._types import Array, Float, PerWeight, PyTree, Ranges, Refreshes, as_inexact
 from ..numerics import log_or_minus_inf
 from ._base import SMALLEST, AbstractStage, Kind
 from ._second_model import progress, seen_through, visibility
@@ -53,14 +52,10 @@ class SelfScoring(AbstractStage):
         begun = progress(log_or_minus_inf(observation.initial_energy), observation.log_energy)
         return seen_through(signal, visibility(begun, self.threshold, self.sharpness), observation.mass), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
 
 def check_sharpness(value) -> None:
     """Raise unless a sharpness is positive; infinity is a step."""
-    if not is_concrete(value):
-        return
-    array = concrete(value)
-    if not np.all(array > 0):
-        raise ValueError(f"sharpness is {array[~(array > 0)][0]:.6g}: it must be positive; inf makes a step.")
+    check_entries("sharpness", value, lambda x: x > 0, "it must be positive; inf makes a step")

@@ -8,30 +8,34 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_finite, check_fraction, check_positive
 from .._observation import Observation
-from .._types import Array, Float, Int, PerWeight, PyTree, Ranges, as_inexact
+from .._types import Array, Float, Int, PerWeight, PyTree, Ranges, Refreshes, as_inexact
 from .._where import where
 from ..numerics import lowest_mass, mass_rank, score_of
-from ._base import SMALLEST, AbstractStage, Kind, TrainingCost, no_scoring, require_modal, require_operator, scored_once
-from ._difficulty import leverage
-from ._score import begin_order, check_score, order_now
+from ._base import SMALLEST, AbstractStage, Kind, no_scoring, require_modal, require_operator, scored_once
+from ._score import ScoredStage, leverage
 
 
-class Uniform(AbstractStage):
-    """No curation: w = 1."""
+class _Static(AbstractStage):
+    """The same weights at every refresh, whatever the learner; no look at the data unless a stage says otherwise."""
 
     kind: ClassVar[Kind] = "allocate"
     closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
+
+    def scoring(self, times: Refreshes) -> Refreshes | None:
+        return no_scoring(times)
+
+
+class Uniform(_Static):
+    """No curation: w = 1."""
+
     curates: ClassVar[bool] = False
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return jnp.ones_like(signal), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return no_scoring(times)
 
-
-class StaticWeights(AbstractStage):
+class StaticWeights(_Static):
     """Weights given by hand, scaled to mean one.
 
     Arguments:
@@ -41,10 +45,7 @@ class StaticWeights(AbstractStage):
         ValueError: at the start of a run, if the problem has another number of weights.
     """
 
-    kind: ClassVar[Kind] = "allocate"
     ranges: ClassVar[Ranges] = {"values": (0.0, None)}
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
     values: PerWeight = eqx.field(converter=as_inexact)
 
     def init(self, problem: Any) -> PyTree:
@@ -58,11 +59,8 @@ class StaticWeights(AbstractStage):
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return self.values, state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return no_scoring(times)
 
-
-class PowerTilt(AbstractStage):
+class PowerTilt(_Static):
     """Weights lam_k^-exponent: towards the tail for a positive exponent. Modal problems only.
 
     Arguments:
@@ -70,10 +68,7 @@ class PowerTilt(AbstractStage):
         cutoff: mode number from which on the weight stays what it is there; none if None. Bounds the largest weight.
     """
 
-    kind: ClassVar[Kind] = "allocate"
     ranges: ClassVar[Ranges] = {"cutoff": (SMALLEST, None)}
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
     exponent: Float[Array, ""] = eqx.field(converter=as_inexact)
     cutoff: Float[Array, ""] | None = eqx.field(converter=as_inexact, default=None)
 
@@ -96,16 +91,13 @@ class PowerTilt(AbstractStage):
         score = -self.exponent * log_eigenvalue
         return score_of(score), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return no_scoring(times)
-
 
 def _as_seed(value):
     """A strongly typed integer: one trace for Python numbers and arrays."""
     return jnp.asarray(value, jnp.asarray(value).dtype)
 
 
-class RandomPruning(AbstractStage):
+class RandomPruning(_Static):
     """A random part of the mass is kept, at equal weight.
 
     Arguments:
@@ -113,10 +105,7 @@ class RandomPruning(AbstractStage):
         seed: whole number that fixes the draw.
     """
 
-    kind: ClassVar[Kind] = "allocate"
     ranges: ClassVar[Ranges] = {"fraction": (SMALLEST, 1.0)}
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     seed: Int[Array, ""] = eqx.field(converter=_as_seed, default=0)
@@ -131,11 +120,8 @@ class RandomPruning(AbstractStage):
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return lowest_mass(state, self.fraction), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return no_scoring(times)
 
-
-class HardPruning(AbstractStage):
+class HardPruning(ScoredStage):
     """The easiest or the hardest part of the mass is kept, at equal weight; the rest is never sampled.
 
     Where entries at the border are equally hard they share what is left for them.
@@ -152,11 +138,8 @@ class HardPruning(AbstractStage):
             difficult, where no score is given.
     """
 
-    kind: ClassVar[Kind] = "allocate"
     ranges: ClassVar[Ranges] = {"fraction": (SMALLEST, 1.0)}
-    closed_loop: ClassVar[bool] = False
     static: ClassVar[bool] = True
-    constants: ClassVar[bool] = True
     fraction: Float[Array, ""] = eqx.field(converter=as_inexact)
     keep: str = eqx.field(static=True, default="hard")
     score: PerWeight | None = eqx.field(converter=as_inexact, default=None)
@@ -165,28 +148,18 @@ class HardPruning(AbstractStage):
     def __check_init__(self) -> None:
         check_fraction("fraction", self.fraction)
         check_choice("keep", self.keep, ("easy", "hard"))
-        check_score(self.score, self.score_cost)
-
-    def init(self, problem: Any) -> PyTree:
-        return begin_order(self, problem, hardest_first=self.keep == "hard")
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
-        order = order_now(self, state, observation.mass, hardest_first=self.keep == "hard")
-        return lowest_mass(order, self.fraction), state
+        return lowest_mass(self._order(state, observation.mass), self.fraction), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return scored_once(times) if self.score is None else no_scoring(times)
-
-    def training_cost(self, problem: Any) -> TrainingCost:
-        return TrainingCost(before=self.score_cost)
+    @property
+    def _hardest_first(self) -> bool:
+        return self.keep == "hard"
 
 
-class LeverageSampling(AbstractStage):
+class LeverageSampling(_Static):
     """Examples in proportion to their ridge leverage. Data problems only."""
 
-    kind: ClassVar[Kind] = "allocate"
-    closed_loop: ClassVar[bool] = False
-    static: ClassVar[bool] = True
     constants: ClassVar[bool] = True
 
     def init(self, problem: Any) -> PyTree:
@@ -196,5 +169,5 @@ class LeverageSampling(AbstractStage):
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
         return state, state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return scored_once(times)

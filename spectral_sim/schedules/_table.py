@@ -9,11 +9,11 @@ import numpy as np
 
 from .._checks import check_non_negative, check_positive, check_times
 from .._observation import Observation
-from .._types import Array, ArrayLike, Float, PerRefresh, PerWeight, PRNGKeyArray, PyTree
-from ..numerics import project_to_bounds, score_of
+from .._types import Array, ArrayLike, Float, PerRefresh, PerWeight, PRNGKeyArray, PyTree, Refreshes
+from ..numerics import mass_rank, project_to_bounds, score_of
 from ..problems import AbstractProblem
 from ._base import AbstractStage, Kind, no_scoring
-from ._score import difficulty_rank
+from ._score import difficulty
 
 _MODE_KNOTS = 64  # the edge of water-filling is sharp: 32 over seven decades of modes cost 0.01 e-folds of loss
 
@@ -92,7 +92,7 @@ class TableSchedule(AbstractStage):
             return None
         if data is not None and data.groups is not None:
             raise ValueError(f"the table has {columns} columns for {problem.mass.shape[0]} groups: give one for each.")
-        rank = difficulty_rank(problem, hardest_first=False)
+        rank = mass_rank(difficulty(problem), problem.mass)
         return hats(rank.below + rank.tied, columns)
 
     def __call__(self, signal: PerWeight, observation: Observation, state: PyTree) -> tuple[PerWeight, PyTree]:
@@ -101,7 +101,7 @@ class TableSchedule(AbstractStage):
         score = score_of(log_weight)
         return within(score, observation.mass, self.cap), state
 
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
+    def scoring(self, times: Refreshes) -> Refreshes | None:
         return no_scoring(times)
 
     def weight_bounds(self, *, fixed: bool = False) -> tuple[float, float] | None:

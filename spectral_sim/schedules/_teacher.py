@@ -10,13 +10,11 @@ from .._observation import Observation
 from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import log_or_minus_inf
-from ._base import SMALLEST, AbstractStage, Kind, TrainingCost
+from ._base import SMALLEST
 from ._second_model import (
     SecondModel,
-    check_second_model,
-    model_passes,
+    SecondModelStage,
     once_trained,
-    priced,
     progress,
     second_model,
     seen_through,
@@ -27,7 +25,7 @@ from ._second_model import (
 from ._self_scoring import check_sharpness
 
 
-class Teacher(AbstractStage):
+class Teacher(SecondModelStage):
     """What a teacher can show of the residual; the teacher's own training is simulated.
 
     The teacher is trained beforehand on uniform samples for `training_time`, from zero and exactly. On modes it has
@@ -64,7 +62,6 @@ class Teacher(AbstractStage):
         ValueError: numbers out of range; at the start of a run, a teacher with another number of modes or examples.
     """
 
-    kind: ClassVar[Kind] = "observe"
     ranges: ClassVar[Ranges] = {
         "training_time": (SMALLEST, None),
         "threshold": (SMALLEST, None),
@@ -72,7 +69,6 @@ class Teacher(AbstractStage):
         "exponent": (SMALLEST, None),
         "eigenvalues": (0.0, None),
     }
-    constants: ClassVar[bool] = True
     training_time: Float[Array, ""] = eqx.field(converter=as_inexact)
     shows: str = eqx.field(static=True, default="residual")
     threshold: Float[Array, ""] = eqx.field(converter=as_inexact, default=0.5)
@@ -84,7 +80,6 @@ class Teacher(AbstractStage):
 
     def __check_init__(self) -> None:
         check_choice("shows", self.shows, ("residual", "distance"))
-        check_second_model(self)
         check_positive("threshold", self.threshold, "give the progress from which on something is known")
         check_sharpness(self.sharpness)
 
@@ -110,17 +105,6 @@ class Teacher(AbstractStage):
         else:
             distance = squared(observation.problem.as_operator(), observation.state.residual - residual)
         return once_trained(where(observation.mass > 0, distance, 0), self.training_time), state
-
-    def scoring(self, times: Float[Array, "refreshes"]) -> Float[Array, "refreshes"] | None:
-        return None
-
-    def model_scoring(
-        self, times: Float[Array, "refreshes"], asked: Float[Array, "refreshes"]
-    ) -> Float[Array, "refreshes"]:
-        return model_passes(self, times, asked)
-
-    def training_cost(self, problem: Any) -> TrainingCost:
-        return priced(self, problem)
 
     def second_model(self, problem: Any) -> "SecondModel | None":
         return SecondModel("teacher", self, problem, self.threshold)

@@ -1,6 +1,6 @@
 """Sweeps over leaves of schedules and problems: one compiled program, many rows, one labelled table."""
 
-from ._engines import AbstractEngine, Local
+from ._engines import AbstractEngine, Local, Processes
 from ._errors import StoreError
 from ._metric import AbstractMetric, MemberRun, Variable
 from ._metrics import (
@@ -15,7 +15,6 @@ from ._metrics import (
     OverIdeal,
     TimeToLoss,
 )
-from ._processes import Processes
 from ._ray import Ray
 from ._reading import open_table
 from ._spec import Block, Range, SweepSpec, grid, random_search, sobol

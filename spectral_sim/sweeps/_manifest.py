@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from .._identity import fingerprint
 from .._schema import Malformed, choice, explained, integer, items, mapping, plain, read_json, record, text
 from ._errors import StoreError
+from ._spec import MOST_ROWS
 
 FORMAT = 2
 MANIFEST, ENTRIES = "manifest.json", "manifest"
-MOST_ROWS = 2**31 - 1  # rows are counted in 32 bits on the device
 _FIX = "Restore the file, or give the sweep another folder."
 
 

@@ -35,6 +35,7 @@ class Variable:
     coords: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(eq=False)
 class MemberRun:
     """One finished run under a trace, as metrics see it; references are computed once, and only if asked for.
 
@@ -55,25 +56,14 @@ class MemberRun:
     problem: Any
     schedule: AbstractStage
     dynamics: Any
+    key: Any
     times: np.ndarray
     loss: Array
     recorded: PyTree
-    counts_steps: bool
+    counts_steps: bool = dataclasses.field(default=False, init=False)
 
-    def __init__(
-        self,
-        problem: Any,
-        schedule: AbstractStage,
-        dynamics: Any,
-        key: Any,
-        times: np.ndarray,
-        loss: Array,
-        recorded: PyTree,
-    ):
-        self.problem, self.schedule, self.dynamics = problem, schedule, dynamics
-        self.times, self.loss, self.recorded = times, loss, recorded
-        self.counts_steps = False
-        self._key, self._grid, self._intrinsic = key, times, times
+    def __post_init__(self) -> None:
+        self._grid, self._intrinsic = self.times, self.times
 
     def on_steps(self, grid: np.ndarray, intrinsic: Array, counts_steps: bool) -> "MemberRun":
         """The same run where the dynamics take steps.
@@ -90,7 +80,7 @@ class MemberRun:
     def uniform_loss(self) -> Array:
         """Loss of uniform sampling on the same problem, shape (times,); on real data, whatever the learner makes."""
         plain = None if self.dynamics is None else self.dynamics.reference(self.problem)
-        options = {"dynamics": plain, "key": self._key, "adjoint": "direct", "throw": False}
+        options = {"dynamics": plain, "key": self.key, "adjoint": "direct", "throw": False}
         return simulate(self.problem, uniform(), self._grid, **options).loss
 
     @functools.cached_property

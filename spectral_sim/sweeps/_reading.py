@@ -39,13 +39,11 @@ def open_table(address: str | os.PathLike[str]) -> Any:
     manifest = read_manifest_of(folder)
     if manifest is None or "begun" in manifest:
         raise StoreError(f"{folder} holds no sweep: check the address.")
-    from ._checked import CheckedStore  # needs zarr
-
     xarray = require("xarray", "the table of a sweep")
     with explained_store(folder, "read"):
         layout = read_layout_of(folder, manifest)
         whole, sums = chunks_whole(folder, layout)
-        store = CheckedStore(folder.zarr, {**manifest["files"], **sums}, str(folder))
+        store = checked_store(folder, {**manifest["files"], **sums})
         try:
             dataset = xarray.open_zarr(store, chunks=None, consolidated=True, zarr_format=3)
         except (StoreError, OSError):
@@ -57,6 +55,13 @@ def open_table(address: str | os.PathLike[str]) -> Any:
     dataset = dataset.set_coords(parameters)
     complete = int(len(whole) == layout.num_chunks)
     return dataset.assign_attrs(title=manifest["title"], complete=complete, chunks_done=len(whole))
+
+
+def checked_store(folder: Folder, sums: dict[str, Any]) -> Any:
+    """A folder as a store of zarr, whose files are checked as they are read."""
+    from ._checked_store import CheckedStore  # needs zarr
+
+    return CheckedStore(folder.zarr, sums, str(folder))
 
 
 def read_manifest_of(folder: Folder) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from .._types import ArrayLike
 from ..schedules import AbstractStage
 from ._paths import check_schedule_values, full_path, is_schedule_path, placed
 
-_MOST_ROWS = 2**31 - 1  # rows are counted in 32 bits on the device
+MOST_ROWS = 2**31 - 1  # rows are counted in 32 bits on the device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +88,10 @@ class SweepSpec:
         empty = [name for name, length in lengths.items() if length == 0]
         if empty:
             raise ValueError(f"{empty[0]} has no values: an empty axis leaves an empty sweep; give at least one.")
-        if math.prod(lengths.values()) > _MOST_ROWS:
+        if math.prod(lengths.values()) > MOST_ROWS:
             product = " x ".join(f"{length:,} ({name})" for name, length in lengths.items())
             raise ValueError(
-                f"the sweep would have {product} = {math.prod(lengths.values()):,} rows, and {_MOST_ROWS:,} is the "
+                f"the sweep would have {product} = {math.prod(lengths.values()):,} rows, and {MOST_ROWS:,} is the "
                 "most: make an axis shorter, or draw rows with sobol()."
             )
 
@@ -222,8 +222,8 @@ def random_search(template: AbstractStage, num: int, seed: int = 0, /, **values:
 
 
 def _drawn(template: AbstractStage, num: int, draw: Any, kind: str, values: dict[str, Any]) -> SweepSpec:
-    if int(num) != num or not 1 <= num <= _MOST_ROWS:
-        raise ValueError(f"num is {num}: give a whole number of points from 1 to {_MOST_ROWS:,}.")
+    if int(num) != num or not 1 <= num <= MOST_ROWS:
+        raise ValueError(f"num is {num}: give a whole number of points from 1 to {MOST_ROWS:,}.")
     ranges = {path: _range(path, value) for path, value in values.items() if isinstance(value, tuple | Range)}
     if not ranges:
         raise ValueError("no path has a range to draw from: give Range(low, high), or use grid() for values.")

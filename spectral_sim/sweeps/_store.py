@@ -21,7 +21,7 @@ from ._layout import Layout, is_leftover
 from ._lock import Lock
 from ._manifest import FORMAT, MANIFEST, entry_name
 from ._plan import Plan
-from ._reading import chunks_whole, read_layout_of, read_manifest_of
+from ._reading import checked_store, chunks_whole, read_layout_of, read_manifest_of
 
 
 class Store:
@@ -66,7 +66,7 @@ class Store:
         columns = columns_of(plan)
         with explained_store(self, "written"):
             self._clear(list(columns))
-            self._checked = _checked(self._folder, {})
+            self._checked = checked_store(self._folder, {})
             group = zarr.create_group(self._checked, attributes=attributes)
             for name, column in columns.items():
                 array = _create(group, name, column, plan)
@@ -120,7 +120,7 @@ class Store:
         with explained_store(self, "opened"):
             self._layout = read_layout_of(self._folder, manifest)
             whole, sums = chunks_whole(self._folder, self._layout, thorough=True)
-            self._checked = _checked(self._folder, {**manifest["files"], **sums})
+            self._checked = checked_store(self._folder, {**manifest["files"], **sums})
             # a chunk of which every row failed is a chunk all the same
             with zarr.config.set({"array.write_empty_chunks": True}):
                 group = zarr.open_group(self._checked, mode="r+", use_consolidated=True, zarr_format=3)
@@ -157,12 +157,6 @@ def check_same(store: Any, plan: Plan, manifest: dict[str, Any]) -> None:
         raise StoreError(
             f"{store} is in chunks of {manifest['chunk']} rows, and chunk_size is {plan.chunk}: leave chunk_size out."
         )
-
-
-def _checked(folder: Any, sums: dict[str, Any]) -> Any:
-    from ._checked import CheckedStore  # needs zarr
-
-    return CheckedStore(folder.zarr, sums, str(folder))
 
 
 def _create(group: Any, name: str, column: Any, plan: Plan) -> Any:

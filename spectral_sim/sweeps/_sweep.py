@@ -19,17 +19,15 @@ from .._schema import Malformed, plain
 from .._types import ArrayLike, PRNGKeyArray
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
-from ._engines import AbstractEngine, Local
+from ._engines import AbstractEngine, Local, Processes
 from ._errors import StoreError
 from ._metric import AbstractMetric
 from ._metrics import as_metrics
 from ._paths import SEED, check_values, is_schedule_path
-from ._plan import Plan
+from ._plan import Plan, row_times
 from ._plan import chunk_size as fitting_chunk
-from ._processes import Processes
 from ._ray import Ray
 from ._reading import check_store_packages, open_table
-from ._row_times import row_times
 from ._spec import SweepSpec
 from ._store import Store
 from ._table import attributes_of, columns_of, parameters, to_dataset

@@ -41,6 +41,14 @@ def default_problems() -> list[AbstractProblem]:
     return [modal, OperatorProblem(features, rng.normal(size=(12, 2)))]
 
 
+def run_parts(problem: Any, times: Any, dynamics: Any) -> tuple[AbstractProblem, AbstractDynamics, np.ndarray, Any]:
+    """Problem, dynamics, refresh grid and key of a run, chosen where they are None."""
+    problem = default_problems()[0] if problem is None else problem
+    dynamics = problem.default_dynamics() if dynamics is None else dynamics
+    grid = np.asarray(times_for(dynamics) if times is None else times, np.float64)
+    return problem, dynamics, grid, jax.random.key(5) if dynamics.needs_key else None
+
+
 def tolerance(dtype: Any) -> float:
     """What sums over the weights may be off by, relatively: 1e-12 in float64, 3e-6 in float32."""
     return 1e-12 if jnp.finfo(dtype).bits == 64 else 3e-6

@@ -13,7 +13,7 @@ from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import proportional
 from ..sweeps import AbstractMetric, MemberRun, Variable
-from ._common import default_problems, times_for
+from ._common import run_parts
 
 
 def check_metric(
@@ -37,12 +37,9 @@ def check_metric(
     Raises:
         AssertionError: an invariant does not hold; the message says which.
     """
-    problem = default_problems()[0] if problem is None else problem
-    dynamics = problem.default_dynamics() if dynamics is None else dynamics
-    grid = np.asarray(times_for(dynamics) if times is None else times, np.float64)
+    problem, dynamics, grid, key = run_parts(problem, times, dynamics)
     stepped = dynamics.clock == "steps"
     seen = np.asarray(run_clock(dynamics, grid, problem.dtype)[1].times, np.float64) if stepped else grid
-    key = jax.random.key(5) if dynamics.needs_key else None
     assert dataclasses.is_dataclass(metric), "a metric is a frozen dataclass: its fields are part of a sweep's hash"
     assert metric == dataclasses.replace(metric), "it does not equal a copy of itself"  # pyright: ignore[reportArgumentType]
     announced = metric.variables(seen)

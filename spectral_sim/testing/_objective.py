@@ -12,7 +12,7 @@ from ..dynamics import AbstractDynamics
 from ..learning import AbstractObjective, save_costs
 from ..problems import AbstractProblem
 from ..schedules import proportional
-from ._common import default_problems, times_for
+from ._common import run_parts
 
 
 def check_objective(
@@ -36,11 +36,8 @@ def check_objective(
     Raises:
         AssertionError: an invariant does not hold; the message says which.
     """
-    problem = default_problems()[0] if problem is None else problem
-    dynamics = problem.default_dynamics() if dynamics is None else dynamics
-    grid = np.asarray(times_for(dynamics) if times is None else times, np.float64)
+    problem, dynamics, grid, key = run_parts(problem, times, dynamics)
     objective.check(grid, float(problem.floor))
-    key = jax.random.key(5) if dynamics.needs_key else None
     run = simulate(problem, proportional(1.0), grid, save=save_costs, dynamics=dynamics, key=key)
 
     def value(loss, saved=run.saved):

@@ -13,12 +13,11 @@ from ._doubts import check_groups, restatements
 from ._evaluation import Evaluation
 from ._inputs import Piece, encode, join
 from ._missing import MissingPolicy, check_have_values, complete_rows
-from ._own_features import read_features, read_gram
-from ._read_file import RawTable, read_table
+from ._read_file import RawTable, one_table, read_table
+from ._read_numpy import read_features, read_gram
 from ._roles import Roles, assign_roles
 from ._split import Split, repeated_rows
 from ._targets import Targets, read_targets
-from ._together import one_table
 from ._wording import option
 
 _MAX_GROUPS = 20  # most levels of a column that is offered as groups

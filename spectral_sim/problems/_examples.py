@@ -1,4 +1,4 @@
-"""Examples in groups: weights are on groups, and each example belongs to one."""
+"""What weights on examples, or on groups of them, are to a problem: data seen through features, or a network."""
 
 from typing import Any
 

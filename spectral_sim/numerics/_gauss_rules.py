@@ -1,12 +1,33 @@
-"""Gauss rules that stand for a discrete measure, panel by panel. Host-side, NumPy float64."""
+"""Gauss rules, and those that stand for a discrete measure panel by panel. Host-side, NumPy float64."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ._quadrature import gauss, lanczos
-
 _ORDER = 8  # nodes of an ordinary panel
+
+
+def lanczos(points: np.ndarray, weights: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Recurrence of the orthonormal polynomials of a discrete measure: diagonal (order,), off-diagonal (order - 1,)."""
+    basis = np.zeros((order, points.size))
+    basis[0] = np.sqrt(weights / weights.sum())
+    diagonal, offdiagonal = np.zeros(order), np.zeros(order - 1)
+    for n in range(order):
+        step = points * basis[n]
+        diagonal[n] = basis[n] @ step
+        if n + 1 < order:
+            for _ in range(2):  # twice: orthogonal to rounding even when the order is close to the number of points
+                step = step - basis[: n + 1].T @ (basis[: n + 1] @ step)
+            offdiagonal[n] = np.linalg.norm(step)
+            basis[n + 1] = step / offdiagonal[n]
+    return diagonal, offdiagonal
+
+
+def gauss(diagonal: np.ndarray, offdiagonal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Golub-Welsch: ascending nodes and weights (of total 1) of the Gauss rule with this recurrence."""
+    jacobi = np.diag(diagonal) + np.diag(offdiagonal, 1) + np.diag(offdiagonal, -1)
+    points, vectors = np.linalg.eigh(jacobi)
+    return points, vectors[0] ** 2
 
 
 def panels_of(points: np.ndarray, nodes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
