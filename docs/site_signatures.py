@@ -1,4 +1,4 @@
-"""What the reader of the sources cannot see: constructors of modules and of named tuples, and links in docstrings."""
+"""What the reader of the sources cannot see: constructors of modules and of named tuples, links, plain signatures."""
 
 import re
 import sys
@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from site_links import linked
 
 _FUNCTION_LIKE = {"Enum", "IntEnum", "StrEnum", "Protocol", "TypedDict"}
+_ARRAYS = {"Float", "Int", "Bool", "Complex"}
 _TOGETHER = re.compile(r"^    (\w+(?:, \w+)+): (.*)$")
 # What a field accepts, where a converter makes an array of it.
 _CONVERTED = {"as_inexact": "ArrayLike | PerRefresh", "jnp.asarray": "ArrayLike"}
@@ -31,6 +32,12 @@ def _visit(scope: griffe.Module | griffe.Class) -> None:
             continue
         if member.docstring:
             member.docstring.value = linked(_apart(member.docstring.value))
+        if member.is_function and any(str(decorator.value) == "optional" for decorator in member.decorators):
+            member = _as_property(member, scope)
+        if member.is_function:
+            _simplify(member)
+        elif member.is_attribute:
+            _name_axes(member.annotation)
         if member.is_class:
             _add_constructor(member)
         if member.is_class or member.is_module:
@@ -52,6 +59,36 @@ def _apart(text: str) -> str:
         else:
             lines.append(line)
     return "\n".join(lines[:-1])
+
+
+def _as_property(function: griffe.Function, scope: griffe.Class) -> griffe.Attribute:
+    """What a problem has by default, and a subclass may give as a field: it is read without a call."""
+    found = griffe.Attribute(function.name, annotation=function.returns, docstring=function.docstring, parent=scope)
+    found.labels.add("property")
+    scope.set_member(function.name, found)
+    return found
+
+
+def _simplify(function: griffe.Function) -> None:
+    for parameter in function.parameters:
+        _name_axes(parameter.annotation)
+        if parameter.kind in (griffe.ParameterKind.var_positional, griffe.ParameterKind.var_keyword):
+            parameter.default = None
+    _name_axes(function.returns)
+
+
+def _name_axes(annotation: Any) -> None:
+    """Write the axes of an array as names, whether there are several or one: Float[Array, examples, outputs]."""
+    if not isinstance(annotation, griffe.Expr):
+        return
+    for part in annotation.iterate(flat=False):
+        if part is not annotation:
+            _name_axes(part)
+    is_array = isinstance(annotation, griffe.ExprSubscript) and str(annotation.left) in _ARRAYS
+    if is_array and isinstance(annotation.slice, griffe.ExprTuple):
+        array, *axes = annotation.slice.elements
+        names = [name for axis in axes for name in (axis.strip("'\" ").split() if isinstance(axis, str) else [axis])]
+        annotation.slice = griffe.ExprTuple([array, *names], implicit=True) if names else array
 
 
 def _add_constructor(cls: griffe.Class) -> None:

@@ -108,7 +108,8 @@ def digits(num_train: int = 1200, seed: int = 0) -> Dataset:
         ValueError: a num_train out of range.
         ImportError: scikit-learn is not installed.
 
-    Source: scikit-learn `load_digits` (UCI, optical recognition of handwritten digits).
+    Source:
+        scikit-learn `load_digits` (UCI, optical recognition of handwritten digits).
     """
     data = require_extra("sklearn.datasets", "digits()").load_digits()
     _check_count("num_train", num_train, MIN_EXAMPLES, len(data.target))
@@ -149,7 +150,8 @@ def diabetes(num_train: int = 300, seed: int = 0) -> Dataset:
         ValueError: a num_train out of range.
         ImportError: scikit-learn is not installed.
 
-    Source: scikit-learn `load_diabetes` (Efron et al. 2004, "Least angle regression").
+    Source:
+        scikit-learn `load_diabetes` (Efron et al. 2004, "Least angle regression").
     """
     data = require_extra("sklearn.datasets", "diabetes()").load_diabetes(scaled=False)
     _check_count("num_train", num_train, MIN_EXAMPLES, len(data.target))
@@ -201,7 +203,8 @@ def image_patches(
         ValueError: sizes that do not fit, or more patches than the photographs hold.
         ImportError: scikit-learn or Pillow is not installed.
 
-    Source: scikit-learn `load_sample_images`.
+    Source:
+        scikit-learn `load_sample_images`.
     """
     require_extra("PIL", "image_patches()")
     photographs = require_extra("sklearn.datasets", "image_patches()").load_sample_images().images
