@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 _SPAN = re.compile(r"(?<![\[`\w])`(?:ss\.)?([A-Za-z_][\w.]*)(?:\([^`]*\))?`(?![\]`])")
@@ -39,12 +40,19 @@ def addresses() -> dict[str, str]:
 _ADDRESSES: dict[str, str] = {}
 
 
-def linked(text: str) -> str:
-    """`text` with code spans that are public names made into links; headings and fenced code stay as they are."""
+def linked(text: str, own: Iterable[str] = ()) -> str:
+    """`text` with code spans that are public names made into links; headings and fenced code stay as they are.
+
+    Names in `own` mean something else there, such as an argument, and stay as they are too.
+    """
     if not _ADDRESSES:
         _ADDRESSES.update(addresses())
 
+    own = set(own)
+
     def link(match: re.Match[str]) -> str:
+        if match[1] in own:
+            return match[0]
         name, _, member = match[1].rpartition(".")
         address = _ADDRESSES.get(match[1]) or (_ADDRESSES.get(name) if name[:1].isupper() and member else None)
         return f"[{match[0]}][{address}]" if address else match[0]

@@ -13,6 +13,7 @@ from site_links import linked
 _FUNCTION_LIKE = {"Enum", "IntEnum", "StrEnum", "Protocol", "TypedDict"}
 _ARRAYS = {"Float", "Int", "Bool", "Complex"}
 _TOGETHER = re.compile(r"^    (\w+(?:, \w+)+): (.*)$")
+_CLASS_ATTRIBUTES = re.compile(r"^(.*[Cc]lass attributes.*:)\n((?:    .*(?:\n|$))+)", re.M)
 # What a field accepts, where a converter makes an array of it.
 _CONVERTED = {"as_inexact": "ArrayLike | PerRefresh", "jnp.asarray": "ArrayLike"}
 
@@ -31,7 +32,7 @@ def _visit(scope: griffe.Module | griffe.Class) -> None:
         if member.is_alias:
             continue
         if member.docstring:
-            member.docstring.value = linked(_apart(member.docstring.value))
+            member.docstring.value = linked(_apart(_listed(member.docstring.value)), _own(member, scope))
         if member.is_function and any(str(decorator.value) == "optional" for decorator in member.decorators):
             member = _as_property(member, scope)
         if member.is_function:
@@ -42,6 +43,26 @@ def _visit(scope: griffe.Module | griffe.Class) -> None:
             _add_constructor(member)
         if member.is_class or member.is_module:
             _visit(member)
+
+
+def _own(member: Any, scope: griffe.Module | griffe.Class) -> set[str]:
+    """Names that mean an argument or a member where `member` is described, whatever else has such a name."""
+    functions = [member] if member.is_function else []
+    if member.is_class:
+        functions += [inner for inner in member.members.values() if inner.is_function]
+    arguments = {parameter.name for function in functions for parameter in function.parameters}
+    members = {name for cls in (member, scope) if cls.is_class for name in cls.members}
+    return arguments | members
+
+
+def _listed(text: str) -> str:
+    """`text` with a list of the attributes of a class, which is no section that the reader of docstrings knows."""
+
+    def entries(match: re.Match[str]) -> str:
+        items = re.sub(r"^    (\w+): ", r"- `\1`: ", match[2], flags=re.M)
+        return f"{match[1]}\n\n{re.sub(r'^ {8}', '    ', items, flags=re.M)}"
+
+    return _CLASS_ATTRIBUTES.sub(entries, text)
 
 
 def _apart(text: str) -> str:
@@ -72,6 +93,8 @@ def _as_property(function: griffe.Function, scope: griffe.Class) -> griffe.Attri
 def _simplify(function: griffe.Function) -> None:
     for parameter in function.parameters:
         _name_axes(parameter.annotation)
+        if str(parameter.default).isupper():  # a constant of the module: its value says more than its name
+            parameter.default = function.module.members[str(parameter.default)].value
         if parameter.kind in (griffe.ParameterKind.var_positional, griffe.ParameterKind.var_keyword):
             parameter.default = None
     _name_axes(function.returns)
