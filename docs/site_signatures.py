@@ -8,7 +8,7 @@ from typing import Any
 import griffe
 
 sys.path.insert(0, str(Path(__file__).parent))
-from site_links import linked
+from site_links import address_of, linked
 
 _FUNCTION_LIKE = {"Enum", "IntEnum", "StrEnum", "Protocol", "TypedDict"}
 _ARRAYS = {"Float", "Int", "Bool", "Complex"}
@@ -93,8 +93,9 @@ def _as_property(function: griffe.Function, scope: griffe.Class) -> griffe.Attri
 def _simplify(function: griffe.Function) -> None:
     for parameter in function.parameters:
         _name_axes(parameter.annotation)
-        if str(parameter.default).isupper():  # a constant of the module: its value says more than its name
-            parameter.default = function.module.members[str(parameter.default)].value
+        name = str(parameter.default)
+        if name.isidentifier() and name.isupper() and not address_of(name):  # what has no page says nothing by its name
+            parameter.default = function.module.members[name].value
         if parameter.kind in (griffe.ParameterKind.var_positional, griffe.ParameterKind.var_keyword):
             parameter.default = None
     _name_axes(function.returns)
@@ -110,7 +111,7 @@ def _name_axes(annotation: Any) -> None:
     is_array = isinstance(annotation, griffe.ExprSubscript) and str(annotation.left) in _ARRAYS
     if is_array and isinstance(annotation.slice, griffe.ExprTuple):
         array, *axes = annotation.slice.elements
-        names = [name for axis in axes for name in (axis.strip("'\" ").split() if isinstance(axis, str) else [axis])]
+        names = [name for axis in axes for name in str(axis).strip("'\" ").split()]
         annotation.slice = griffe.ExprTuple([array, *names], implicit=True) if names else array
 
 

@@ -18,6 +18,7 @@ from ._transposable import transposable
 __all__ = ["ROUTES", "chebyshev_terms", "weighted_phi1"]
 
 ROUTES = ("auto", "chebyshev", "eigh")
+"""Names of the ways to compute `weighted_phi1`."""
 
 _FEW_FEATURES = 16  # their eigenvectors take about as long as any loop: no other route is compiled
 

@@ -37,6 +37,8 @@ from ._table import attributes_of, columns_of, parameters, to_dataset
 __all__ = ["DEFAULT_METRICS", "Progress", "SweepInterrupted", "sweep"]
 
 DEFAULT_METRICS = "final_loss", "exponent", "max_weight"
+"""What `sweep` measures of each row where no metrics are named."""
+
 _BUDGET = 512 * 2**20
 _ENGINES: dict[str, Callable[[], AbstractEngine]] = {"local": Local, "processes": Processes, "ray": Ray}
 
