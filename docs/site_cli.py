@@ -20,9 +20,11 @@ def _pages(path: str, command: Any, level: int) -> list[str]:
             lines += _pages(f"{path} {name}", inner, level if level == 2 else level + 1)
         return lines
     lines = [f"{'#' * level} {path}", "", _text(command.help), "", f"```text\n{path} {_usage(command)}\n```", ""]
-    rows = [row for parameter in command.params if (row := _row(parameter))]
+    rows = [_row(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
     if rows:
-        lines += ["| argument or option | meaning | default |", "|---|---|---|", *rows, ""]
+        table = [("argument or option", "meaning", "default"), ("---",) * 3, *rows]
+        columns = 3 if any(default for *_, default in rows) else 2
+        lines += [*(f"| {' | '.join(row[:columns])} |" for row in table), ""]
     return lines
 
 
@@ -35,21 +37,21 @@ def _word(argument: Any) -> str:
     return _named(argument) if argument.required else f"[{_named(argument)}]"
 
 
-def _row(parameter: Any) -> str | None:
-    if getattr(parameter, "hidden", False):
-        return None
-    if parameter.param_type_name == "argument":
-        name = f"`{_named(parameter)}`"
-    else:
-        name = ", ".join(f"`{flag}`" for flag in parameter.opts)
-        kind = parameter.type_descriptor.annotation
-        if isinstance(kind, type) and issubclass(kind, Enum):
-            name += " " + " \\| ".join(str(choice.value) for choice in kind)
+def _row(parameter: Any) -> tuple[str, str, str]:
     default = parameter.default
     shown = "" if default is None or default is False or callable(default) or default == () else str(default)
     shown = f"{default:.3g}" if isinstance(default, float) else shown
     shown = str(getattr(default, "value", shown))
-    return f"| {name} | {_cell(getattr(parameter, 'help', '') or '')} | {_cell(shown)} |"
+    if parameter.param_type_name == "argument":
+        name = f"`{_named(parameter)}`"
+    else:
+        flags = [*parameter.opts, *parameter.secondary_opts]
+        name = ", ".join(f"`{flag}`" for flag in flags)
+        shown = f"`{flags[0]}`" if default is True else shown
+        kind = parameter.type_descriptor.annotation
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            name += " " + " \\| ".join(str(choice.value) for choice in kind)
+    return name, _cell(getattr(parameter, "help", "") or ""), _cell(shown)
 
 
 def _cell(text: str) -> str:

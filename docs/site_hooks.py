@@ -14,6 +14,7 @@ from site_links import linked
 ROOT = Path(__file__).parent.parent
 RESULTS = "benchmarks/results"
 _NOTEBOOK = re.compile(r"\[([^\]]+)\]\((?:\.\./)?notebooks/[^)]+\)")  # not part of the site: their names stay
+_OPTION = re.compile(r"(?<!`)(`--[\w-]+`)(?!`)")
 _COMMENT = re.compile(r"<!--.*?-->\n*", re.DOTALL)
 
 
@@ -33,7 +34,7 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Fill in the command line, drop what only tests read, and link names and results."""
+    """Fill in the command line, drop what only tests read, mark options, and link names and results."""
     place = page.file.src_uri
     if place == "cli.md":
         markdown = markdown.replace("<!-- commands -->", command_line())
@@ -42,4 +43,5 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     markdown = markdown.replace(f"](../{RESULTS}/", f"]({up}results/").replace(f"]({RESULTS}/", f"]({up}results/")
     markdown = markdown.replace("](docs/", f"]({up}").replace("](../CHANGELOG.md", f"]({up}CHANGELOG.md")
     markdown = markdown.replace("](../CONTRIBUTING.md", f"]({up}CONTRIBUTING.md")
-    return markdown if place.startswith(("results/", "CHANGELOG")) else linked(markdown)
+    markdown = _OPTION.sub(r"\1{: .option }", markdown)
+    return markdown if place.startswith(("results/", "CHANGELOG", "cli")) else linked(markdown)

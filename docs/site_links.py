@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 _SPAN = re.compile(r"(?<![\[`\w])`(?:ss\.)?([A-Za-z_][\w.]*)(?:\([^`]*\))?`(?![\]`])")
@@ -39,14 +40,23 @@ def addresses() -> dict[str, str]:
 _ADDRESSES: dict[str, str] = {}
 
 
-def linked(text: str) -> str:
-    """`text` with code spans that are public names made into links; headings and fenced code stay as they are."""
+def address_of(name: str) -> str | None:
+    """Address in the reference of a public name, or of a member of a public class."""
     if not _ADDRESSES:
         _ADDRESSES.update(addresses())
+    cls, _, member = name.rpartition(".")
+    return _ADDRESSES.get(name) or (_ADDRESSES.get(cls) if cls[:1].isupper() and member else None)
+
+
+def linked(text: str, own: Iterable[str] = ()) -> str:
+    """`text` with code spans that are public names made into links; headings and fenced code stay as they are.
+
+    Names in `own` mean something else there, such as an argument, and stay as they are too.
+    """
+    own = set(own)
 
     def link(match: re.Match[str]) -> str:
-        name, _, member = match[1].rpartition(".")
-        address = _ADDRESSES.get(match[1]) or (_ADDRESSES.get(name) if name[:1].isupper() and member else None)
+        address = None if match[1] in own else address_of(match[1])
         return f"[{match[0]}][{address}]" if address else match[0]
 
     lines, fenced = [], False

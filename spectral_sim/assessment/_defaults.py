@@ -34,6 +34,8 @@ from ._entry import Entry
 __all__ = ["QUICK", "REFRESHES_PER_DECADE", "chosen_entries", "default_entries", "default_times"]
 
 REFRESHES_PER_DECADE = 8
+"""How many refreshes the default grid has in each decade of time."""
+
 _KEPT = 0.7
 _ENERGY_LEFT = 0.01
 _LATEST = 1e6
@@ -59,6 +61,8 @@ _MEANINGS = {
     "groups": "Whole groups in proportion to their present mean squared error, weights 0.1 to 10.",
 }
 QUICK = ("uniform", "random 70%", "hardest 70%", "loss-proportional", "practical oracle")
+"""Names of the few schedules that a quick comparison runs."""
+
 _SPARSE = 16  # the longest run is scored about so often where scoring is kept sparse
 
 

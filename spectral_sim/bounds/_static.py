@@ -28,8 +28,8 @@ class Sandwich(NamedTuple):
 class SpectralBounds(NamedTuple):
     """Spectrum of M_w beside that of M, and the tail exponents of both.
 
-    Loewner: low * eigenvalues[k] <= weighted_eigenvalues[k] <= high * eigenvalues[k] for every k. Exponents are slopes
-    -d log lam_k / d log k.
+    Loewner: low * eigenvalues[k] <= weighted_eigenvalues[k] <= high * eigenvalues[k] for every k. An exponent is that
+    of lam_k ~ k^-exponent.
 
     Arguments:
         low: the smallest weight.

@@ -84,7 +84,7 @@ def read_logs(
     return curves
 
 
-def read_rates(path: str | Path) -> _Values:
+def read_rates(path: str | Path) -> dict[str, dict[int, float]]:
     """Recorded rates of a CSV: step -> rate for each curve; the name is empty where there is no column of curves.
 
     Arguments:

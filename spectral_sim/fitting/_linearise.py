@@ -53,7 +53,9 @@ def linearise(
         ValueError: an unknown kernel, parameters that are not like those of the network, or a kernel that does not fit
             into 4 GiB; the message names the rank that does.
 
-    Source: theory, section 9.
+    Source:
+        Jacot, Gabriel and Hongler, Neural Tangent Kernel (2018); Lee et al., Wide Neural Networks of Any Depth Evolve
+        as Linear Models Under Gradient Descent (2019).
     """
     found = kernel_features(network, params, kernel=kernel, rank=rank, scale=scale)
     warn_of_cut(found, kernel)

@@ -9,7 +9,12 @@ import numpy as np
 
 from .._types import Array, Float
 
-SHORTEST_POWER = 8  # below as many steps the contour meets its own copies, 2 pi n i apart
+SHORTEST_POWER = 8
+"""The least number of steps that `rank_one_power` takes at once.
+
+Below it the contour meets its own copies, 2 pi n i apart.
+"""
+
 _NODES = {jnp.dtype("float32"): 12, jnp.dtype("float64"): 20}  # error 3.9^-nodes: 8e-8 and 2e-12
 
 

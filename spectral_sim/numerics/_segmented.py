@@ -11,9 +11,11 @@ import jax.numpy as jnp
 
 from .._types import PyTree
 
-# Names of what reverse mode keeps of a step rather than compute it again:
-SCALAR = "scalar"  # always
-INTERVAL = "interval"  # where single steps are stored, so that the inside of a step is not run twice
+SCALAR = "scalar"
+"""Name of what reverse mode always keeps of a step, rather than compute it again."""
+
+INTERVAL = "interval"
+"""Name of what reverse mode keeps where single steps are stored, so that the inside of a step is not run twice."""
 
 
 def segment_length(steps: int) -> int:

@@ -16,6 +16,7 @@ from ._segmented import INTERVAL
 from ._transposable import transposable
 
 ROUTES = ("auto", "chebyshev", "eigh")
+"""Names of the ways to compute `weighted_phi1`."""
 
 _FEW_FEATURES = 16  # their eigenvectors take about as long as any loop: no other route is compiled
 

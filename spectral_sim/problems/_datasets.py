@@ -97,7 +97,8 @@ def digits(num_train: int = 1200, seed: int = 0) -> Dataset:
         ValueError: a num_train out of range.
         ImportError: scikit-learn is not installed.
 
-    Source: scikit-learn `load_digits` (UCI, optical recognition of handwritten digits).
+    Source:
+        scikit-learn `load_digits` (UCI, optical recognition of handwritten digits).
     """
     data = require("sklearn.datasets", "digits()").load_digits()
     _check_count("num_train", num_train, MIN_EXAMPLES, len(data.target))
@@ -138,7 +139,8 @@ def diabetes(num_train: int = 300, seed: int = 0) -> Dataset:
         ValueError: a num_train out of range.
         ImportError: scikit-learn is not installed.
 
-    Source: scikit-learn `load_diabetes` (Efron et al. 2004, "Least angle regression").
+    Source:
+        scikit-learn `load_diabetes` (Efron et al. 2004, "Least angle regression").
     """
     data = require("sklearn.datasets", "diabetes()").load_diabetes(scaled=False)
     _check_count("num_train", num_train, MIN_EXAMPLES, len(data.target))
@@ -190,7 +192,8 @@ def image_patches(
         ValueError: sizes that do not fit, or more patches than the photographs hold.
         ImportError: scikit-learn or Pillow is not installed.
 
-    Source: scikit-learn `load_sample_images`.
+    Source:
+        scikit-learn `load_sample_images`.
     """
     require("PIL", "image_patches()")
     photographs = require("sklearn.datasets", "image_patches()").load_sample_images().images

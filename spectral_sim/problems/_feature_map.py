@@ -86,7 +86,8 @@ def feature_map(
         ValueError: an unknown method, a missing or impossible num_features, a missing key, inputs that are not finite,
             or no bandwidth or no direction to be found in them.
 
-    Source: Williams and Seeger (2001) for "nystrom".
+    Source:
+        Williams and Seeger (2001) for "nystrom".
     """
     if not isinstance(kernel, AbstractKernel):
         raise ValueError(f"kernel={kernel!r} is not a kernel: give problems.linear(), rbf() or arc_cosine(), called.")

@@ -60,8 +60,9 @@ class RBF(AbstractKernel):
     Raises:
         ValueError: a bandwidth that is not positive, or a kernel evaluated before its bandwidth is known.
 
-    Source: random features by Rahimi and Recht (2007), as cosine-sine pairs (Sutherland and Schneider 2015), which
-    keep k(x, x) = 1 and have the lower variance.
+    Source:
+        random features by Rahimi and Recht (2007), as cosine-sine pairs (Sutherland and Schneider 2015), which keep
+        k(x, x) = 1 and have the lower variance.
     """
 
     bandwidth: Float[Array, ""] | None = eqx.field(default=None, converter=as_inexact)
@@ -112,7 +113,8 @@ class ArcCosine(AbstractKernel):
     Raises:
         ValueError: another order, or a depth below 1.
 
-    Source: Cho and Saul, "Kernel methods for deep learning" (2009), equations 1 to 10.
+    Source:
+        Cho and Saul, "Kernel methods for deep learning" (2009), equations 1 to 10.
     """
 
     order: int = eqx.field(default=1, static=True)

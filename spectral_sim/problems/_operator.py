@@ -135,8 +135,7 @@ class OperatorProblem(ExampleProblem):
     def lower_bound(self, times: ArrayLike) -> Bound:
         """The speed limit; up to 16 weights and 12 features times outputs the larger of it and of a certificate.
 
-        There a certificate takes some tenths of a second, as `docs/certificates.md` has it; on larger problems
-        `bounds.certificate` is asked for by name.
+        There a certificate takes some tenths of a second; on larger problems `bounds.certificate` is asked for by name.
         """
         from ..bounds import lower_bound
 

@@ -18,9 +18,15 @@ __all__ = [
     "styles",
 ]
 
-# Okabe and Ito (2008), told apart with any colour vision, and a brown. Black is uniform sampling; yellow is too pale.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24")
+"""Colours of schedules: those of Okabe and Ito (2008), told apart with any colour vision, and a brown.
+
+Black is uniform sampling, and yellow is too pale.
+"""
+
 BOUND_COLOUR = "#8A8A8A"
+"""Colour of curves that no schedule goes below."""
+
 GROSS_COLOUR, NET_COLOUR = "#0072B2", "#E69F00"
 LEVEL_COLOURS = ("#000000", "#D55E00", "#009E73")  # what a search is compared with: uniform, by hand, the certificate
 _DASHES = {  # of each kind; the second once colours come round again. `_reading` explains them

@@ -33,6 +33,8 @@ from ._store import Store
 from ._table import attributes_of, columns_of, parameters, to_dataset
 
 DEFAULT_METRICS = "final_loss", "exponent", "max_weight"
+"""What `sweep` measures of each row where no metrics are named."""
+
 _BUDGET = 512 * 2**20
 _ENGINES: dict[str, Callable[[], AbstractEngine]] = {"local": Local, "processes": Processes, "ray": Ray}
 
