@@ -1,6 +1,6 @@
 """How tight are certificates, and does any schedule beat one? Every number of docs/certificates.md, from one command.
 
-    python benchmarks/certificates.py [beaten] [torus] [caps] [domains] [conflict] [routes] [large] [digits] [...]
+    python benchmarks/certificates.py [beaten] [torus] [caps] [domains] [conflict] [routes] [large] [digits] [digits12] [...]
 
 Each part is run on its own or all in turn, and replaces its part of results/certificates.json, from which
 results/certificates.md is written anew. "ratio" is the certificate over the best learned loss: 1 would prove the
@@ -270,8 +270,16 @@ def digits(examples: int = 100, features: int = 12, factors: tuple[float, ...] =
         yield row | {"floor": float(limit.floor)}
 
 
-def large_digits() -> Any:
-    return digits(400, 32, (1.0, 10.0))
+def digits_12() -> Any:
+    return digits(400, 12, (1.0, 0.5, 10.0))
+
+
+def digits_24() -> Any:
+    return digits(400, 24, (1.0,))
+
+
+def digits_32() -> Any:
+    return digits(400, 32, (1.0,))
 
 
 PARTS = {
@@ -283,7 +291,9 @@ PARTS = {
     "routes": routes,
     "large": large,
     "digits": digits,
-    "large digits": large_digits,
+    "digits12": digits_12,
+    "digits24": digits_24,
+    "digits32": digits_32,
 }
 
 

@@ -9,7 +9,6 @@ from ._certificate_multiplier import Multiplier
 from ._certificate_task import CertificateTask
 from ._certificate_transfers import settled
 
-_PARTS = 8  # a round takes in at most this part of all examples
 _LOOSE = 0.3  # tolerance until no example is overlooked
 
 
@@ -47,7 +46,7 @@ def scalable_multipliers(
     choices, point, known = len(tasks[0].generators), None, None
     whole = cap is not None or choices <= MANY
     # spread evenly: a choice of those that move the state most may leave the programme unbounded
-    active = np.arange(choices) if whole else np.unique(np.linspace(0, choices - 1, MANY).astype(int))
+    active = np.arange(choices) if whole else np.unique(np.linspace(0, choices - 1, first_round(choices, len(tasks))).astype(int))
     near = tolerance if whole else max(tolerance, _LOOSE)  # what binds shows long before the end
     while True:
         method = InteriorMethod([_restricted(task, active) for task in tasks], knots, degree, cap)
@@ -65,12 +64,17 @@ def scalable_multipliers(
         if holds:
             near, known = tolerance, np.arange(len(active))
             continue
-        worst = np.argsort(-excess)[: choices // _PARTS + 1]
+        worst = np.argsort(-excess)[: len(active)]
         taken = np.sort(np.concatenate([active, worst[excess[worst] > 0]]))
         if len(taken) == len(active):
             break
         known, active = np.searchsorted(taken, active), taken
     return _found(method, point, multipliers, active, choices, holds)
+
+
+def first_round(choices: int, outputs: int) -> int:
+    """How many examples a search begins with: each output has some that bind for it, and no more than half are taken."""
+    return choices if choices <= MANY else max(MANY, min(outputs * MANY, choices // 2))
 
 
 def _found(method: InteriorMethod, point: InteriorPoint, multipliers, active, choices: int, holds: bool) -> Found:
