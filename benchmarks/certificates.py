@@ -1,6 +1,7 @@
 """How tight are certificates, and does any schedule beat one? Every number of docs/certificates.md, from one command.
 
-    python benchmarks/certificates.py [beaten] [torus] [caps] [domains] [conflict] [routes] [large] [digits] [...]
+    python benchmarks/certificates.py [beaten] [torus] [caps] [domains] [conflict] [routes] [closing] [cost] [large]
+                                      [digits] [digits12] [digits24] [digits32]
 
 Each part is run on its own or all in turn, and replaces its part of results/certificates.json, from which
 results/certificates.md is written anew. "ratio" is the certificate over the best learned loss: 1 would prove the
@@ -25,6 +26,7 @@ jax.config.update("jax_enable_x64", True)
 
 import spectral_sim as ss  # noqa: E402
 from spectral_sim.bounds import certificate, speed_limit  # noqa: E402
+from spectral_sim.bounds._certificate_cost import seconds_needed, shape_ahead  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 SIGNS = 0  # seed of the target's signs on the torus
@@ -236,33 +238,74 @@ def conflict() -> list[dict[str, Any]]:
     ]
 
 
-def routes() -> list[dict[str, Any]]:
+def routes() -> Any:
     """Both routes on the same pieces."""
-    rows = []
-    for examples, pieces in ((8, 12), (8, 24), (12, 12)):
-        problem = ss.torus(2.0, 2.0, examples, seed=SIGNS)
-        row: dict[str, Any] = {"examples": examples, "pieces": pieces}
+    cases = [
+        (f"torus, {examples} examples", ss.torus(2.0, 2.0, examples, seed=SIGNS), 8.0, pieces)
+        for examples, pieces in ((8, 12), (8, 24), (12, 12), (16, 12), (20, 6), (24, 6))
+    ]
+    cases += [(f"5 domains, {features} features", domains(features, 0), 5.0, 3) for features in (32, 48)]
+    for name, problem, horizon, pieces in cases:
+        row: dict[str, Any] = {"problem": name, "t": horizon, "pieces": pieces}
         for method in ("exact", "scalable"):
             begin = time.process_time()
-            row[method] = float(certificate(problem, np.array([0.0, 8.0]), pieces=pieces, method=method).loss[0])
+            row[method] = float(certificate(problem, np.array([0.0, horizon]), pieces=pieces, method=method).loss[0])
             row[f"{method}, processor s"] = round(time.process_time() - begin, 2)
-        rows.append(tell(row))
-    return rows
+        yield tell(row | {"scalable over exact": row["scalable"] / row["exact"]})
+
+
+def closing() -> Any:
+    """How near a search and a proof come to each other, and what the proof is worth as a start of the search."""
+    problem = ss.torus(2.0, 2.0, 8, seed=SIGNS)
+    for horizon in (0.5, 1.0, 2.0, 4.0, 8.0):
+        times = horizon * (1 - np.cos(np.pi * np.linspace(0, 1, 25))) / 2
+        proof = certificate(problem, times, pieces=48)
+        gaps = {"uniform": ss.uniform(), "the proof's weights": proof.schedule(times)}
+        for name, begin in (
+            ("searched from uniform", {"schedule": ss.TableSchedule.create(problem, times)}),
+            ("searched from the proof", {"schedule": None, "start": proof}),
+        ):
+            gaps[name] = ss.learn(problem, times=times, objective=ss.terminal_log_loss(), steps=300, **begin).schedule
+        losses = {name: float(ss.simulate(problem, each, times).loss[-1]) for name, each in gaps.items()}
+        row = {"problem": "torus, 8 examples", "t": horizon, "pieces": 48, "certificate": float(proof.loss[0])}
+        yield tell(row | {f"{name}, % above it": 100 * proof.gap(loss) for name, loss in losses.items()})
+
+
+def cost() -> Any:
+    """Processor seconds against those that are foreseen before a search."""
+    for name, problem, horizon, pieces in (
+        ("torus, 16 examples", ss.torus(2.0, 2.0, 16, seed=SIGNS), 8.0, 12),
+        ("torus, 32 examples", ss.torus(2.0, 2.0, 32, seed=SIGNS), 9.7, 12),
+        ("5 domains, 32 features, conflicting", domains(32, 0, 0.5), 5.0, 12),
+        ("digits, 100 examples, 12 features", digit_problem(100, 12), 8.0, 6),
+        ("digits, 400 examples, 8 features, one output", digit_problem(400, 8, 1), 8.0, 12),
+    ):
+        begin = time.process_time()
+        found = certificate(problem, np.array([0.0, horizon]), pieces=pieces)
+        seconds = round(time.process_time() - begin, 1)
+        row = {"problem": name, "t": horizon, "pieces": pieces, "verified": found.verified}
+        yield tell(row | {"foreseen s": seconds_needed(shape_ahead(problem), pieces // 3), "processor s": seconds})
 
 
 def large() -> list[dict[str, Any]]:
     return [measure("torus, 64 examples", ss.torus(2.0, 2.0, 64, seed=SIGNS), 19.5, 12, 200, 1)]
 
 
-def digits(examples: int = 100, features: int = 12, factors: tuple[float, ...] = (0.5, 1.0, 10.0)) -> Any:
-    """Held-out loss of ten outputs, which the features cannot meet, by horizon."""
+def digit_problem(examples: int, features: int, outputs: int = 10) -> ss.OperatorProblem:
+    """Held-out loss of outputs that the features cannot meet."""
     data = ss.problems.digits(examples)
     mapped = ss.problems.feature_map(
         ss.problems.rbf(None), data.inputs, method="nystrom", num_features=features, key=jax.random.key(0)
     )
     assert data.eval_inputs is not None
-    held_out = {"eval_features": mapped(data.eval_inputs), "eval_targets": data.eval_targets}
-    problem = ss.OperatorProblem(mapped(data.inputs), data.targets, **held_out)
+    assert data.eval_targets is not None
+    held_out = {"eval_features": mapped(data.eval_inputs), "eval_targets": data.eval_targets[:, :outputs]}
+    return ss.OperatorProblem(mapped(data.inputs), data.targets[:, :outputs], **held_out)
+
+
+def digits(examples: int = 100, features: int = 12, factors: tuple[float, ...] = (0.5, 1.0, 10.0)) -> Any:
+    """Bounds by horizon, in units of where the speed limit ends."""
+    problem = digit_problem(examples, features)
     limit = speed_limit(problem, np.geomspace(1e-3, 1e5, 400))
     for factor in factors:
         name = f"digits, {examples} examples, {features} features, {factor:g} x where the speed limit ends"
@@ -270,8 +313,16 @@ def digits(examples: int = 100, features: int = 12, factors: tuple[float, ...] =
         yield row | {"floor": float(limit.floor)}
 
 
-def large_digits() -> Any:
-    return digits(400, 32, (1.0, 10.0))
+def digits_12() -> Any:
+    return digits(400, 12, (1.0, 0.5, 10.0))
+
+
+def digits_24() -> Any:
+    return digits(400, 24, (1.0,))
+
+
+def digits_32() -> Any:
+    return digits(400, 32, (1.0,))
 
 
 PARTS = {
@@ -281,9 +332,13 @@ PARTS = {
     "domains": domain_rows,
     "conflict": conflict,
     "routes": routes,
+    "closing": closing,
+    "cost": cost,
     "large": large,
     "digits": digits,
-    "large digits": large_digits,
+    "digits12": digits_12,
+    "digits24": digits_24,
+    "digits32": digits_32,
 }
 
 

@@ -1,6 +1,8 @@
 """How much any schedule could give: a proven and nearly tight bound for data problems."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,16 +10,17 @@ import numpy as np
 from .._checks import check_choice, check_finite, check_length, check_ndim, check_positive, check_times, check_whole
 from .._types import ArrayLike
 from ..problems import AbstractProblem, OperatorProblem
-from ._certificate_active import Found, scalable_multipliers
+from ._certificate_active import Found, scalable_multipliers, undisturbed
+from ._certificate_cost import DEGREE, MEMORY, PIECES, is_linked, memory_needed, shape_of
 from ._certificate_exact import exact_multipliers
-from ._certificate_interior import memory_needed
 from ._certificate_multiplier import Multiplier, hold, proven_loss, repaired
 from ._certificate_result import Certificate
 from ._certificate_task import CertificateTask, certificate_tasks
 
-_DEGREE = 3  # cubic pieces: for the same number of control matrices the bound is far tighter than with straight ones
+Told = Callable[[float, float], None]
+"""Takes the horizon that a search is at, and the bound there so far in units of the loss, which is not proven yet."""
+
 _CROWDING = 1.5  # pieces crowd towards the horizon, where the multiplier bends most
-_MEMORY = 8e9
 _PRICED = 4000  # unknown prices at one point in time, up to which a cap is taken into account
 _EXACT_STATE, _EXACT_SIZE = 49, 24 * 24
 
@@ -27,7 +30,7 @@ def certificate(
     times: ArrayLike,
     *,
     horizon: ArrayLike | None = None,
-    pieces: int = 12,
+    pieces: int = PIECES,
     cap: float | None = None,
     groups: ArrayLike | None = None,
     method: str = "auto",
@@ -67,6 +70,28 @@ def certificate(
             no part of the targets.
         ImportError: method="exact" without cvxpy.
     """
+    return certified(
+        problem, times, horizon=horizon, pieces=pieces, cap=cap, groups=groups, method=method, tolerance=tolerance
+    )
+
+
+def certified(
+    problem: AbstractProblem,
+    times: ArrayLike,
+    *,
+    horizon: ArrayLike | None = None,
+    pieces: int = PIECES,
+    cap: float | None = None,
+    groups: ArrayLike | None = None,
+    method: str = "auto",
+    tolerance: float = 1e-2,
+    told: Told | None = None,
+) -> Certificate:
+    """`certificate`, which also says how far it is.
+
+    Arguments:
+        told: called before each step of the scalable search.
+    """
     data = problem.as_operator()
     if data is None:
         raise TypeError(f"certificate is for data problems, not a {type(problem).__name__}: use ideal_oracle there.")
@@ -77,7 +102,7 @@ def certificate(
     tasks = certificate_tasks(data, _groups(data, groups))
     route = "scalable" if method == "auto" else method
     cap = _effective_cap(cap, tasks[0], route)
-    degree = min(int(pieces), _DEGREE)
+    degree = min(int(pieces), DEGREE)
     count = -(-int(pieces) // degree)
     _check_size(tasks, count, degree, cap, route)
     crowded = 1 - (1 - np.linspace(0, 1, count + 1)) ** _CROWDING
@@ -85,7 +110,8 @@ def certificate(
     for end in horizons:
         knots = crowded * end / tasks[0].time_scale
         over = any(proof.interrupted for proof in proofs)
-        proofs.append(_prove(tasks, knots, degree, cap, route, tolerance, over))
+        heard = None if told is None else functools.partial(told, float(end))
+        proofs.append(_prove(tasks, knots, degree, cap, route, tolerance, over, heard))
     width = crowded[1:] - crowded[:-1]
     instants = (crowded[:-1, None] + width[:, None] * (np.arange(degree + 1) + 0.5) / (degree + 1)).ravel()
     return Certificate(
@@ -114,33 +140,45 @@ class _Proof:
     interrupted: bool
 
 
-def _prove(tasks, knots, degree, cap, route, tolerance, interrupted: bool) -> _Proof:
+def _prove(tasks, knots, degree, cap, route, tolerance, interrupted: bool, told=None) -> _Proof:
     """Search for the multipliers of one horizon, unless an interrupt came before, and prove them."""
-    bundles = [tasks] if cap is None and tasks[0].augmented else [[task] for task in tasks]
+    linked = is_linked(tasks, cap)
+    bundles = [tasks] if linked else [[task] for task in tasks]
     proven, limit, finished, parts = [], 0.0, True, []
     for bundle in bundles:
         constant = [_constant(task, knots, degree) for task in bundle]
-        if interrupted:
-            proven, limit, finished = [*proven, *constant], np.nan, False
+        found = (
+            None if interrupted else _search(bundle, knots, degree, cap, route, tolerance, _heard(told, tasks, proven))
+        )
+        if found is None:
+            proven, limit, finished, interrupted = [*proven, *constant], np.nan, False, True
             continue
-        search = _exactly if route == "exact" else scalable_multipliers
-        found = search(bundle, knots, degree, cap, tolerance)
-        interrupted, finished = found.interrupted, finished and found.finished
         limit += found.limit * bundle[0].loss_scale
         parts.append(found.shares)
-        proven += _proven(bundle, found.multipliers, cap, constant)
+        more, stopped = undisturbed(_proven, bundle, found.multipliers, cap, constant)
+        interrupted, finished = found.interrupted or stopped, finished and found.finished
+        proven += more
     shares = np.mean(parts, axis=0) if parts else _equal_shares(tasks[0], knots, degree)
     return _Proof(tuple(proven), proven_loss(tasks, proven), limit, shares, finished, interrupted)
 
 
-def _exactly(tasks, knots, degree, cap, tolerance) -> Found:
-    """The exact route; its solvers hand back nothing where the keyboard interrupts them."""
+def _heard(told, tasks: list[CertificateTask], proven: list[Multiplier]):
+    """What a search calls: the bound so far is that of the outputs that are proven, and of its own."""
+    if told is None:
+        return None
+    before = proven_loss(tasks[: len(proven)], proven) if proven else 0.0
+    return lambda value: told(before + max(value, 0.0) * tasks[0].loss_scale)
+
+
+def _search(tasks, knots, degree, cap, route, tolerance, told) -> Found | None:
+    """What the route finds; None where the keyboard interrupts it before there is anything."""
     try:
+        if route == "scalable":
+            return scalable_multipliers(tasks, knots, degree, cap, tolerance, told)
         multipliers, shares = exact_multipliers(tasks, knots, degree, cap, tolerance)
+        return Found(multipliers, np.nan, shares, True, False)
     except KeyboardInterrupt:
-        constant = [_constant(task, knots, degree) for task in tasks]
-        return Found(constant, np.nan, _equal_shares(tasks[0], knots, degree), False, True)
-    return Found(multipliers, np.nan, shares, True, False)
+        return None
 
 
 def _equal_shares(task: CertificateTask, knots: np.ndarray, degree: int) -> np.ndarray:
@@ -220,10 +258,9 @@ def _check_size(tasks: list[CertificateTask], pieces: int, degree: int, cap: flo
             f"method='exact' with {choices} examples or groups and {size} coordinates is out of reach of a general "
             f"solver (at most {_EXACT_STATE} coordinates, {_EXACT_SIZE} for their product): use method='scalable'."
         )
-    linked = len(tasks) if tasks[0].augmented and cap is None else 1
-    needed = memory_needed(tasks[0], linked, pieces, degree, cap is not None)
-    if needed > _MEMORY:
-        fits = max(int(degree * pieces * _MEMORY / needed), 1)
+    needed = memory_needed(shape_of(tasks, cap), pieces, degree)
+    if needed > MEMORY:
+        fits = max(int(degree * pieces * MEMORY / needed), 1)
         raise ValueError(
             f"pieces={degree * pieces} with {choices} examples or groups and {size} coordinates needs about "
             f"{needed / 1e9:.0f} GB: give at most about {fits} pieces, fewer features, or groups."

@@ -1,15 +1,17 @@
 """Cutting planes over examples: the interior point method sees only those whose conditions bind."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from ._certificate_interior import MANY, InteriorMethod, InteriorPoint
+from ._certificate_cost import first_round
+from ._certificate_interior import InteriorMethod, InteriorPoint
 from ._certificate_multiplier import Multiplier
 from ._certificate_task import CertificateTask
 from ._certificate_transfers import settled
 
-_PARTS = 8  # a round takes in at most this part of all examples
 _LOOSE = 0.3  # tolerance until no example is overlooked
 
 
@@ -32,8 +34,21 @@ class Found:
     interrupted: bool
 
 
+def undisturbed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, bool]:
+    """What a short function returns, which an interrupt only makes begin again, and whether one came."""
+    try:
+        return function(*arguments), False
+    except KeyboardInterrupt:
+        return function(*arguments), True
+
+
 def scalable_multipliers(
-    tasks: list[CertificateTask], knots: np.ndarray, degree: int, cap: float | None, tolerance: float
+    tasks: list[CertificateTask],
+    knots: np.ndarray,
+    degree: int,
+    cap: float | None,
+    tolerance: float,
+    told: Callable[[float], None] | None = None,
 ) -> Found:
     """The best multipliers on given pieces, of one output or of several that serve one schedule.
 
@@ -43,20 +58,23 @@ def scalable_multipliers(
         degree: of the polynomial on each piece, at least 1.
         cap: largest weight, above 1; None for none. Not for several outputs.
         tolerance: how near to the best multipliers the search goes, relative.
+        told: called before each step with the bound so far, in units of the tasks, which is not proven yet.
     """
     choices, point, known = len(tasks[0].generators), None, None
-    whole = cap is not None or choices <= MANY
+    begun = choices if cap is not None else first_round(choices, len(tasks))
+    whole = begun == choices
     # spread evenly: a choice of those that move the state most may leave the programme unbounded
-    active = np.arange(choices) if whole else np.unique(np.linspace(0, choices - 1, MANY).astype(int))
+    active = np.unique(np.linspace(0, choices - 1, begun).astype(int))
     near = tolerance if whole else max(tolerance, _LOOSE)  # what binds shows long before the end
     while True:
         method = InteriorMethod([_restricted(task, active) for task in tasks], knots, degree, cap)
-        point = method.solve(near, point, known)
+        point = method.solve(near, point, known, told)
         prices = method.prices(point)
         if prices is not None:
             prices = prices.reshape(len(knots) - 1, degree + 1, *prices.shape[1:])
         found = [Multiplier(knots, control, prices) for control in point.controls]
-        multipliers, excess, cost = settled(tasks, found)
+        (multipliers, excess, cost), stopped = undisturbed(settled, tasks, found)
+        point.interrupted = point.interrupted or stopped
         excess[active] = 0
         value = sum(float(task.start @ m.control[0] @ task.start) for task, m in zip(tasks, found, strict=True))
         holds = cost <= tolerance / 4 * abs(value) or len(active) == choices
@@ -65,7 +83,7 @@ def scalable_multipliers(
         if holds:
             near, known = tolerance, np.arange(len(active))
             continue
-        worst = np.argsort(-excess)[: choices // _PARTS + 1]
+        worst = np.argsort(-excess)[: len(active)]
         taken = np.sort(np.concatenate([active, worst[excess[worst] > 0]]))
         if len(taken) == len(active):
             break

@@ -7,7 +7,7 @@ import numpy as np
 from ..problems import OperatorProblem
 
 _REALISABLE = 1e-6  # misfits below this part of the targets are treated as zero and paid for in `CertificateTask.pay`
-_STACKED = 12  # the outputs of a problem share one multiplier up to this many coordinates
+STACKED = 12  # the outputs of a problem share one multiplier up to this many coordinates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ def certificate_tasks(problem: OperatorProblem, groups: np.ndarray | None) -> li
     if not unit > 0:
         raise ValueError("the loss is zero before training: there is nothing to certify.")
     solution, targets, held_targets = solution / unit, targets / unit, held_targets / unit
-    together = solution.size <= _STACKED
+    together = solution.size <= STACKED
     misfit, held_misfit = targets - features @ solution, held_targets - held_features @ solution
     size = np.sqrt(np.max(np.sum(targets**2, axis=1)))
     held = np.sqrt(np.sum(held_mass[:, None] * held_misfit**2))

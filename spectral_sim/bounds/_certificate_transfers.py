@@ -60,7 +60,7 @@ class Consensus:
     """
 
     def __init__(self, outputs: list[Any], systems: list[BandMatrix]):
-        self._outputs, self._systems, self._reached = outputs, systems, []
+        self._outputs, self._systems = outputs, systems
         first = outputs[0]
         rows, choices = len(first.rows), len(first.generators)
         slopes = np.zeros((rows, choices, first.nodes))
@@ -70,20 +70,21 @@ class Consensus:
         slopes = slopes.reshape(rows * choices, -1)
         self._slopes = slopes[:, :-1]
         matrix = np.zeros((rows * choices, rows * choices))
-        for each, system in zip(outputs, systems, strict=True):
-            columns, live = np.zeros((each.nodes, each.space.count, rows * choices)), np.zeros(each.nodes, int)
+        self._reached = np.empty((first.nodes, len(outputs), first.space.count, rows * choices))
+        live = np.zeros(first.nodes, int)  # the same for all outputs
+        for n, (each, system) in enumerate(zip(outputs, systems, strict=True)):
+            columns = np.zeros((each.nodes, each.space.count, rows * choices))
             columns[-1, -1] = slopes[:, -1]  # at the horizon each output has a last entry of its own
             for row, link in enumerate(each.links):
                 own = slice(row * choices, (row + 1) * choices)
                 for node, block in self._blocks(each, row, link.scaled / np.sqrt(link.diagonal)[:, None]):
                     columns[node, :, own] += block.T
                     live[node:] = np.maximum(live[node:], own.stop)
-            reached = system.forward(columns, live)
-            for node, until in enumerate(live):
-                part = reached[node, :, :until]
-                matrix[:until, :until] += part.T @ part
+            self._reached[:, n] = system.forward(columns, live)
             matrix[np.diag_indices_from(matrix)] += 1 / np.concatenate([link.diagonal for link in each.links])
-            self._reached.append(reached)
+        for node, until in enumerate(live):
+            part = self._reached[node].reshape(-1, rows * choices)[:, :until]
+            matrix[:until, :until] += part.T @ part
         self._factor = scipy.linalg.cho_factor(matrix, lower=True, check_finite=False)
         self._of_slopes = scipy.linalg.cho_solve(self._factor, self._slopes, check_finite=False)
         self._inner = scipy.linalg.cho_factor(self._slopes.T @ self._of_slopes, lower=True, check_finite=False)
@@ -112,9 +113,10 @@ class Consensus:
                 for node, block in self._blocks(each, row, weight @ link.scaled):
                     right[node] -= block
             halves.append(system.forward(right))
+        by_output = self._reached.swapaxes(0, 1)
         total = sum(
             (aim[..., -1, -1] / self._diagonal(each)).ravel() - np.tensordot(half, reached, axes=2)
-            for each, (aim, _), half, reached in zip(self._outputs, aims, halves, self._reached, strict=True)
+            for each, (aim, _), half, reached in zip(self._outputs, aims, halves, by_output, strict=True)
         )
         wanted = np.zeros(self._slopes.shape[1])
         wanted[0] = -1.0  # the last entry of the initial state, squared
@@ -123,7 +125,7 @@ class Consensus:
         price = found - self._of_slopes @ shared
         changes = []
         for each, system, reached, half, (aim, _) in zip(
-            self._outputs, self._systems, self._reached, halves, aims, strict=True
+            self._outputs, self._systems, by_output, halves, aims, strict=True
         ):
             vectors = system.backward(half + reached @ price)
             moved = [

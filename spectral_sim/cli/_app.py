@@ -10,7 +10,7 @@ from .._extras import require
 from ._assess import assess
 from ._bench import bench
 from ._build import build_part
-from ._certify import certify_part, check_certifiable
+from ._certify import certifier
 from ._config import DEFAULT_BATCH, LearnFile
 from ._data_options import named_as_keys
 from ._demo import PARTS, demo_parts
@@ -94,7 +94,7 @@ def simulate(
         part = build_part(settings, config, settings.precision if precision is None else precision.value)
         if settings.certify:
             with named_as_keys():
-                part = certify_part(part, f"{config}: certify", progress)
+                part = certifier(part, f"{config}: certify", progress)(part)
         run_job([(part.name, lambda: part)], folder, part.title, console, progress)
 
 
@@ -117,13 +117,14 @@ def learn(
         folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force, resume=resume)
         settings = read_config(config, LearnFile)
         part = build_part(settings, config, settings.precision if precision is None else precision.value)
+        certify = None
         if settings.certify:
             with named_as_keys():
-                check_certifiable(part)
+                certify = certifier(part, f"{config}: certify", progress)
         folder.open()
         part = learn_part(part, settings.learn, folder, f"{config}: learn", progress, config.parent)
-        if settings.certify:
-            part = certify_part(part, f"{config}: certify", progress)
+        if certify is not None:
+            part = certify(part)
         run_job([(part.name, lambda: part)], folder, part.title, console, progress)
 
 

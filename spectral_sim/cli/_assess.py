@@ -11,7 +11,7 @@ from .._times import log_times
 from ..assessment import Entry
 from ..problems import Dataset, load_table
 from ._build import data_times, how_split, standard_entries
-from ._certify import certify_part, check_certifiable
+from ._certify import certifier
 from ._config import DEFAULT_BATCH, PICKING, Config, LearnConfig
 from ._data import LearningTask, known_noise
 from ._data_options import (
@@ -194,16 +194,17 @@ def assess(
             **made,
         )
         part.export = exporter(divided, mapped, again, grid, made, rows_of_file(data, target, encoding))
+        prove = None
         if certify:
             with named_as_flags():
-                check_certifiable(part)
+                prove = certifier(part, f"assess {data} --certify", progress)
         if search:
             folder.open()
             if task.picking is not None:
                 part.facts = (trained_on_validation(task, grid),)
             part = learn_part(part, LearnConfig(steps=search_steps), folder, f"assess {data} --learn", progress)
-        if certify:
-            part = certify_part(part, f"assess {data} --certify", progress)
+        if prove is not None:
+            part = prove(part)
         run_job([(part.name, lambda: part)], folder, f"Would curation pay on {data.name}?", console, progress)
 
 

@@ -12,7 +12,7 @@ import scipy.optimize
 import spectral_sim as ss
 from spectral_sim.bounds import Multiplier, certificate
 from spectral_sim.bounds import _certificate as public
-from spectral_sim.bounds import _certificate_active as active
+from spectral_sim.bounds import _certificate_cost as cost
 from spectral_sim.bounds import _certificate_interior as interior
 from spectral_sim.bounds._certificate_multiplier import repaired, violations
 from spectral_sim.bounds._certificate_newton import BandMatrix, Symmetric
@@ -320,7 +320,7 @@ def test_transfers_that_lend_more_than_there_is_prove_nothing():
 def test_cutting_planes_find_the_examples_that_bind(kind, monkeypatch):
     problem, _ = draw(kind)
     whole = certificate(problem, TIMES, pieces=6, tolerance=1e-3)
-    monkeypatch.setattr(active, "MANY", 4)
+    monkeypatch.setattr(cost, "MANY", 4)
     found = certificate(problem, TIMES, pieces=6, tolerance=1e-3)
     assert found.verified
     assert found.finished.all()
