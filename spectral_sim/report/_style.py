@@ -7,6 +7,7 @@ from .._extras import require
 from ..assessment import Run
 
 __all__ = [
+    "BAND",
     "BOUND_COLOUR",
     "CURVE_DASHES",
     "GROSS_COLOUR",
@@ -21,6 +22,7 @@ __all__ = [
 # Okabe and Ito (2008), told apart with any colour vision, and a brown. Black is uniform sampling; yellow is too pale.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24")
 BOUND_COLOUR = "#8A8A8A"
+BAND = "rgba(0,114,178,0.18)"  # the first colour, for what lies around a curve of it
 GROSS_COLOUR, NET_COLOUR = "#0072B2", "#E69F00"
 LEVEL_COLOURS = ("#000000", "#D55E00", "#009E73")  # what a search is compared with: uniform, by hand, the certificate
 _DASHES = {  # of each kind; the second once colours come round again. `_reading` explains them
