@@ -8,7 +8,7 @@ from rich.console import Console
 from ..bounds import certificate
 from ..problems.tables import option
 from ._errors import UserError, explained
-from ._job_part import Part
+from ._part import Part
 from ._progress import steps
 
 _WORK = 1e13  # floating-point operations: some minutes on two cores
