@@ -86,7 +86,8 @@ def simulate(
 ) -> None:
     """Run the problem and the schedules of a configuration file."""
     if example:
-        return _print_example("_example.toml")
+        typer.echo(_example("_example.toml"), nl=False)
+        return
     with reporting() as (console, progress):
         folder, settings, part = _described(config, output, precision, force, resume, Config)
         if settings.certify:
@@ -106,7 +107,8 @@ def learn(
 ) -> None:
     """Search for a schedule by gradients, and say how near to the best it is."""
     if example:
-        return _print_example("_learn_example.toml")
+        typer.echo(_example("_learn_example.toml"), nl=False)
+        return
     with reporting() as (console, progress):
         folder, settings, part = _described(config, output, precision, force, resume, LearnFile)
         if settings.certify:
@@ -120,8 +122,8 @@ def learn(
         run_job([(part.name, lambda: part)], folder, part.title, console, progress)
 
 
-def _print_example(name: str) -> None:
-    typer.echo(resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8"), nl=False)
+def _example(name: str) -> str:
+    return resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
 
 
 def _described(
