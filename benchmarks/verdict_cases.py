@@ -13,9 +13,8 @@ import numpy as np
 import spectral_sim as ss
 from spectral_sim.assessment import Assessment, Entry, run_assessment
 from spectral_sim.cli._data import LearningTask
-from spectral_sim.cli._data_part import data_part, first_task
 from spectral_sim.cli._features import Features
-from spectral_sim.cli._job_part import Part
+from spectral_sim.cli._part import Part, data_part, first_task
 from spectral_sim.cli._splits import DataSplits
 from spectral_sim.problems import Dataset
 

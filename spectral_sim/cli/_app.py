@@ -2,7 +2,7 @@
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -11,16 +11,16 @@ from ._assess import assess
 from ._bench import bench
 from ._build import build_part
 from ._certify import certifier
-from ._config import DEFAULT_BATCH, LearnFile
-from ._data_options import named_as_keys
+from ._config import DEFAULT_BATCH, Config, LearnFile
 from ._demo import PARTS, demo_parts
 from ._demo_network import show_network
 from ._errors import UserError, explained
 from ._fit import fit
 from ._job import run_job
 from ._learn import learn_part
-from ._options import Force, Precision, PrecisionOption, Resume
+from ._options import Force, Precision, PrecisionOption, Resume, named_as_keys
 from ._output import OutputFolder
+from ._part import Part
 from ._predict import predict
 from ._read_config import read_config
 from ._running import compile_quickly, keep_compiled, reporting
@@ -35,6 +35,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+C = TypeVar("C", bound=Config)
 
 _Config = Annotated[Path | None, typer.Argument(help="Configuration (TOML).", show_default=False)]
 _Output = Annotated[Path | None, typer.Option(help="Folder for the results; CONFIG-output.")]
@@ -68,7 +70,7 @@ def demo(
         with explained("demo"):
             require("sklearn", "the demo")
         folder = OutputFolder(output, PARTS, force, resume)
-        parts = demo_parts(fast, precision.value, batch_size)
+        parts = demo_parts(fast, str(precision), batch_size)
         run_job(parts, folder, "Does curation pay? Three answers that are known", console, progress)
         show_network(output / "network", fast, console, progress)
 
@@ -87,11 +89,7 @@ def simulate(
         typer.echo(_example("_example.toml"), nl=False)
         return
     with reporting() as (console, progress):
-        if config is None:
-            raise UserError("CONFIG is missing: name a TOML file; --example prints one.")
-        folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force, resume=resume)
-        settings = read_config(config)
-        part = build_part(settings, config, settings.precision if precision is None else precision.value)
+        folder, settings, part = _described(config, output, precision, force, resume, Config)
         if settings.certify:
             with named_as_keys():
                 part = certifier(part, f"{config}: certify", progress)(part)
@@ -112,17 +110,14 @@ def learn(
         typer.echo(_example("_learn_example.toml"), nl=False)
         return
     with reporting() as (console, progress):
-        if config is None:
-            raise UserError("CONFIG is missing: name a TOML file; --example prints one.")
-        folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force, resume=resume)
-        settings = read_config(config, LearnFile)
-        part = build_part(settings, config, settings.precision if precision is None else precision.value)
+        folder, settings, part = _described(config, output, precision, force, resume, LearnFile)
         certify = None
         if settings.certify:
             with named_as_keys():
                 certify = certifier(part, f"{config}: certify", progress)
         folder.open()
-        part = learn_part(part, settings.learn, folder, f"{config}: learn", progress, config.parent)
+        beside = Path() if config is None else config.parent
+        part = learn_part(part, settings.learn, folder, f"{config}: learn", progress, beside)
         if certify is not None:
             part = certify(part)
         run_job([(part.name, lambda: part)], folder, part.title, console, progress)
@@ -130,6 +125,17 @@ def learn(
 
 def _example(name: str) -> str:
     return resources.files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
+
+
+def _described(
+    config: Path | None, output: Path | None, precision: Precision | None, force: bool, resume: bool, model: type[C]
+) -> tuple[OutputFolder, C, Part]:
+    """The folder for the results, the configuration, and the comparison that it describes."""
+    if config is None:
+        raise UserError("CONFIG is missing: name a TOML file; --example prints one.")
+    folder = OutputFolder(output or Path(f"{config.stem}-output"), force=force, resume=resume)
+    settings = read_config(config, model)
+    return folder, settings, build_part(settings, config, str(precision or settings.precision))
 
 
 app.command()(assess)

@@ -1,33 +1,38 @@
 """The command `assess`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 
-from .._times import log_times
-from ..assessment import Entry
-from ..problems import Dataset, load_table
-from ._build import data_times, how_split, standard_entries
+from ..problems import Dataset
+from ._build import build_data_part, data_splits
 from ._certify import certifier
-from ._config import DEFAULT_BATCH, PICKING, Config, LearnConfig
-from ._data import LearningTask, known_noise
-from ._data_options import (
+from ._config import DEFAULT_BATCH, PICKING, Config, DataProblem, DynamicsConfig, LearnConfig, TimesConfig
+from ._errors import UserError, explained
+from ._job import run_job
+from ._learn import learn_part
+from ._options import (
     Drop,
     Encoding,
     Eval,
     EvalFraction,
     EvalWhere,
     FeaturesFrom,
+    Force,
     Gram,
     Group,
     Inputs,
+    Kernel,
+    Method,
     Missing,
     MissingOption,
     NoiseColumn,
     NoStandardise,
+    Precision,
+    PrecisionOption,
+    Resume,
     Split,
     SplitBy,
     SplitOption,
@@ -36,16 +41,8 @@ from ._data_options import (
     TaskOption,
     named_as_flags,
 )
-from ._data_part import data_part, first_task
-from ._errors import UserError, explained
-from ._export import exporter, rows_of_file
-from ._features import Features
-from ._job import run_job
-from ._learn import learn_part
-from ._options import Force, Kernel, Method, Precision, PrecisionOption, Resume
 from ._output import OutputFolder
 from ._running import reporting
-from ._splits import DataSplits
 from ._validation import trained_on_validation
 
 __all__ = ["assess"]
@@ -136,83 +133,70 @@ def assess(
         if noise_column is not None and by_group:
             raise UserError("--noise-column prunes by example and --by-group weighs groups: drop one.")
 
-        def load(own_seed: int) -> Dataset:
-            with named_as_flags():
-                return load_table(
-                    data,
-                    target,
-                    group=group,
-                    inputs=inputs[0] if inputs is not None and len(inputs) == 1 else inputs,
-                    drop=drop,
-                    missing=missing.value,
-                    task=target_task.value,
-                    standardise=not no_standardise,
-                    eval=eval_file,
-                    eval_where=eval_where,
-                    eval_fraction=eval_fraction,
-                    split=split.value,
-                    split_by=split_by,
-                    features_from=features_from,
-                    gram=gram,
-                    noise_column=noise_column,
-                    encoding=encoding,
-                    seed=own_seed,
-                )
-
-        with explained(f"assess {data}"):
-            made: dict[str, Any] = {
-                "precision": precision.value,
-                "batch_size": _batch_size(batch_size),
-                "learning_rate": learning_rate,
-                "by_group": by_group,
-            }
-            progress.print(f"reading {data}", highlight=False, markup=False)
-            dataset = load(seed)
-            _tell(dataset, progress)
-            how = how_split(split.value, eval_file, eval_where, gram)
-            divided = DataSplits(dataset, how, load, splits, max_examples, seed, picking)
-            mapped = Features((kernel or Kernel.rbf).value, None if method is None else method.value, features)
-            task = first_task(divided, mapped, **made)
-            grid = data_times(task, steps, horizon) if times is None else log_times(*times)
-            names = "quick" if quick else None if schedules is None else schedules.split(",")
-            # a wrong name is told before anything long begins
-            standard = {entry.name for entry in standard_entries(task, grid, names)}
-
-        def again(task: LearningTask, name: str) -> list[Entry]:
-            return standard_entries(task, grid, [name]) if name in standard else []
-
-        part = data_part(
-            data.stem,
+        source = DataProblem.model_construct(
+            kind="data",
+            path=str(data),
+            target=target,
+            group=group,
+            inputs=inputs,
+            drop=drop,
+            missing=str(missing),
+            task=str(target_task),
+            standardise=not no_standardise,
+            eval=eval_file,
+            eval_where=eval_where,
+            eval_fraction=eval_fraction,
+            split=str(split),
+            split_by=split_by,
+            features_from=features_from,
+            gram=gram,
+            noise_column=noise_column,
+            encoding=encoding,
+            kernel=str(kernel or Kernel.rbf),
+            method=None if method is None else str(method),
+            features=features,
+            by_group=by_group,
+            seed=seed,
+        )
+        dynamics = DynamicsConfig.model_construct(
+            steps=steps, horizon=horizon, learning_rate=learning_rate or "auto", batch_size=_batch_size(batch_size)
+        )
+        config = Config.model_construct(
+            problem=source,
+            dynamics=dynamics,
+            times=None if times is None else TimesConfig.model_construct(first=times[0], last=times[1], num=times[2]),
+            compare="quick" if quick else "all" if schedules is None else schedules.split(","),
+            seed=seed,
+        )
+        where = f"assess {data}"
+        with explained(where):
+            progress.print(f"reading {data}")
+            divided = data_splits(source, Path(), splits, max_examples, picking, named_as_flags)
+            _tell(divided.data, progress)
+        part = build_data_part(
+            config,
             divided,
-            mapped,
-            task=task,
-            entries=_entries(grid, names),
-            times=grid,
+            Path(),
+            str(precision),
+            lambda place: where,
+            {"file": str(data)},
+            name=data.stem,
             title=f"{data.name}: {', '.join(target)}",
             subject=data.name,
-            settings={**task.settings, "file": str(data)},
-            **made,
         )
-        part.export = exporter(divided, mapped, again, grid, made, rows_of_file(data, target, encoding))
         prove = None
         if certify:
             with named_as_flags():
-                prove = certifier(part, f"assess {data} --certify", progress)
+                prove = certifier(part, f"{where} --certify", progress)
         if search:
             folder.open()
-            if task.picking is not None:
-                part.facts = (trained_on_validation(task, grid),)
-            part = learn_part(part, LearnConfig(steps=search_steps), folder, f"assess {data} --learn", progress)
+            if part.picking is not None:
+                with explained(where):
+                    part.facts = (trained_on_validation(part.problem, part.picking, part.times),)
+            part = learn_part(part, LearnConfig(steps=search_steps), folder, f"{where} --learn", progress)
         if prove is not None:
             part = prove(part)
         run_job([(part.name, lambda: part)], folder, f"Would curation pay on {data.name}?", console, progress)
-
-
-def _entries(times: np.ndarray, names: Any):
-    def entries(task: LearningTask) -> list[Entry]:
-        return standard_entries(task, times, names) + known_noise(task)
-
-    return entries
 
 
 def _batch_size(text: str) -> int:
@@ -226,6 +210,6 @@ def _batch_size(text: str) -> int:
 def _tell(dataset: Dataset, progress: Console) -> None:
     """What was done with the columns, and what to look at."""
     for note in dataset.notes:
-        progress.print(f"  {note}", highlight=False, markup=False)
+        progress.print(f"  {note}")
     for warning in dataset.warnings:
-        progress.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+        progress.print(f"warning: {warning}", style="yellow")

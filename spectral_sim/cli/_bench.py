@@ -85,7 +85,7 @@ def bench(
             _write(measured, folder)
         chosen = [case for case in measured.cases if case.name in {case.name for case in cases}]
         _print(chosen, measured)
-        progress.print(f"wrote {folder}: results.json, results.md and plots", highlight=False, markup=False)
+        progress.print(f"wrote {folder}: results.json, results.md and plots")
         if any(case.status == "failed" or case.later.startswith("failed") for case in chosen):
             raise typer.Exit(1)
 

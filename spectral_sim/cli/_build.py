@@ -4,7 +4,7 @@ import contextlib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -21,27 +21,19 @@ from ..problems import (
     image_patches,
     load_table,
 )
-from ._config import (
-    PICKING,
-    Config,
-    DataProblem,
-    DatasetProblem,
-    ScheduleConfig,
-    TimesConfig,
-)
+from ._config import Config, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig
 from ._data import LearningTask, known_noise, learning_task
-from ._data_options import named_as_keys
-from ._data_part import data_part, first_task
 from ._errors import UserError, explained
 from ._export import exporter, rows_of_file
 from ._features import Features
-from ._job_part import Part
+from ._options import named_as_keys
+from ._part import Part, data_part, first_task
 from ._second_features import second_model_of
 from ._spectra import spectral_problem
 from ._splits import DataSplits
 from ._stages import build_dynamics, build_schedule, check_suits
 
-__all__ = ["build_part", "data_task", "data_times", "how_split", "standard_entries"]
+__all__ = ["build_data_part", "build_part", "data_splits", "data_task", "standard_entries"]
 
 # what a configuration and `load_table` call by the same name
 _DATA_OPTIONS = sorted(
@@ -65,55 +57,72 @@ def build_part(config: Config, path: Path, precision: str) -> Part:
     for n, name in enumerate(names):
         if name in names[:n]:
             raise UserError(f"{path}: schedules[{n}].name = {name!r} is taken by another schedule: give each its own.")
-    shown: dict[str, Any] = {"title": config.title or path.stem, "subject": path.name}
+    where = lambda place: f"{path}: {place}"
+    shown: dict[str, Any] = {"name": path.stem, "title": config.title or path.stem, "subject": path.name}
+    described = {"schedules": [own.model_dump(exclude_none=True) for own in config.schedules]}
     if isinstance(config.problem, DataProblem | DatasetProblem):
-        return _build_data_part(config, path, precision, shown)
-    with explained(f"{path}: problem"):
+        with explained(where("problem")):
+            splits = data_splits(config.problem, path.parent, config.splits, config.max_examples, config.picking)
+        return build_data_part(config, splits, path.parent, precision, where, described, **shown)
+    with explained(where("problem")):
         problem, description = spectral_problem(config.problem, path.parent, precision)
-    with explained(f"{path}: times"):
+    with explained(where("times")):
         times = _times(config, problem, None)
     price = config.cost
     if price is None:
         known = problem.num_examples is not None
         price = float(step_charge(problem.num_examples, problem.trace, config.examples_per_step)) if known else 0.0
+    about = {"problem": config.problem.model_dump(exclude_none=True), "dtype": precision, "seed": config.seed}
     return Part(
-        name=path.stem,
         problem=problem,
-        entries=_entries(config, path, problem, None, precision),
+        entries=_entries(config, where, problem, None, precision),
         times=times,
         description=description,
         cost=price,
         seed=config.seed,
-        settings={
-            "problem": config.problem.model_dump(exclude_none=True),
-            "dtype": precision,
-            "seed": config.seed,
-            "schedules": [own.model_dump(exclude_none=True) for own in config.schedules],
-        },
+        settings=about | described,
         **shown,
     )
 
 
-def _build_data_part(config: Config, path: Path, precision: str, shown: dict[str, Any]) -> Part:
+def build_data_part(
+    config: Config,
+    splits: DataSplits,
+    folder: Path,
+    precision: str,
+    where: Callable[[str], str],
+    described: dict[str, Any],
+    **shown: Any,
+) -> Part:
+    """The comparison that a configuration describes, on a data set that has been read.
+
+    Arguments:
+        config: the configuration.
+        splits: of its data.
+        folder: what file names in it are relative to.
+        precision: "float32" or "float64".
+        where: the words that messages about a key begin with.
+        described: kept with the results, beside the settings of the data.
+        **shown: name, title and subject.
+    """
     source = config.problem
     assert isinstance(source, DataProblem | DatasetProblem)
+    features = features_of(source)
     made: dict[str, Any] = {
         "precision": precision,
         "batch_size": config.examples_per_step,
         "learning_rate": None if config.dynamics.learning_rate == "auto" else config.dynamics.learning_rate,
         "by_group": source.by_group,
     }
-    with explained(f"{path}: problem"):
-        splits = data_splits(source, path.parent, config.splits, config.max_examples, config.picking)
-        features = features_of(source)
+    with explained(where("problem")):
         first = first_task(splits, features, **made)
-    with explained(f"{path}: times"):
+    with explained(where("times")):
         times = _times(config, first.problem, first)
 
     def entries(task: LearningTask, compare: Any = config.compare) -> list[Entry]:
-        own = _entries(config, path, task.problem, task, precision)
+        own = _entries(config, where, task.problem, task, precision)
         taken = {entry.name for entry in own}
-        with explained(f"{path}: compare"):
+        with explained(where("compare")):
             standard = [] if compare is None else standard_entries(task, times, None if compare == "all" else compare)
         return [*(entry for entry in standard if entry.name not in taken), *own, *known_noise(task)]
 
@@ -123,23 +132,21 @@ def _build_data_part(config: Config, path: Path, precision: str, shown: dict[str
         standard = name in {entry.name for entry in entries(first)} - written
         return entries(task, [name] if standard else None)
 
-    settings = {**first.settings, "schedules": [own.model_dump(exclude_none=True) for own in config.schedules]}
     own_price: dict[str, Any] = {} if config.cost is None else {"cost": config.cost}
     part = data_part(
-        path.stem,
-        splits,
-        features,
+        splits=splits,
+        features=features,
         task=first,
         entries=entries,
         times=times,
         seed=config.seed,
-        settings=settings,
+        settings=first.settings | described,
         **made,
         **shown,
         **own_price,
     )
     if isinstance(source, DataProblem):
-        rows_of = rows_of_file(path.parent / source.path, source.target, source.encoding)
+        rows_of = rows_of_file(folder / source.path, source.target, source.encoding)
         part.export = exporter(splits, features, again, times, made, rows_of)
     return part
 
@@ -184,32 +191,31 @@ def features_of(source: DataProblem | DatasetProblem) -> Features:
 
 
 def data_splits(
-    source: DataProblem | DatasetProblem, folder: Path, count: int, most: int, picking: float = PICKING
+    source: DataProblem | DatasetProblem,
+    folder: Path,
+    count: int,
+    most: int,
+    picking: float,
+    named: Any = named_as_keys,
 ) -> DataSplits:
-    """The data of a configuration and its splits."""
-    load = _reader(source, folder)
+    """The data of a configuration and its splits; `named` says how messages name its keys."""
+    load = _reader(source, folder, named)
     if isinstance(source, DatasetProblem):
         how = "again" if source.name == "image_patches" else "random"
     else:
-        how = how_split(source.split, source.eval, source.eval_where, source.gram)
+        fixed = source.split == "time" or source.eval is not None or source.eval_where is not None
+        how = "fixed" if fixed else "again" if source.split == "group" or source.gram is not None else "random"
     return DataSplits(load(source.seed), how, load, count, most, source.seed, picking)
 
 
-def how_split(split: str, eval: Any, eval_where: Any, gram: Any) -> Literal["random", "again", "fixed"]:
-    """How further splits of a table are made."""
-    if split == "time" or eval is not None or eval_where is not None:
-        return "fixed"
-    return "again" if split == "group" or gram is not None else "random"
-
-
-def _reader(source: DataProblem | DatasetProblem, folder: Path) -> Callable[[int], Dataset]:
+def _reader(source: DataProblem | DatasetProblem, folder: Path, named: Any = named_as_keys) -> Callable[[int], Dataset]:
     if isinstance(source, DataProblem):
-        return lambda seed: _load(source, folder, seed)
+        return lambda seed: _load(source, folder, seed, named)
     options: dict[str, Any] = {} if source.num_train is None else {"num_train": source.num_train}
     return lambda seed: _DATASETS[source.name](seed=seed, **options)
 
 
-def _load(source: DataProblem, folder: Path, seed: int) -> Dataset:
+def _load(source: DataProblem, folder: Path, seed: int, named: Any) -> Dataset:
     file = folder / source.path
     options: dict[str, Any] = {name: getattr(source, name) for name in _DATA_OPTIONS} | {"seed": seed}
     for name in ("eval", "features_from", "gram"):
@@ -221,21 +227,21 @@ def _load(source: DataProblem, folder: Path, seed: int) -> Dataset:
         options["group"] = None if source.group is None else folder / source.group
     if file.suffix == ".npz" and options["inputs"] is not None and len(options["inputs"]) == 1:
         options["inputs"] = options["inputs"][0]
-    with named_as_keys():
+    with named():
         return load_table(file, target, **options)
 
 
 def _entries(
-    config: Config, path: Path, problem: AbstractProblem, task: LearningTask | None, precision: str
+    config: Config, where: Callable[[str], str], problem: AbstractProblem, task: LearningTask | None, precision: str
 ) -> list[Entry]:
     """The schedules that the file describes, on a problem."""
     second = second_model_of(config.problem, task, precision)
-    schedules = [build_schedule(s, f"{path}: schedules[{n}]", second) for n, s in enumerate(config.schedules)]
+    places = [where(f"schedules[{n}]") for n in range(len(config.schedules))]
+    schedules = [build_schedule(own, place, second) for own, place in zip(config.schedules, places, strict=True)]
     entries = []
-    for n, (own, schedule) in enumerate(zip(config.schedules, schedules, strict=True)):
-        where = f"{path}: schedules[{n}]"
-        grouped = _grouped(own, problem, task, where)
-        check_suits(schedule, problem if grouped is None else grouped, f"{where} ({own.name})")
+    for own, schedule, place in zip(config.schedules, schedules, places, strict=True):
+        grouped = _grouped(own, problem, task, place)
+        check_suits(schedule, problem if grouped is None else grouped, f"{place} ({own.name})")
         dynamics = build_dynamics(own)
         seeds = own.seeds or [config.seed]
         for seed in seeds:

@@ -12,7 +12,7 @@ from ..bounds._certificate_cost import MEMORY, memory_needed, seconds_needed, sh
 from ..problems import OperatorProblem
 from ..problems.tables import option
 from ._errors import UserError, explained
-from ._job_part import Part
+from ._part import Part
 
 _LONGEST = 1800.0  # processor seconds at all horizons together
 _HORIZONS = (0.01, 0.1, 1.0)  # of the last time

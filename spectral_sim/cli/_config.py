@@ -17,6 +17,7 @@ __all__ = [
     "LearnConfig",
     "LearnFile",
     "ModalFile",
+    "Model",
     "PowerLawProblem",
     "RandomFeaturesProblem",
     "ScheduleConfig",
@@ -34,12 +35,14 @@ Names = Annotated[
 ]
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
+    """A table of a configuration."""
+
     # strict: a number in quotes is a mistake; TOML has types, and whole numbers still serve as floats
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class PowerLawProblem(_Model):
+class PowerLawProblem(Model):
     """Eigenvalues k^-alpha and energies k^-beta."""
 
     kind: Literal["power_law"]
@@ -50,7 +53,7 @@ class PowerLawProblem(_Model):
     nodes: Annotated[int, Field(ge=1)] | None = None
 
 
-class RandomFeaturesProblem(_Model):
+class RandomFeaturesProblem(Model):
     """Random features of finite width on a power law; its keys are the arguments of `random_features`."""
 
     kind: Literal["random_features"]
@@ -63,14 +66,14 @@ class RandomFeaturesProblem(_Model):
     seed: int = 0
 
 
-class ModalFile(_Model):
+class ModalFile(Model):
     """A spectrum from a file: arrays (.npz) or columns (.csv, .parquet) `eigenvalues`, `energies`, `multiplicity`."""
 
     kind: Literal["modal"]
     path: str
 
 
-class TorusProblem(_Model):
+class TorusProblem(Model):
     """Power-law kernel on a grid of points; weights are on examples."""
 
     kind: Literal["torus"]
@@ -82,7 +85,7 @@ class TorusProblem(_Model):
     seed: int = 0
 
 
-class FromKernel(_Model):
+class FromKernel(Model):
     """What both kinds of data problems share: features, the split, and whether weights are on groups."""
 
     kernel: Literal["rbf", "linear", "arc_cosine"] = "rbf"
@@ -132,7 +135,7 @@ class DataProblem(FromKernel):
         return self
 
 
-class TimesConfig(_Model):
+class TimesConfig(Model):
     """A log grid: 0, then num - 1 times from first to last."""
 
     first: Positive
@@ -153,7 +156,7 @@ TimesOption = Annotated[
 ]
 
 
-class SelfGeneratedConfig(_Model):
+class SelfGeneratedConfig(Model):
     """Samples that carry the learner's own predictions; see `SelfGenerated`."""
 
     fraction: Annotated[float, Field(ge=0, lt=1)]
@@ -161,7 +164,7 @@ class SelfGeneratedConfig(_Model):
     ratio: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
 
 
-class ScheduleConfig(_Model):
+class ScheduleConfig(Model):
     """One named schedule, a list of stages in order."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -172,7 +175,7 @@ class ScheduleConfig(_Model):
     self_generated: SelfGeneratedConfig | None = None
 
 
-class DynamicsConfig(_Model):
+class DynamicsConfig(Model):
     """Steps of SGD on data: how many (or up to which time), how large, on how many examples each."""
 
     steps: Annotated[int, Field(ge=1)] | None = None
@@ -184,7 +187,7 @@ class DynamicsConfig(_Model):
 _OPTIONS_OF = {"table": ("cap", "columns", "min_spacing"), "policy": ("cap", "width", "depth")}
 
 
-class LearnConfig(_Model):
+class LearnConfig(Model):
     """What `spectral-sim learn` looks for, and how."""
 
     schedule: Literal["table", "policy"] | None = None
@@ -244,7 +247,7 @@ AnyProblem = Annotated[
 ]
 
 
-class Config(_Model):
+class Config(Model):
     """The whole file."""
 
     title: str | None = None

@@ -10,6 +10,7 @@ import typer
 from ..fitting import CurveFit, fit_curves, read_logs
 from ..report import write_curve_report
 from ._errors import UserError, explained
+from ._options import Force, Resume
 from ._output import CURVE_SEARCH, OutputFolder
 from ._running import running
 
@@ -45,10 +46,8 @@ def curves(
         int | None, typer.Option(min=2, help="Length of the run they are for; the longest curve.", show_default=False)
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("curves-output"),
-    force: Annotated[bool, typer.Option("--force", help="Replace earlier results in the output folder.")] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted fit in the output folder.")
-    ] = False,
+    force: Force = False,
+    resume: Resume = False,
 ) -> None:
     """Fit a model of training to loss curves, and compare it with published laws."""
     with running("scipy", "plotly", what="fitting loss curves") as progress:
@@ -70,7 +69,7 @@ def curves(
 
             def tell(line: str) -> None:
                 folder.open()  # the first line comes once the curves have been checked
-                progress.print(line, highlight=False, markup=False)
+                progress.print(line)
 
             try:
                 fit = fit_curves(
@@ -82,14 +81,14 @@ def curves(
                     progress=tell,
                 )
             except KeyboardInterrupt:
-                progress.print("the fit goes on where it was with --resume", highlight=False, markup=False)
+                progress.print("the fit goes on where it was with --resume")
                 raise
         fit.save(output / "fit.npz")
         _write_predictions(fit, output / "predictions.csv")
         typer.echo(fit.report())
         written, learned = "fit.npz, predictions.csv, report.html", None
         if best:
-            progress.print("learning the best learning rates", highlight=False, markup=False)
+            progress.print("learning the best learning rates")
             with explained("best rates"):
                 learned = fit.best_rates(best_steps)
             learned.save(output / "best_rates.csv")
@@ -97,7 +96,7 @@ def curves(
             written += ", best_rates.csv"
         write_curve_report(fit, output / "report.html", "Loss curves", learned)
         folder.close()
-        progress.print(f"wrote {output}: {written}", highlight=False, markup=False)
+        progress.print(f"wrote {output}: {written}")
 
 
 def _write_predictions(fit: CurveFit, path: Path) -> None:

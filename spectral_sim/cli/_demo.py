@@ -15,9 +15,8 @@ from ..problems import Dataset, digits
 from ..schedules import TableSchedule, chain, clip, proportional, static_weights
 from ._build import standard_entries
 from ._data import LearningTask, known_noise
-from ._data_part import data_part, first_task
 from ._features import Features
-from ._job_part import Part
+from ._part import Part, data_part, first_task
 from ._splits import DataSplits
 from ._validation import on_picking_rows, trained_on_validation
 
@@ -126,6 +125,9 @@ def _part(
     times = default_times(task.modal, per_decade, task.default_last(), task.steps.learning_rate)
 
     learned = [] if fast or not trusted else [_learned(task, times)]
+    facts = ()
+    if trusted and task.picking is not None:
+        facts = (trained_on_validation(task.problem, task.picking, times),)
 
     def entries(task: LearningTask) -> list[Entry]:
         return standard_entries(task, times, _FEW if fast else _NAMES) + more(task) + learned
@@ -139,7 +141,7 @@ def _part(
         times=times,
         title=title,
         subject=title[0].lower() + title[1:],
-        facts=(trained_on_validation(task, times),) if trusted and task.picking is not None else (),
+        facts=facts,
         **made,
     )
 

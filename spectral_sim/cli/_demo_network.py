@@ -55,13 +55,13 @@ def show_network(folder: Path, fast: bool, console: Console, progress: Console) 
             writer.writerows(rows)
         draw_training(found).savefig(folder / "network.png", dpi=130)
         write_training_report(found, folder / "report.html", _TITLE)
-    console.print(_TITLE, style="bold", highlight=False, markup=False)
+    console.print(_TITLE, style="bold")
     for row in rows:
         change = f"{np.expm1(row['real_gain']):+7.1%} real, {np.expm1(row['predicted_gain']):+7.1%} predicted"
-        console.print(f"  {row['schedule']:<24} {change}", highlight=False, markup=False)
-    console.print("Held-out loss at the end, against uniform training.", highlight=False, markup=False)
-    console.print(str(found), highlight=False, markup=False)
-    progress.print(f"written to {folder}: open {folder / 'report.html'}", highlight=False, markup=False)
+        console.print(f"  {row['schedule']:<24} {change}")
+    console.print("Held-out loss at the end, against uniform training.")
+    console.print(str(found))
+    progress.print(f"written to {folder}: open {folder / 'report.html'}")
 
 
 def demo_comparison(fast: bool) -> TrainingComparison:

@@ -17,7 +17,7 @@ from ..learning import sampler_weights
 from ..problems.tables import read_table
 from ._data import LearningTask, learning_task
 from ._features import Features
-from ._job_part import Export
+from ._part import Export
 from ._splits import DataSplits
 
 __all__ = ["exporter", "rows_of_file", "write_weights"]

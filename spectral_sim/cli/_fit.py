@@ -11,6 +11,7 @@ from ..fitting import Optimum, by_domain, fit_mixture, learning_curve, read_by_n
 from ..report import write_mixture_report
 from ._curves import curves
 from ._errors import UserError, explained
+from ._options import Force
 from ._output import OutputFolder
 from ._running import running
 
@@ -20,19 +21,8 @@ fit = typer.Typer(help="Fit a law to a table of what was tried.", no_args_is_hel
 fit.command()(curves)
 
 
-class Law(StrEnum):
-    """What the shares do."""
-
-    power = "power"
-    linear = "linear"
-
-
-class BoostName(StrEnum):
-    """Whether residuals are boosted."""
-
-    auto = "auto"
-    lightgbm = "lightgbm"
-    none = "none"
+Law = StrEnum("Law", ["power", "linear"])
+BoostName = StrEnum("BoostName", ["auto", "lightgbm", "none"])
 
 
 @fit.command()
@@ -63,7 +53,7 @@ def mixture(
     shares_prefix: Annotated[str, typer.Option(help="Start of the columns of shares in one wide file.")] = "r_",
     losses_prefix: Annotated[str, typer.Option(help="Start of the columns of losses in one wide file.")] = "L_",
     seed: Annotated[int, typer.Option(help="Seed of the folds and the trees.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Replace earlier results in the output folder.")] = False,
+    force: Force = False,
 ) -> None:
     """Find the best mixture of training domains from mixtures that were tried on small models."""
     with running("scipy", "plotly", what="fitting a mixture law") as progress:
@@ -82,8 +72,8 @@ def mixture(
             ):
                 if given is not None:  # before the fit, which takes a while
                     by_domain(name, given, known, kind, fill=0.0 if name == "weights" else None)
-            progress.print(f"fitting {len(shares.values)} runs", highlight=False, markup=False)
-            found = fit_mixture(shares, losses, law=law.value, boost=boost.value, intervals=intervals, seed=seed)
+            progress.print(f"fitting {len(shares.values)} runs")
+            found = fit_mixture(shares, losses, law=str(law), boost=str(boost), intervals=intervals, seed=seed)
             best = found.optimum(
                 weights=importance, prior=natural, max_epochs=max_epochs, divergence=divergence, minimum=minimum
             )
@@ -95,12 +85,10 @@ def mixture(
             typer.echo(f"note: {note}")
         typer.echo("")
         typer.echo(str(best))
-        progress.print("measuring how the error falls with runs", highlight=False, markup=False)
+        progress.print("measuring how the error falls with runs")
         title = f"Mixtures of {ratios.name}"
         write_mixture_report(found, best, learning_curve(found, seed), output / "report.html", title)
-        progress.print(
-            f"wrote {output}: optimum.csv, optimum.yaml, fit.npz, report.html", highlight=False, markup=False
-        )
+        progress.print(f"wrote {output}: optimum.csv, optimum.yaml, fit.npz, report.html")
 
 
 def _write_optimum(best: Optimum, folder: Path) -> None:

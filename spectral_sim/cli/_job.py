@@ -1,5 +1,6 @@
 """What every command does once its input is known to be good: simulate, write as it goes, show."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from rich.console import Console
 
 from ..assessment import Assessment, run_assessment
 from ..report import write_dataset, write_plots, write_report, write_results
-from ._job_part import Part
 from ._output import OutputFolder
+from ._part import Part
 from ._progress import steps
 from ._show import first_row, show
 from ._split_store import SplitStore
@@ -48,7 +49,7 @@ def run_job(
 
         def keep(assessment: Assessment, folder: Path = folder, latest: list[Assessment] = latest) -> None:
             if not latest:
-                progress.print(first_row(assessment), highlight=False, markup=False)
+                progress.print(first_row(assessment))
             latest[:] = [assessment]
             write_dataset(assessment, folder)
 
@@ -56,37 +57,16 @@ def run_job(
             with steps(progress, name) as step:
                 part = build()
                 store = SplitStore(folder, part)
-                run_assessment(
-                    part.name,
-                    part.problem,
-                    part.entries,
-                    part.times,
-                    title=part.title,
-                    subject=part.subject,
-                    description=part.description,
-                    cost=part.cost,
-                    seed=part.seed,
-                    settings=part.settings,
-                    group_names=part.group_names,
-                    search=part.search,
-                    certificate=part.certificate,
-                    picking=part.picking,
-                    more_splits=part.more_splits,
-                    overlap=part.overlap,
-                    steps=part.steps,
-                    store=store,
-                    facts=part.facts,
-                    exports=part.export is not None,
-                    started=step.start,
-                    finished=keep,
-                )
+                compared = {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+                exports = compared.pop("export") is not None
+                run_assessment(**compared, exports=exports, store=store, started=step.start, finished=keep)
         except KeyboardInterrupt:
             if latest:
                 write_results(latest[0], folder)
                 _warn(progress, write_report, [*finished, latest[0]], output.path / "report.html", title)
                 runs = f"{latest[0].splits} of {latest[0].planned_splits} splits, {len(latest[0].runs)} of "
                 runs += f"{latest[0].planned} schedules of {name} are in {folder}"
-                progress.print(f"{runs}; the same command with --resume goes on", highlight=False, markup=False)
+                progress.print(f"{runs}; the same command with --resume goes on")
             raise
         write_results(latest[0], folder)
         if part.export is not None:
@@ -96,11 +76,11 @@ def run_job(
         show(latest[0], console)
         with steps(progress, f"plots of {name}"):
             for warning in write_plots(latest[0], folder):
-                progress.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
+                progress.print(f"warning: {warning}", style="yellow")
             _warn(progress, write_report, finished, output.path / "report.html", title)
         store.clear()
     output.close()
-    progress.print(f"written to {output.path}: open {output.path / 'report.html'}", highlight=False, markup=False)
+    progress.print(f"written to {output.path}: open {output.path / 'report.html'}")
 
 
 def _warn(progress: Console, write: Callable[..., Any], *arguments: Any) -> Any:
@@ -109,4 +89,4 @@ def _warn(progress: Console, write: Callable[..., Any], *arguments: Any) -> Any:
         return write(*arguments)
     except Exception as error:  # the results are on disk; say what is missing and go on
         text = f"warning: {arguments[1]} could not be written: {type(error).__name__}: {error}"
-        progress.print(text, style="yellow", highlight=False, markup=False)
+        progress.print(text, style="yellow")

@@ -33,8 +33,8 @@ from ..problems import AbstractProblem, OperatorProblem
 from ..schedules import AbstractStage, PolicySchedule, TableSchedule, chain, clip, stages_of, uniform, water_filling
 from ._config import LearnConfig, ScheduleConfig
 from ._errors import UserError, explained
-from ._job_part import Part
 from ._output import OutputFolder
+from ._part import Part
 from ._progress import Steps, steps
 from ._stages import build_schedule, check_suits
 from ._validation import on_picking_rows
@@ -143,7 +143,7 @@ def _searching(name: str, where: str, progress: Console) -> Iterator[Steps]:
     except (SearchError, SimulationError) as error:
         raise UserError(f"{where}: {error}") from error
     except KeyboardInterrupt:
-        progress.print("the search goes on where it was with --resume", highlight=False, markup=False)
+        progress.print("the search goes on where it was with --resume")
         raise
 
 
@@ -228,7 +228,7 @@ def _write(found: Learned | CeilingAndDeployable, problem: Any, folder: Path, pr
         try:
             sampler.save(folder / "sampler.parquet")
         except ImportError as error:  # the same weights are in sampler.npz
-            progress.print(f"warning: {error}", style="yellow", highlight=False, markup=False)
+            progress.print(f"warning: {error}", style="yellow")
 
 
 def _tell(step: Steps, progress: SearchProgress) -> None:

@@ -79,4 +79,4 @@ def predict(
                 lines.writerow(["curve", "step", "loss", "low", "high"])
                 lines.writerows([name, step, *(f"{x:.6f}" for x in numbers)] for name, step, *numbers in rows)
         more = f", {rates_file.name} and {page.name}" if best else ""
-        progress.print(f"wrote {output}{more}", highlight=False, markup=False)
+        progress.print(f"wrote {output}{more}")

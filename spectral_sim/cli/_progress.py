@@ -32,14 +32,14 @@ class Steps:
         else:
             elapsed = time.perf_counter() - self._begin
             text = f"{self._stage}: {name} ({index + 1} of {total}, {elapsed:.1f} s)"
-            self._console.print(text, highlight=False, markup=False)
+            self._console.print(text)
 
     def done(self) -> None:
         """Leave one line that says how long the stage took."""
         elapsed = time.perf_counter() - self._begin
         if self._bar is not None and self._task is not None:
             self._bar.remove_task(self._task)
-        self._console.print(f"{self._stage}: done in {elapsed:.1f} s", highlight=False, markup=False)
+        self._console.print(f"{self._stage}: done in {elapsed:.1f} s")
 
 
 @contextmanager

@@ -1,18 +1,20 @@
 """Reads a configuration file, and says of a mistake where it is and how to put it right."""
 
 import tomllib
+import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from .._checks import nearest
-from ._config import PROBLEMS, TIMES_TAGS, Config, DynamicsConfig, LearnConfig, ScheduleConfig, TimesConfig
+from ._config import PROBLEMS, TIMES_TAGS, Config
 from ._errors import UserError
 
-__all__ = ["read_config"]
+__all__ = ["parsed", "read_config"]
 
 C = TypeVar("C", bound=Config)
+M = TypeVar("M", bound=BaseModel)
 
 
 def read_config(path: Path, model: type[C] = Config) -> C:
@@ -28,18 +30,24 @@ def read_config(path: Path, model: type[C] = Config) -> C:
     if not path.is_file():
         raise UserError(f"{path} is not a file: check the name, or print an example with --example.")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not valid TOML: {error}; compare it with --example.") from error
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}.") from error
+    return parsed(text, model, str(path), "; compare it with --example")
+
+
+def parsed(text: str, model: type[M], name: str, fix: str = "") -> M:
+    """What a text in TOML says; `fix` ends the message where it is none."""
     try:
+        values = tomllib.loads(text)
         return model.model_validate(values)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{name} is not valid TOML: {error}{fix}.") from error
     except ValidationError as error:
         # an unknown key comes first: it is often the misspelt name of one that is missing
         mistakes = sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
         more = f" ({len(mistakes) - 1} more after that.)" if len(mistakes) > 1 else ""
-        raise UserError(f"{path}: {_explain(dict(mistakes[0]), values, model)}{more}") from error
+        raise UserError(f"{name}: {_explain(dict(mistakes[0]), values, model)}{more}") from error
 
 
 def _explain(mistake: dict[str, Any], values: dict[str, Any], whole: type[BaseModel]) -> str:
@@ -81,15 +89,15 @@ def _model(place: tuple[Any, ...], values: dict[str, Any], whole: type[BaseModel
     """What may stand at a place."""
     if not place:
         return whole
-    parts = {
-        "problem": PROBLEMS.get(_kind(values), whole),
-        "times": TimesConfig,
-        "learn": LearnConfig,
-        "dynamics": DynamicsConfig,
-    }
-    return parts.get(place[0], ScheduleConfig)
+    models = _models(whole.model_fields[place[0]].annotation)
+    if len(models) == 1:
+        return models[0]
+    problem = values.get("problem")  # which may be of several kinds
+    return PROBLEMS.get(str(problem.get("kind")) if isinstance(problem, dict) else "", whole)
 
 
-def _kind(values: dict[str, Any]) -> str:
-    problem = values.get("problem")
-    return str(problem.get("kind")) if isinstance(problem, dict) else ""
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in _models(part)]

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import jax
 import typer
@@ -15,9 +16,14 @@ from .._extras import require
 from ..sweeps import StoreError, SweepInterrupted
 from ._errors import UserError, explained
 
-__all__ = ["compile_quickly", "device_per_core", "keep_compiled", "reporting", "running"]
+__all__ = ["compile_quickly", "device_per_core", "keep_compiled", "plain_console", "reporting", "running"]
 
 _PIPED_WIDTH = 160
+
+
+def plain_console(**options: Any) -> Console:
+    """A console that shows every text as it is: no word of the user's is taken for markup."""
+    return Console(markup=False, highlight=False, **options)
 
 
 @contextmanager
@@ -28,7 +34,7 @@ def running(*modules: str, what: str) -> Iterator[Console]:
         modules: optional packages that the command cannot do without.
         what: what needs them, for the message.
     """
-    progress = Console(stderr=True, soft_wrap=True)
+    progress = plain_console(stderr=True, soft_wrap=True)
     # runs in float32 set the type of their arrays; this only makes float64 possible
     jax.config.update("jax_enable_x64", True)
     try:
@@ -37,10 +43,10 @@ def running(*modules: str, what: str) -> Iterator[Console]:
                 require(module, what)
         yield progress
     except (UserError, StoreError) as error:
-        progress.print(f"error: {error}", style="red", highlight=False, markup=False)
+        progress.print(f"error: {error}", style="red")
         raise typer.Exit(2) from error
     except SweepInterrupted as error:
-        progress.print(f"{error}; on the command line: --resume", style="yellow", highlight=False, markup=False)
+        progress.print(f"{error}; on the command line: --resume", style="yellow")
         raise typer.Exit(130) from error
     except KeyboardInterrupt as error:
         progress.print("interrupted", style="red")
@@ -68,7 +74,7 @@ def compile_quickly() -> None:
 def reporting() -> Iterator[tuple[Console, Console]]:
     """Consoles for results and for progress, for a command that writes a report."""
     # a pipe or a file has no width of its own
-    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    console = plain_console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     with running("scipy", "xarray", "matplotlib", "plotly", what="the report") as progress:
         yield console, progress
 

@@ -22,18 +22,18 @@ def show(assessment: Assessment, console: Console) -> None:
         drawn.add_column(numbers.header[n], justify="left" if n == 0 else "right", no_wrap=n > 0, overflow="fold")
     for row, cells in zip(numbers.rows, numbers.cells, strict=True):
         style = "bold" if row.is_uniform else None if row.ok else "red"
-        drawn.add_row(*(cells[n].replace("[", r"\[") for n in kept), style=style)
+        drawn.add_row(*(cells[n] for n in kept), style=style)
     width = min(console.width, _TEXT_WIDTH)
     console.print()
     console.print(drawn)
     left_out = [_one_line(numbers.header[n]) for n in range(len(numbers.header)) if n not in kept]
     notes = [f"Left out for want of room (see report.html): {', '.join(left_out)}."] if left_out else []
     for line in [*numbers.footer, *notes]:
-        console.print(line, style="dim", width=width, highlight=False, markup=False)
+        console.print(line, style="dim", width=width)
     for warning in assessment.warnings:
-        console.print(f"warning: {warning}", style="yellow", width=width, highlight=False, markup=False)
+        console.print(f"warning: {warning}", style="yellow", width=width)
     console.print()
-    console.print(verdict_of(assessment), width=width, highlight=False, markup=False)
+    console.print(verdict_of(assessment), width=width)
     console.print()
 
 

@@ -9,7 +9,7 @@ from .._files import write_arrays
 from .._identity import identity
 from .._version import __version__
 from ..assessment import Recorded, Split
-from ._job_part import Part
+from ._part import Part
 
 __all__ = ["SplitStore"]
 

@@ -22,11 +22,7 @@ from ._sweep_config import SHIPPED, read_sweep
 __all__ = ["report", "sweep"]
 
 
-class EngineName(StrEnum):
-    """Where chunks are computed."""
-
-    local = "local"
-    ray = "ray"
+EngineName = StrEnum("EngineName", ["local", "ray"])
 
 
 def sweep(
@@ -48,7 +44,7 @@ def sweep(
                 store=place,
                 resume=resume,
                 chunk_size=job.chunk_size,
-                engine=engine.value,
+                engine=str(engine),
                 dynamics=job.dynamics,
                 key=job.key,
                 title=job.title,
@@ -56,7 +52,7 @@ def sweep(
                 progress=show,
             )
         _tell(place, progress)
-        progress.print(f"the table is in {place}; look at it with: spectral-sim report {place}", markup=False)
+        progress.print(f"the table is in {place}; look at it with: spectral-sim report {place}")
 
 
 def report(
@@ -71,14 +67,14 @@ def report(
         if path.is_dir():
             raise UserError(f"{path} is a folder: give --output a file name.")
         write_sweep_report(table, path)
-        progress.print(f"wrote {path}", highlight=False, markup=False)
+        progress.print(f"wrote {path}")
 
 
 def _tell(place: str, progress: Console) -> None:
     """What theory says of the finished table."""
     for finding in findings(open_table(place)):
         mark = "holds" if finding.holds else "does not hold"
-        progress.print(f"{mark}: {finding.text}", style=None if finding.holds else "yellow", markup=False)
+        progress.print(f"{mark}: {finding.text}", style=None if finding.holds else "yellow")
 
 
 @contextmanager
@@ -98,7 +94,7 @@ def _shown(console: Console, name: str):
         def line(state: Progress) -> None:
             if state.seconds - last[0] >= 5 or state.done == state.rows:
                 last[0] = state.seconds
-                console.print(f"{name}: {_words(state)}", highlight=False, markup=False)
+                console.print(f"{name}: {_words(state)}")
 
         yield line
         return

@@ -1,6 +1,5 @@
 """The configuration of `spectral-sim sweep`, and the sweep that it describes."""
 
-import tomllib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import jax
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from .._checks import check_times, nearest
 from .._times import log_times
@@ -17,8 +16,9 @@ from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..sweeps import METRICS, AbstractMetric, Range, SweepSpec, grid, random_search, sobol
 from ._build import data_task
-from ._config import AnyProblem, DataProblem, DatasetProblem, ScheduleConfig, TimesConfig, TimesOption
+from ._config import AnyProblem, DataProblem, DatasetProblem, Model, ScheduleConfig, TimesConfig, TimesOption
 from ._errors import UserError, explained
+from ._read_config import parsed
 from ._second_features import second_model_of
 from ._spectra import spectral_problem
 from ._stages import build_dynamics, build_schedule, check_suits
@@ -30,11 +30,7 @@ SHIPPED = tuple(sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterd
 """Sweeps that come with the library, by name."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Span(_Model):
+class Span(Model):
     """An interval: `num` values of it for a grid, or draws."""
 
     start: float = Field(alias="from")
@@ -43,7 +39,7 @@ class Span(_Model):
     scale: Literal["linear", "log"] = "linear"
 
 
-class Rows(_Model):
+class Rows(Model):
     """How the rows are chosen."""
 
     kind: Literal["grid", "sobol", "random"] = "grid"
@@ -52,7 +48,7 @@ class Rows(_Model):
     axes: dict[str, Span | list[float] | list[int]]
 
 
-class SweepConfig(_Model):
+class SweepConfig(Model):
     """The whole file."""
 
     title: str = ""
@@ -66,7 +62,7 @@ class SweepConfig(_Model):
     times: TimesOption
     schedule: ScheduleConfig
     rows: Rows
-    metrics: dict[str, dict[str, Any]] = {"final_loss": {}, "exponent": {}, "speedup": {}, "max_weight": {}}
+    metrics: dict[str, dict[str, Any]] = Field({"final_loss": {}, "exponent": {}, "speedup": {}, "max_weight": {}})
 
 
 @dataclass(frozen=True)
@@ -98,23 +94,7 @@ def read_sweep(name: str) -> SweepJob:
         text = path.read_text(encoding="utf-8")
     else:
         raise UserError(f"{name} is neither a file nor a sweep that comes with the library.{nearest(name, SHIPPED)}")
-    try:
-        config = SweepConfig.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{name} is not valid TOML: {error}.") from error
-    except ValidationError as error:
-        raise UserError(f"{name}: {_explain(error)}") from error
-    return _job(config, path)
-
-
-def _explain(error: ValidationError) -> str:
-    # an unknown key comes first: it is often the misspelt name of one that is missing
-    mistake = sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")[0]
-    key = ".".join(str(part) for part in mistake["loc"])
-    if mistake["type"] == "extra_forbidden":
-        model = {"rows": Rows, "schedule": ScheduleConfig}.get(str(mistake["loc"][0]), SweepConfig)
-        return f"{key}: unknown key.{nearest(str(mistake['loc'][-1]), model.model_fields)}"
-    return f"{key}: {mistake['msg'][0].lower()}{mistake['msg'][1:]}."
+    return _job(parsed(text, SweepConfig, name), path)
 
 
 def _job(config: SweepConfig, path: Path) -> SweepJob:

@@ -5,9 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._simulate import simulate
-from ..problems import OperatorProblem
+from ..problems import AbstractProblem, OperatorProblem
 from ..schedules import uniform
-from ._data import LearningTask
 
 __all__ = ["on_picking_rows", "trained_on_validation"]
 
@@ -24,15 +23,15 @@ def on_picking_rows(problem: OperatorProblem, picking: np.ndarray | None) -> Ope
     return eqx.tree_at(lambda whole: whole.eval_mass, problem, mass)
 
 
-def trained_on_validation(task: LearningTask, times: np.ndarray) -> str:
+def trained_on_validation(problem: AbstractProblem, picking: np.ndarray, times: np.ndarray) -> str:
     """One sentence: the lowest loss of uniform sampling that trains on the rows for picking as well, or on them alone.
 
     Arguments:
-        task: a data problem with rows for picking.
+        problem: a data problem.
+        picking: mass of its held-out rows for picking, shape (held_out,).
         times: refresh grid.
     """
-    problem, picking = task.problem, task.picking
-    assert picking is not None
+    assert isinstance(problem, OperatorProblem)
     chosen = picking > 0
     added, labels = np.asarray(problem.eval_features)[chosen], np.asarray(problem.eval_targets)[chosen]
     rows = np.concatenate([np.asarray(problem.features), added])

@@ -1,7 +1,7 @@
 """What is made of assessments and sweeps: tables and verdicts as files, plots, the HTML report."""
 
+from ._assessment_html import report_html, write_report
 from ._curve_html import curves_html, write_curve_report
-from ._html import report_html, write_report
 from ._mixture_html import mixture_html, write_mixture_report
 from ._phases import Phases, draw_phases, self_scoring_phases
 from ._plots import write_plots

@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from .._extras import require
 from .._files import write_text
 from ..fitting import BestRates, CurveFit, CurvePrediction
-from ._best_rates import best_rates_figures, best_rates_section
-from ._html import _controls, _paragraph, page
-from ._mixture_figures import _layout, _numbers
-from ._mixture_html import _table
-from ._style import BOUND_COLOUR, PALETTE
+from ._best_rates import best_rates_section
+from ._page import Page
+from ._plotly import band, linear_layout, scatter
+from ._style import BAND, BOUND_COLOUR, PALETTE
 
 __all__ = ["curves_html", "write_curve_report"]
 
@@ -40,40 +38,41 @@ def curves_html(fit: CurveFit, title: str, best: BestRates | None = None) -> str
     Raises:
         ImportError: plotly is not installed.
     """
-    plotly = require("plotly.offline", "the report on a fit of curves").get_plotlyjs()
+    page = Page("the report on a fit of curves")
     predicted = {name: fit.predict_curve(name) for name in fit.curves}
-    figures = {"curves": _curve_figure(fit, predicted), "residuals": _residual_figure(fit, predicted)}
-    parts = [_paragraph(f"{len(fit.fitted)} curves fitted, {len(fit.hold_out)} held out.", "note")]
-    parts += [_paragraph(f"{note[0].upper()}{note[1:]}.", "warning") for note in fit.warnings]
-    parts.append("<section><h2>Curves and predictions</h2>")
-    controls = _controls("curves", figures["curves"]["views"], 0, select=True).replace("Schedule <", "Curve <")
-    band = f"Band: {fit.level:.0%} interval of a measured loss. Held-out curves were used for nothing but this."
-    parts += [controls, '<div id="curves"></div>', _paragraph(band, "note")]
-    parts += ["<h3>Residuals</h3>", '<div id="residuals"></div>']
-    parts.append(_paragraph("Measured over predicted loss, minus one. Dashed: held out.", "note"))
-    parts.append("</section><section><h2>How far to trust it</h2>")
-    parts += [_score_table(fit), "</section>"]
+    page.notes(f"{len(fit.fitted)} curves fitted, {len(fit.hold_out)} held out.")
+    page.notes(*(f"{note[0].upper()}{note[1:]}." for note in fit.warnings), kind="warning")
+    page.add("<section><h2>Curves and predictions</h2>")
+    about = f"Band: {fit.level:.0%} interval of a measured loss. Held-out curves were used for nothing but this."
+    page.figure("curves", "", _curve_figure(fit, predicted), [about], select="Curve")
+    about = "Measured over predicted loss, minus one. Dashed: held out."
+    page.figure("residuals", "Residuals", _residual_figure(fit, predicted), [about])
+    page.add("</section><section><h2>How far to trust it</h2>")
+    _score_tables(page, fit)
+    page.add("</section>")
     if best is not None:
-        figures |= best_rates_figures(fit, best)
-        parts.append(best_rates_section(fit, best))
-    parts.append("<section><h2>Parameters</h2>")
-    parts.append(_table(["parameter", "value"], [[name, f"{value:.5g}"] for name, value in fit.parameters.items()]))
-    parts.append("</section>")
-    return page(title, "\n".join(part for part in parts if part), figures, plotly)
+        best_rates_section(page, fit, best)
+    page.add("<section><h2>Parameters</h2>")
+    page.table(["parameter", "value"], [[name, f"{value:.5g}"] for name, value in fit.parameters.items()])
+    page.add("</section>")
+    return page.text(title)
 
 
-def _score_table(fit: CurveFit) -> str:
+def _score_tables(page: Page, fit: CurveFit) -> None:
     rows = []
     for law, scores in fit.scores.items():
         for name, score in scores.items():
-            kind = "held out" if name in fit.hold_out else "fitted"
+            errors = (f"{error:.5f}" for error in score[:3])
             inside = "" if np.isnan(score.coverage) else f"{score.coverage:.0%}"
-            rows.append([law, name, kind, f"{score.mae:.5f}", f"{score.rmse:.5f}", f"{score.r2:.5f}", inside])
-    table = _table(["law", "curve", "", "MAE", "RMSE", "R2", "within intervals"], rows)
-    if not fit.cross_validation:
-        return table
-    left_out = [[law, f"{error:.5f}"] for law, error in fit.cross_validation.items()]
-    return table + _table(["law", "error of the log loss on fitted curves that were left out"], left_out)
+            rows.append([law, name, _kind(fit, name), *errors, inside])
+    page.table(["law", "curve", "", "MAE", "RMSE", "R2", "within intervals"], rows)
+    if fit.cross_validation:
+        left_out = [[law, f"{error:.5f}"] for law, error in fit.cross_validation.items()]
+        page.table(["law", "error of the log loss on fitted curves that were left out"], left_out)
+
+
+def _kind(fit: CurveFit, name: str) -> str:
+    return "held out" if name in fit.hold_out else "fitted"
 
 
 def _curve_figure(fit: CurveFit, predicted: dict[str, CurvePrediction]) -> dict[str, Any]:
@@ -82,33 +81,15 @@ def _curve_figure(fit: CurveFit, predicted: dict[str, CurvePrediction]) -> dict[
     names = [*fit.hold_out, *fit.fitted]
     for n, name in enumerate(names):
         found, curve = predicted[name], fit.curves[name]
-        band = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-        steps = curve.steps.tolist()
-        shown = {"x": steps, "visible": n == 0}
+        look, marker = {"color": PALETTE[0], "width": 2}, {"color": BOUND_COLOUR, "size": 4}
         data += [
-            {**band, **shown, "y": _numbers(found.low)},
-            {**band, **shown, "y": _numbers(found.high), "fill": "tonexty", "fillcolor": "rgba(0,114,178,0.18)"},
-            {
-                **shown,
-                "type": "scatter",
-                "mode": "lines",
-                "name": "predicted",
-                "y": _numbers(found.loss),
-                "line": {"color": PALETTE[0], "width": 2},
-            },
-            {
-                **shown,
-                "type": "scatter",
-                "mode": "markers",
-                "name": "measured",
-                "y": _numbers(curve.loss),
-                "marker": {"color": BOUND_COLOUR, "size": 4},
-            },
+            *band(curve.steps, found.low, found.high, BAND, visible=n == 0),
+            scatter("lines", "predicted", curve.steps, found.loss, line=look, visible=n == 0),
+            scatter("markers", "measured", curve.steps, curve.loss, marker=marker, visible=n == 0),
         ]
-        kind = "held out" if name in fit.hold_out else "fitted"
         visible = [m // 4 == n for m in range(4 * len(names))]
-        views.append({"name": f"{name} ({kind})", "data": {"visible": visible}, "layout": {}})
-    return {"data": data, "layout": _layout(440, "steps", "loss"), "views": views, "start": 0}
+        views.append({"name": f"{name} ({_kind(fit, name)})", "data": {"visible": visible}, "layout": {}})
+    return {"data": data, "layout": linear_layout(440, "steps", "loss"), "views": views}
 
 
 def _residual_figure(fit: CurveFit, predicted: dict[str, CurvePrediction]) -> dict[str, Any]:
@@ -116,14 +97,6 @@ def _residual_figure(fit: CurveFit, predicted: dict[str, CurvePrediction]) -> di
     data = []
     for n, (name, curve) in enumerate(fit.curves.items()):
         dash = "dash" if name in fit.hold_out else "solid"
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "name": name,
-                "x": curve.steps.tolist(),
-                "y": _numbers(curve.loss / predicted[name].loss - 1),
-                "line": {"color": PALETTE[n % len(PALETTE)], "width": 1.5, "dash": dash},
-            }
-        )
-    return {"data": data, "layout": _layout(420, "steps", "measured over predicted, minus 1")}
+        look = {"color": PALETTE[n % len(PALETTE)], "width": 1.5, "dash": dash}
+        data.append(scatter("lines", name, curve.steps, curve.loss / predicted[name].loss - 1, line=look))
+    return {"data": data, "layout": linear_layout(420, "steps", "measured over predicted, minus 1")}

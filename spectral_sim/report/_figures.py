@@ -8,7 +8,7 @@ import numpy as np
 from ..analysis import Speedup
 from ..assessment import Assessment, Run, format_speedup, table
 from ._gains_view import shown_runs, time_axis
-from ._plotly import in_lines, layout, line, log_axis, padded, rounded, time_ticks
+from ._plotly import in_lines, layout, line, log_axis, padded, rounded, scatter, time_ticks
 from ._style import BOUND_COLOUR, CURVE_DASHES, GROSS_COLOUR, LEVEL_COLOURS, NET_COLOUR, styles
 from ._views import (
     COLOUR_TICKS,
@@ -68,16 +68,9 @@ def loss_figure(assessment: Assessment) -> dict[str, Any]:
 
     if marked:
         colours = [style[run.name].colour for run, _, _ in marked]
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": html.escape(END_OF_GAIN),
-                "marker": {"symbol": "diamond", "size": 10, "color": colours, "line": {"color": "white", "width": 1}},
-                "hovertemplate": "%{y:.4g} at %{x:.3g}",
-                "legendrank": 2001,
-            }
-        )
+        marker = {"symbol": "diamond", "size": 10, "color": colours, "line": {"color": "white", "width": 1}}
+        look = {"marker": marker, "hovertemplate": "%{y:.4g} at %{x:.3g}", "legendrank": 2001}
+        data.append(scatter("markers", END_OF_GAIN, [], [], **look))
     for trace, y in zip(data, values(views[0]), strict=True):
         trace |= {"x": rounded(views[0].times * axis.scale, 6), "y": y}
     if marked:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..assessment import Assessment, Table
 from ._gains_view import differences, shown_runs, spread_labels, time_axis
-from ._plotly import in_lines, layout, line, log_axis, rounded, time_ticks
+from ._plotly import band, in_lines, layout, line, log_axis, rounded, scatter, time_ticks
 from ._style import styles
 
 __all__ = ["cost_figure", "difference_figure"]
@@ -29,10 +29,7 @@ def difference_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] 
     for each in shown:
         own = style[each.run.name]
         if each.low is not None and each.high is not None and _is_shaded(each.run.name, numbers):
-            band = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-            data.append({**band, "x": rounded(x), "y": rounded(each.low[seen])})
-            fill = {"fill": "tonexty", "fillcolor": _faint(own.colour)}
-            data.append({**band, **fill, "x": rounded(x), "y": rounded(each.high[seen])})
+            data += band(rounded(x), rounded(each.low[seen]), rounded(each.high[seen]), _faint(own.colour))
         curve = line(each.run.name, x, each.value[seen], own.colour, own.dash, own.width)
         data.append(curve | {"showlegend": False, "hovertemplate": "%{y:+.1f}% at %{x:,.3g}"})
         labels.append((each.run.name, float(np.nan_to_num(each.value[seen][-1])), own.colour))
@@ -78,19 +75,12 @@ def cost_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] | None
     gain = np.array([point[2] for point in points])
     most = float(cost.max() * 3)
     line_x = np.geomspace(least / 2, most, 60)
+    marker = {"size": 11, "color": [style[name].colour for name, *_ in points]}
+    text = [html.escape(f"{name}: gross {gross:.3g}x, net {net:.3g}x") for name, _, gross, net in points]
+    hover = {"text": text, "hovertemplate": "%{text}<extra></extra>"}
     data = [
         line("pays above this line", line_x, 1 + line_x, "#000000", "solid", 1.2) | {"showlegend": False},
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "schedules",
-            "showlegend": False,
-            "x": rounded(cost),
-            "y": rounded(gain),
-            "marker": {"size": 11, "color": [style[name].colour for name, *_ in points]},
-            "text": [html.escape(f"{name}: gross {gross:.3g}x, net {net:.3g}x") for name, _, gross, net in points],
-            "hovertemplate": "%{text}<extra></extra>",
-        },
+        scatter("markers", "schedules", rounded(cost), rounded(gain), marker=marker, showlegend=False, **hover),
     ]
     span = float(min(gain.min(), 1) / 1.3), float(max(gain.max(), 1.2) * 1.3)
     figure = layout(400, "cost of curation over that of training", "gain before its cost (times as soon)")

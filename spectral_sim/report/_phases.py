@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._extras import require
 from .._simulate import simulate
 from .._times import log_times
 from ..problems import ModalProblem
 from ..schedules import chain, mix, proportional, self_scoring
+from ._style import new_figure
 
 __all__ = ["Phases", "draw_phases", "self_scoring_phases"]
 
@@ -112,13 +112,8 @@ def draw_phases(phases: Phases, path: Path | None = None) -> Any:
     Returns:
         The matplotlib figure.
     """
-    require("matplotlib", "plots")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     count, ideal = len(phases.refreshes_per_decade), phases.beta - 1
-    figure = Figure(figsize=(3.3 * count + 1.2, 4.3), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.3 * count + 1.2, 4.3)
     mesh: Any = None
     grid = figure.subplots(1, count, sharey=True, squeeze=False)[0]
     for axes, density, values in zip(grid, phases.refreshes_per_decade, phases.exponent, strict=True):

@@ -9,7 +9,18 @@ import numpy as np
 from ._gains_view import TimeAxis
 from ._views import log_ticks
 
-__all__ = ["in_lines", "layout", "line", "log_axis", "padded", "rounded", "time_ticks"]
+__all__ = [
+    "band",
+    "in_lines",
+    "layout",
+    "line",
+    "linear_layout",
+    "log_axis",
+    "padded",
+    "rounded",
+    "scatter",
+    "time_ticks",
+]
 
 _LONGEST = 18  # letters of a line
 
@@ -44,17 +55,25 @@ def padded(values: Any) -> tuple[float, float]:
     return low / room, high * room
 
 
+def scatter(mode: str, name: str, x: Any, y: Any, **more: Any) -> dict[str, Any]:
+    """A trace of "lines", "markers" or both; `x` is kept to the last digit, as steps and names are to be."""
+    places = np.asarray(x).tolist()
+    return {"type": "scatter", "mode": mode, "name": html.escape(name), "x": places, "y": rounded(y, 6), **more}
+
+
 def line(name: str, x: Any, y: Any, colour: str, dash: str, width: float) -> dict[str, Any]:
     """A curve."""
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": html.escape(name),
-        "x": rounded(x, 6),
-        "y": rounded(y),
-        "line": {"color": colour, "dash": dash, "width": width},
-        "hovertemplate": "%{y:.4g} at %{x:,.3g}",
-    }
+    look = {"color": colour, "dash": dash, "width": width}
+    return scatter("lines", name, rounded(x, 6), rounded(y), line=look, hovertemplate="%{y:.4g} at %{x:,.3g}")
+
+
+def band(x: Any, low: Any, high: Any, colour: str, **more: Any) -> list[dict[str, Any]]:
+    """What lies between two curves, as two traces without lines."""
+    bare = {"line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, **more}
+    return [
+        scatter("lines", "", x, low, **bare),
+        scatter("lines", "", x, high, **bare, fill="tonexty", fillcolor=colour),
+    ]
 
 
 def layout(height: int, x: str, y: str, *, log_y: bool = True) -> dict[str, Any]:
@@ -71,6 +90,24 @@ def layout(height: int, x: str, y: str, *, log_y: bool = True) -> dict[str, Any]
         "legend": {"font": {"size": 11}, "orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         "hoverlabel": {"namelength": -1},
     }
+
+
+def linear_layout(height: int, x: str, y: str, **more: Any) -> dict[str, Any]:
+    """The same with linear axes, and room for buttons above the plot; `more` is put into its parts."""
+    axis = {"gridcolor": "#e2e2e2", "zeroline": False, "automargin": True}
+    shape = {
+        "height": height,
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#222"},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "margin": {"l": 60, "r": 15, "t": 40, "b": 95},  # the legend lies below, clear of the buttons above
+        "xaxis": {**axis, "title": {"text": x}},
+        "yaxis": {**axis, "title": {"text": y}},
+        "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
+    }
+    for name, part in more.items():
+        shape[name] = {**shape.get(name, {}), **part} if isinstance(part, dict) else part
+    return shape
 
 
 def rounded(values: Any, digits: int = 5) -> Any:

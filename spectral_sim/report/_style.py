@@ -7,6 +7,7 @@ from .._extras import require
 from ..assessment import Run
 
 __all__ = [
+    "BAND",
     "BOUND_COLOUR",
     "CURVE_DASHES",
     "GROSS_COLOUR",
@@ -26,6 +27,9 @@ Black is uniform sampling, and yellow is too pale.
 
 BOUND_COLOUR = "#8A8A8A"
 """Colour of curves that no schedule goes below."""
+
+BAND = "rgba(0,114,178,0.18)"
+"""The first colour, for what lies around a curve of it."""
 
 GROSS_COLOUR, NET_COLOUR = "#0072B2", "#E69F00"
 LEVEL_COLOURS = ("#000000", "#D55E00", "#009E73")  # what a search is compared with: uniform, by hand, the certificate

@@ -8,16 +8,16 @@ import numpy as np
 
 from ._plotly import layout as plotly_layout
 from ._plotly import line as plotly_line
-from ._plotly import log_axis, rounded
+from ._plotly import log_axis, rounded, scatter
+from ._style import PALETTE
 
-__all__ = ["phase_figure", "slice_figure", "time_figure"]
+__all__ = ["is_log", "phase_figure", "slice_figure", "time_figure"]
 
 _MOST_CELLS = 160  # along an axis of a diagram
 _MOST_LINES = 7
 _MOST_VIEWS = 24
 # ColorBrewer YlGnBu, light to dark: even in brightness, safe for colour-blind readers
 _SCALE = ["#ffffd9", "#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58"]
-_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24")
 
 
 def phase_figure(array: Any, axes: tuple[str, ...]) -> dict[str, Any] | None:
@@ -70,7 +70,7 @@ def slice_figure(array: Any, axes: tuple[str, ...], label: str) -> dict[str, Any
     for name, part in _views(array, rest):
         lines = [part if value is None else part.sel({other: value}) for value in values]
         views.append({"name": name, "data": {"y": [rounded(line) for line in lines]}, "layout": {}})
-    for value, y, colour in zip(values, views[0]["data"]["y"], _LINES, strict=False):
+    for value, y, colour in zip(values, views[0]["data"]["y"], PALETTE, strict=False):
         name = "" if value is None else f"{other} = {value:.4g}"
         data.append(
             plotly_line(name, array[x], y, colour, "solid", 2) | {"mode": "lines+markers", "marker": {"size": 4}}
@@ -102,20 +102,10 @@ def time_figure(table: Any, axes: tuple[str, ...]) -> dict[str, Any] | None:
         for view, (_, part) in zip(figure["views"], _views(table.crossover, rest), strict=True):
             line = rounded(part, 6)
             view["data"] |= {"x": [figure["data"][0]["x"], line], "y": [figure["data"][0]["y"], rounded(table[y], 6)]}
-        marks = {"color": "#D55E00", "size": 8, "line": {"color": "white", "width": 1}}
-        first = figure["views"][0]["data"]
-        figure["data"].append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": "crossover",
-                "x": first["x"][1],
-                "y": first["y"][1],
-                "line": {"color": "#D55E00", "width": 2},
-                "marker": marks,
-                "hovertemplate": "crossover at %{x:.4g}<extra></extra>",
-            }
-        )
+        marker = {"color": PALETTE[1], "size": 8, "line": {"color": "white", "width": 1}}
+        look = {"line": {"color": PALETTE[1], "width": 2}, "hovertemplate": "crossover at %{x:.4g}<extra></extra>"}
+        place = (figure["views"][0]["data"][axis][1] for axis in "xy")
+        figure["data"].append(scatter("lines+markers", "crossover", *place, marker=marker, **look))
         for view in figure["views"]:
             view["data"]["z"] = [*view["data"]["z"], None]
             view["data"]["customdata"] = [*view["data"]["customdata"], None]

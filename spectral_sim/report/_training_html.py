@@ -6,18 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from .._extras import require
 from .._files import write_text
 from ..fitting import TrainingComparison
-from ._html import _paragraph, page
-from ._mixture_figures import _layout, _numbers
-from ._mixture_html import _table
-from ._plotly import log_axis, padded
-from ._style import PALETTE, new_figure
+from ._page import Page
+from ._plotly import linear_layout, log_axis, padded, rounded, scatter
+from ._style import BOUND_COLOUR, PALETTE, new_figure
 
 __all__ = ["draw_training", "training_html", "write_training_report"]
 
 _CHANGES = "predicted log change of the loss", "real log change of the loss"  # against uniform training
+_COLUMNS = {
+    "real_loss": "real loss",
+    "real_spread": "spread over seeds (log)",
+    "predicted_loss": "predicted loss",
+    "real_gain": "real log change",
+    "predicted_gain": "predicted log change",
+    "real_speedup": "real speed-up",
+    "predicted_speedup": "predicted speed-up",
+}
 
 
 def write_training_report(comparison: TrainingComparison, path: str | os.PathLike[str], title: str) -> None:
@@ -41,27 +47,24 @@ def training_html(comparison: TrainingComparison, title: str) -> str:
     Raises:
         ImportError: plotly is not installed.
     """
-    plotly = require("plotly.offline", "the page on real training").get_plotlyjs()
-    figures = {"curves": _curve_figure(comparison), "gains": _gain_figure(comparison)}
+    page = Page("the page on real training")
     seeds = comparison.real.loss.shape[0]
-    parts = [
-        _paragraph(f"{len(comparison.names)} schedules, {seeds} real runs of each. {_doubts(comparison)}", "note"),
-        f"<section><h2>{comparison.measure.capitalize()}: real and predicted</h2>",
-        '<div id="curves"></div>',
-        _paragraph("Solid: real, geometric mean over seeds. Dashed: predicted by the kernel.", "note"),
-        "</section><section><h2>Change of the loss against uniform training</h2>",
-        '<div id="gains"></div>',
-        _paragraph(
-            "Log of the last loss over that of uniform training: below zero a schedule is better. On the line the "
-            "prediction is right.",
-            "note",
-        ),
-        _schedule_table(comparison),
-        "</section><section><h2>How well it predicts</h2>",
-        _score_table(comparison),
-        "</section>",
-    ]
-    return page(title, "\n".join(parts), figures, plotly)
+    page.notes(f"{len(comparison.names)} schedules, {seeds} real runs of each. {_doubts(comparison)}")
+    page.add(f"<section><h2>{comparison.measure.capitalize()}: real and predicted</h2>")
+    note = "Solid: real, geometric mean over seeds. Dashed: predicted by the kernel."
+    page.figure("curves", "", _curve_figure(comparison), [note])
+    page.add("</section><section><h2>Change of the loss against uniform training</h2>")
+    note = (
+        "Log of the last loss over that of uniform training: below zero a schedule is better. On the line the "
+        "prediction is right."
+    )
+    page.figure("gains", "", _gain_figure(comparison), [note])
+    rows = [[row["schedule"], *(f"{row[key]:.3g}" for key in _COLUMNS)] for row in comparison.table()]
+    page.table(["schedule", *_COLUMNS.values()], rows)
+    page.add("</section><section><h2>How well it predicts</h2>")
+    page.table(["", "prediction against real", "another real seed"], comparison.spoken())
+    page.add("</section>")
+    return page.text(title)
 
 
 def draw_training(comparison: TrainingComparison) -> Any:
@@ -73,7 +76,6 @@ def draw_training(comparison: TrainingComparison) -> Any:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    require("matplotlib", "plots")
     figure = new_figure(11.5, 5.2)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     steps = comparison.steps
@@ -95,7 +97,7 @@ def draw_training(comparison: TrainingComparison) -> Any:
             ms=7,
         )
     low, high = _span(comparison)
-    right.plot([low, high], [low, high], color="#8A8A8A", lw=1)
+    right.plot([low, high], [low, high], color=BOUND_COLOUR, lw=1)
     right.set(xlabel=_CHANGES[0], ylabel=_CHANGES[1])
     right.set_title(f"tau {comparison.tau:.2f}, another seed {comparison.ceiling.tau:.2f}", fontsize=10)
     for axes in (left, right):
@@ -127,78 +129,38 @@ def _marks(comparison: TrainingComparison) -> dict[str, str]:
 
 
 def _curve_figure(comparison: TrainingComparison) -> dict[str, Any]:
-    data, marks = [], _marks(comparison)
-    steps = comparison.steps[1:].tolist()
+    data, marks, steps = [], _marks(comparison), comparison.steps[1:]
     for name, colour, real, told in _curves(comparison):
-        line = {"color": colour, "width": 2.5 if name == comparison.baseline else 1.7}
+        look = {"color": colour, "width": 2.5 if name == comparison.baseline else 1.7}
         mode = "lines+markers" if marks[name] == "square" else "lines"
-        marker = {"symbol": "square", "size": 5}
-        shown = {"type": "scatter", "mode": mode, "marker": marker, "x": steps, "legendgroup": name}
-        data.append({**shown, "name": name, "y": _numbers(real[1:]), "line": line})
-        dashed = {**line, "dash": "dash"}
-        data.append(
-            {**shown, "name": f"{name}, predicted", "y": _numbers(told[1:]), "line": dashed, "showlegend": False}
-        )
+        shown = {"marker": {"symbol": "square", "size": 5}, "legendgroup": name}
+        dashed = {"line": {**look, "dash": "dash"}, "showlegend": False}
+        data += [
+            scatter(mode, name, steps, real[1:], line=look, **shown),
+            scatter(mode, f"{name}, predicted", steps, told[1:], **dashed, **shown),
+        ]
     ticks = {"type": "log", **log_axis(padded(steps))}
-    layout = _layout(520, "step", comparison.measure, xaxis=ticks, yaxis={"type": "log"})
-    return {"data": data, "layout": layout}
+    return {"data": data, "layout": linear_layout(520, "step", comparison.measure, xaxis=ticks, yaxis={"type": "log"})}
 
 
 def _gain_figure(comparison: TrainingComparison) -> dict[str, Any]:
-    rows = {row["schedule"]: row for row in comparison.table()}
-    data: list[dict[str, Any]] = [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": name,
-            "x": [rows[name]["predicted_gain"]],
-            "y": [rows[name]["real_gain"]],
-            "error_y": {"type": "data", "array": [rows[name]["real_spread"]]},
-            "marker": {"color": colour, "size": 10, "symbol": _marks(comparison)[name]},
-        }
-        for name, colour, _, _ in _curves(comparison)
-    ]
-    ends = _span(comparison)
-    line = {"color": "#8A8A8A", "width": 1}
-    data.append(
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": ends,
-            "y": ends,
-            "line": line,
-            "hoverinfo": "skip",
-            "showlegend": False,
-        }
-    )
-    layout = _layout(460, *_CHANGES)
-    return {"data": data, "layout": layout}
+    rows, marks = {row["schedule"]: row for row in comparison.table()}, _marks(comparison)
+    data = []
+    for name, colour, _, _ in _curves(comparison):
+        row, marker = rows[name], {"color": colour, "size": 10, "symbol": marks[name]}
+        spread = {"type": "data", "array": [row["real_spread"]]}
+        place = [row["predicted_gain"]], [row["real_gain"]]
+        data.append(scatter("markers", name, *place, error_y=spread, marker=marker))
+    ends, grey = _span(comparison), {"color": BOUND_COLOUR, "width": 1}
+    data.append(scatter("lines", "", ends, ends, line=grey, hoverinfo="skip", showlegend=False))
+    return {"data": data, "layout": linear_layout(460, *_CHANGES)}
 
 
 def _span(comparison: TrainingComparison) -> list[float]:
     """Ends of the diagonal."""
     gains = [row[kind] for row in comparison.table() for kind in ("real_gain", "predicted_gain")]
     room = 0.1 * (max(gains) - min(gains)) + 0.01
-    return _numbers([min(gains) - room, max(gains) + room])
-
-
-def _schedule_table(comparison: TrainingComparison) -> str:
-    keys = {
-        "real_loss": "real loss",
-        "real_spread": "spread over seeds (log)",
-        "predicted_loss": "predicted loss",
-        "real_gain": "real log change",
-        "predicted_gain": "predicted log change",
-        "real_speedup": "real speed-up",
-        "predicted_speedup": "predicted speed-up",
-    }
-    rows = [[row["schedule"], *(f"{row[key]:.3g}" for key in keys)] for row in comparison.table()]
-    return _table(["schedule", *keys.values()], rows)
-
-
-def _score_table(comparison: TrainingComparison) -> str:
-    rows = [list(row) for row in comparison.spoken()]
-    return _table(["", "prediction against real", "another real seed"], rows)
+    return rounded([min(gains) - room, max(gains) + room], 6)
 
 
 def _doubts(comparison: TrainingComparison) -> str:

@@ -30,7 +30,7 @@ def test_weights_learned_on_few_changes_win_on_wrong_labels(monkeypatch):
     """On rows that the search has not seen, and on a finer grid than it looked at."""
     made = {}
     monkeypatch.setattr(_demo, "data_part", lambda *names, **options: made.update(options))
-    monkeypatch.setattr(_demo, "trained_on_validation", lambda task, times: "")
+    monkeypatch.setattr(_demo, "trained_on_validation", lambda problem, picking, times: "")
     dict(demo_parts(True, "float64", 32))["wrong_labels"]()
     task, times = made["task"], made["times"]
     schedule = _demo._learned(task, times).schedule

@@ -3,16 +3,16 @@
 import csv
 
 import pytest
-from rich.console import Console
 
 from spectral_sim.cli._demo_network import show_network
+from spectral_sim.cli._running import plain_console
 
 
 @pytest.mark.slow
 def test_ten_curations_are_predicted_and_written(tmp_path):
     """As the command runs it; the fast version is run with the whole command."""
-    console = Console(record=True, width=200)
-    show_network(tmp_path / "network", False, console, Console(stderr=True))
+    console = plain_console(record=True, width=200)
+    show_network(tmp_path / "network", False, console, plain_console(stderr=True))
     with (tmp_path / "network" / "comparison.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 11

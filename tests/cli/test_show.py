@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import spectral_sim as ss
 from spectral_sim.assessment import Entry, run_assessment
+from spectral_sim.cli._running import plain_console
 from spectral_sim.cli._show import first_row, show
 
 
@@ -21,7 +21,7 @@ def assessment():
 @pytest.mark.parametrize("width", [70, 160])
 def test_nothing_is_cut_off(assessment, width):
     out = io.StringIO()
-    show(assessment, Console(file=out, width=width))
+    show(assessment, plain_console(file=out, width=width))
     text = out.getvalue()
     assert max(len(line) for line in text.splitlines()) <= width
     assert "…" not in text

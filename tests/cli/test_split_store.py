@@ -10,7 +10,7 @@ import pytest
 import spectral_sim as ss
 from spectral_sim.assessment import Entry, Recorded, Split, run_assessment
 from spectral_sim.cli import _job
-from spectral_sim.cli._job_part import Part
+from spectral_sim.cli._part import Part
 from spectral_sim.cli._split_store import SplitStore
 
 

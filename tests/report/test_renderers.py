@@ -12,7 +12,7 @@ import pytest
 from spectral_sim.assessment import format_short, format_speedup, table
 from spectral_sim.report import _plots as plots
 from spectral_sim.report import report_html, summary, sweep_html, to_dataset, write_plots, write_results
-from spectral_sim.report._html import script_json
+from spectral_sim.report._page import script_json
 from spectral_sim.report._style import styles
 
 PLOTS = {"loss.png", "weights.png", "spectra.png", "speedups.png"}
