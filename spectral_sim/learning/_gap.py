@@ -16,6 +16,8 @@ from ..problems import AbstractProblem, Bound
 from ..schedules import AbstractStage, stages_of, uniform
 from ._objectives import AbstractObjective
 
+_FORWARD: dict[str, Any] = {"adjoint": "direct", "throw": False}  # nothing is differentiated: nothing is kept for it
+
 
 class Gap(eqx.Module):
     """The objective of a schedule between that of no curation and what no schedule can beat.
@@ -61,10 +63,24 @@ def measure_gap(
         proof: a certificate of the problem, which tightens the bound where it holds for the schedule.
         **options: passed on to `simulate` (`dynamics`, `key`).
     """
+    run = simulate(problem, schedule, times, **{**options, **_FORWARD})
+    return gap_of(problem, schedule, run, objective, times, proof=proof, **options)
+
+
+def gap_of(
+    problem: AbstractProblem,
+    schedule: AbstractStage,
+    run: Trajectory,
+    objective: AbstractObjective,
+    times: ArrayLike,
+    *,
+    proof: Certificate | None = None,
+    **options: Any,
+) -> Gap:
+    """The same from a run of the schedule."""
     plain = objective.plain
-    options = {**options, "adjoint": "direct", "throw": False}  # nothing is differentiated: nothing is kept for it
-    value, reference = (float(plain(simulate(problem, each, times, **options))) for each in (schedule, uniform()))
-    cap = cap_of(schedule)
+    reference = float(plain(simulate(problem, uniform(), times, **{**options, **_FORWARD})))
+    value, cap = float(plain(run)), cap_of(schedule)
     bound = bound_on(problem, times, cap, options.get("dynamics"))
     if bound is not None and proof is not None and (proof.cap is None or (cap is not None and cap[1] <= proof.cap)):
         loss = np.maximum(np.asarray(bound.loss, np.float64), proof.bound(times))

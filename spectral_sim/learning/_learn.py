@@ -5,14 +5,15 @@ from typing import Any
 
 import optax
 
+from .._simulate import simulate
 from .._types import ArrayLike, PRNGKeyArray
 from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
-from ._gap import measure_gap
+from ._gap import gap_of
 from ._learned import Learned, warn_of_small_samples
 from ._objectives import AbstractObjective
-from ._sampler import sampler_weights
+from ._sampler import per_example, sampler_of
 from ._search import as_problems, run_key, search
 
 
@@ -63,6 +64,8 @@ def learn(
     settings = {"optimizer": optimizer, "steps": steps, "num_starts": num_starts, "key": key, **options}
     found = search(problems, begin, times, objective=objective, **settings)
     run_options = {"dynamics": found.dynamics, "key": run_key(key)}
+    # nothing is differentiated: nothing is kept for it
+    runs = [simulate(p, found.schedule, times, save=per_example, adjoint="direct", **run_options) for p in problems]
     learned = Learned(
         schedule=found.schedule,
         dynamics=found.dynamics,
@@ -71,11 +74,11 @@ def learn(
         failed_at=found.failed_at,
         best_start=found.best_start,
         gap=tuple(
-            measure_gap(each, found.schedule, objective, times, proof=None if n else start, **run_options)
-            for n, each in enumerate(problems)
+            gap_of(each, found.schedule, run, objective, times, proof=None if n else start, **run_options)
+            for n, (each, run) in enumerate(zip(problems, runs, strict=True))
         ),
         steps=found.steps,
-        samplers=tuple(sampler_weights(each, found.schedule, times, **run_options) for each in problems),
+        samplers=tuple(sampler_of(each, run, times) for each, run in zip(problems, runs, strict=True)),
         certificate=start,
     )
     warn_of_small_samples(learned, problems)

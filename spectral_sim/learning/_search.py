@@ -182,8 +182,8 @@ def search(
     bound = float(_ACROSS[across](np.asarray(bounds), np.asarray(bounds)))
     while snapshot.done < steps and not _settled(snapshot.history, patience) and not snapshot.state.failed.all():
         length = min(report_every, steps - snapshot.done)
-        state, values = _advance(task, snapshot.state, length)
-        snapshot = Snapshot(state, np.concatenate([snapshot.history, np.asarray(values).T]))
+        state, values = _advance(task, snapshot.state, jnp.asarray(length), min(report_every, steps))
+        snapshot = Snapshot(state, np.concatenate([snapshot.history, np.asarray(values).T[:length]]))
         store.write(snapshot)
         if report is not None:
             report(SearchProgress(snapshot.done, steps, float(np.min(np.asarray(state.best))), bound))
@@ -252,9 +252,21 @@ class _Task(eqx.Module):
 
 
 @eqx.filter_jit
-def _advance(task: _Task, state: SearchState, length: int) -> tuple[SearchState, Array]:
-    """Several steps of every start, and the objectives before each, shape (starts, steps)."""
-    return jax.vmap(lambda one: jax.lax.scan(lambda s, _: task.step(s), one, None, length=length))(state)
+def _advance(task: _Task, state: SearchState, length: Array, most: int) -> tuple[SearchState, Array]:
+    """Several steps of every start, and the objectives before each, shape (starts, most).
+
+    One program for every length up to `most`: what a search has left at its end is not compiled anew.
+    """
+
+    def step(n, before):
+        state, values = before
+        state, value = task.step(state)
+        return state, values.at[n].set(value)
+
+    def one(state):
+        return jax.lax.fori_loop(0, length, step, (state, jnp.zeros(most, task.bounds.dtype)))
+
+    return jax.vmap(one)(state)
 
 
 @functools.cache  # the same optimiser is the same program

@@ -143,7 +143,7 @@ jax.config.update("jax_enable_x64", True)
 sys.path[:0] = sys.argv[2:]
 import spectral_sim as ss
 from test_learn import small_search
-small_search(policy=True, checkpoint=sys.argv[1], steps=4000, report_every=1)
+small_search(policy=True, checkpoint=sys.argv[1], steps=1000, report_every=1)
 """
 
 
@@ -170,8 +170,8 @@ def test_a_search_killed_at_any_moment_resumes_to_the_same_result(kills, tmp_pat
     for pause in np.random.default_rng().uniform(0, 0.5, kills):
         kill_and_resume(path, command, pause)
     with np.load(path) as stored:
-        assert 0 < int(stored["done"]) < 4000 or kills > 1
-    options = {"policy": True, "steps": 4000, "report_every": 400}
+        assert 0 < int(stored["done"]) < 1000 or kills > 1
+    options = {"policy": True, "steps": 1000, "report_every": 100}
     resumed, whole = small_search(checkpoint=path, **options), small_search(**options)
     np.testing.assert_array_equal(resumed.history, whole.history)
     assert eqx.tree_equal(resumed.schedule, whole.schedule)
