@@ -9,10 +9,7 @@ PIECES, DEGREE = 12, 3  # cubic pieces: for the same number of control matrices 
 MEMORY = 8e9
 MANY = 128  # examples whose conditions are taken together; of more, those that bind are looked for
 _STEPS = 25  # of one search
-_LARGE, _SMALL = (
-    2.5e10,
-    3e9,
-)  # operations a second of one thread: in products of large matrices, and in batches of small
+_LARGE, _SMALL = 2.5e10, 3e9  # operations a second of one thread: products of large matrices, batches of small ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +36,8 @@ class Shape:
 def shape_of(tasks: list[CertificateTask], cap: float | None) -> Shape:
     """The shape of a search for the multipliers of some tasks."""
     linked = len(tasks) if is_linked(tasks, cap) else 1
-    return Shape(*tasks[0].generators.shape[:2], len(tasks), linked, tasks[0].rank_one, cap is not None)
+    choices, size = tasks[0].generators.shape[:2]
+    return Shape(choices, size, len(tasks), linked, tasks[0].rank_one, cap is not None)
 
 
 def shape_ahead(problem: OperatorProblem, features: int | None = None) -> Shape:
