@@ -3,7 +3,6 @@
 import abc
 from typing import Any, ClassVar
 
-import equinox as eqx
 import numpy as np
 
 from .._checks import check_entries, check_non_negative
@@ -14,37 +13,38 @@ from ._base import AbstractStage, Kind, TrainingCost, no_scoring, scored_once, s
 
 
 class ScoredStage(AbstractStage):
-    """A stage that goes by how hard each weight is: by a `score`, or by the difficulty that the problem states."""
+    """A stage that goes by how hard each weight is: by a `score`, or by the difficulty that the problem states.
+
+    The fields `score` and `score_cost` are those of its subclasses, in an order of their own.
+    """
 
     kind: ClassVar[Kind] = "allocate"
     closed_loop: ClassVar[bool] = False
     constants: ClassVar[bool] = True
-    score: eqx.AbstractVar[PerWeight | None]
-    score_cost: eqx.AbstractVar[float]
 
     @property
     @abc.abstractmethod
     def _hardest_first(self) -> bool: ...
 
-    def __check_init__(self) -> None:
+    def __check_init__(self: Any) -> None:
         check_non_negative("score_cost", self.score_cost, "give what the score took to compute, in units of time")
         if self.score is not None:
             check_entries("score", self.score, lambda x: ~np.isnan(x), "give a number, or inf for the hardest of all")
 
-    def init(self, problem: Any) -> PyTree:
+    def init(self: Any, problem: Any) -> PyTree:
         """The rank by difficulty, which stays; None with a score, which may be another at each refresh."""
         if self.score is None:
             return self._ranked(difficulty(problem), problem.mass)
         check_given(self, "score", self.score, problem)
         return None
 
-    def scoring(self, times: Refreshes) -> Refreshes | None:
+    def scoring(self: Any, times: Refreshes) -> Refreshes | None:
         return scored_once(times) if self.score is None else no_scoring(times)
 
-    def training_cost(self, problem: Any) -> TrainingCost:
+    def training_cost(self: Any, problem: Any) -> TrainingCost:
         return TrainingCost(before=self.score_cost)
 
-    def _order(self, state: Rank | None, mass: PerWeight) -> Rank:
+    def _order(self: Any, state: Rank | None, mass: PerWeight) -> Rank:
         """The rank of each entry at a refresh, from what `init` returned."""
         return self._ranked(self.score, mass) if state is None else state
 
