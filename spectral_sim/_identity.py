@@ -25,14 +25,29 @@ _SHOWN = 16  # entries of an array that are written out; longer ones are told by
 _LONGEST_INT = 2**63
 _DEEPEST = 90  # descriptions are stored, and what reads them back takes so many levels and no more
 # of a class: what Python, dataclasses and abc derive from the rest
-_DERIVED = set(
-    """
-    __abstractmethods__ __abstractclassvars__ __abstractvars__ __annotations__ __annotate__ __annotate_func__
-    __annotations_cache__ __dataclass_fields__ __dataclass_params__ __dict__ __doc__ __firstlineno__
-    __match_args__ __module__ __orig_bases__ __parameters__ __qualname__ __slotnames__ __static_attributes__
-    __weakref__ _abc_impl
-    """.split()  # noqa: SIM905 - a list literal takes a line for each
-)
+_DERIVED = {
+    "__abstractmethods__",
+    "__abstractclassvars__",
+    "__abstractvars__",
+    "__annotations__",
+    "__annotate__",
+    "__annotate_func__",
+    "__annotations_cache__",
+    "__dataclass_fields__",
+    "__dataclass_params__",
+    "__dict__",
+    "__doc__",
+    "__firstlineno__",
+    "__match_args__",
+    "__module__",
+    "__orig_bases__",
+    "__parameters__",
+    "__qualname__",
+    "__slotnames__",
+    "__static_attributes__",
+    "__weakref__",
+    "_abc_impl",
+}
 _PLAIN: dict[type, Callable[[Any], Any]] = {
     str: str.__str__,
     int: int.__int__,

@@ -635,7 +635,7 @@ def test_forgetting_counts_what_goes_from_right_to_wrong():
         (lambda: ss.clip(0.1, ss.PerRefresh([2.0, 0.5])), r"clip\(low=0\.1, high=0\.5\) admits no weights of mean one"),
         (lambda: ss.mix(1.1), r"eps is 1\.1: give a share between 0 and 1"),
         (lambda: ss.mix(-0.1), r"eps is -0\.1: it must not be negative"),
-        (lambda: ss.mix(ss.PerRefresh([0.1, 2.0])), r"eps is 2: give a share between 0 and 1"),
+        (lambda: ss.mix(ss.PerRefresh([0.1, 2.0])), r"eps\[1\] is 2: give a share between 0 and 1"),
         (lambda: ss.lag(ss.PerRefresh([1.0, 0.0, -3.0])), r"tau\[2\] is -3: it must not be negative"),
     ],
 )

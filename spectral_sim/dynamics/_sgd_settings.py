@@ -149,7 +149,10 @@ def _sample(name: str, setting: Callable, steps: np.ndarray, least: float) -> tu
 
 
 class SettingDynamics(AbstractDynamics):
-    """Dynamics with steps of a learning rate, a batch size and label noise, each of them a setting."""
+    """Dynamics with steps of a learning rate, a batch size and label noise, each of them a setting.
+
+    The fields that `ranges` names are those of its subclasses, in an order of their own.
+    """
 
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps
     clock: ClassVar[str] = "steps"
@@ -159,24 +162,20 @@ class SettingDynamics(AbstractDynamics):
         "noise_variance": (0.0, None),
         "noise_strength": (0.0, None),
     }
-    learning_rate: eqx.AbstractVar[Setting]
-    batch_size: eqx.AbstractVar[Setting]
-    noise_variance: eqx.AbstractVar[Any]
-    noise_strength: eqx.AbstractVar[Any]
 
-    def __check_init__(self) -> None:
+    def __check_init__(self: Any) -> None:
         check_settings(self.learning_rate, self.batch_size, self.noise_variance, self.noise_strength)
 
     def on_steps(self, steps: Any) -> tuple[Any, Float[Array, "intervals"]]:
         return over_intervals(self, steps)
 
-    def _in_force(self, dtype: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    def _in_force(self: Any, dtype: Any) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Learning rate and 1 / batch size of the interval at hand; raises unless each setting is one number."""
-        for name in self.ranges:  # the four settings
+        for name in self.ranges:
             check_scalar(name, getattr(self, name))
         return jnp.asarray(self.learning_rate, dtype), 1 / jnp.asarray(self.batch_size, dtype)
 
-    def _noise_per_step(self, inverse_batch: Float[Array, ""]) -> Float[Array, ""]:
+    def _noise_per_step(self: Any, inverse_batch: Float[Array, ""]) -> Float[Array, ""]:
         """sigma^2 / B, from whichever of its two forms is given."""
         return self.noise_variance * inverse_batch + self.noise_strength
 

@@ -15,8 +15,7 @@ from ._base import AbstractStage, Kind, TrainingCost, no_scoring, scored_once, s
 class ScoredStage(AbstractStage):
     """A stage that goes by how hard each weight is: by a `score`, or by the difficulty that the problem states.
 
-    Subclasses have the fields `score` and `score_cost`. They are not declared here: a type checker would take them for
-    the first arguments of every subclass.
+    The fields `score` and `score_cost` are those of its subclasses, in an order of their own.
     """
 
     kind: ClassVar[Kind] = "allocate"
@@ -69,12 +68,6 @@ def difficulty(problem: AbstractProblem) -> PerWeight:
     ridge regression on the base mass whose penalty is the mean eigenvalue: what a briefly trained probe still gets
     wrong. Groups: its mean over the group. Other problems: what their `difficulty()` returns.
 
-    Arguments:
-        problem: with modes, examples or groups, or of a class that has a `difficulty()` of its own.
-
-    Returns:
-        One number for each weight, shape (weights,).
-
     Raises:
         ValueError: a problem that does not say.
 
@@ -92,12 +85,6 @@ def difficulty(problem: AbstractProblem) -> PerWeight:
 
 def leverage(problem: AbstractProblem) -> PerWeight:
     """Ridge leverage scores phi_i^T (M + r I)^-1 phi_i, r the mean eigenvalue of M; a mean over each group.
-
-    Arguments:
-        problem: with examples and features, or groups of them.
-
-    Returns:
-        One number for each weight, shape (weights,).
 
     Raises:
         ValueError: a problem without features.

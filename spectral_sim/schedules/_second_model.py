@@ -19,17 +19,15 @@ from ._base import AbstractStage, Kind, TrainingCost, scored_once, stage_name
 
 
 class SecondModelStage(AbstractStage):
-    """A stage that sees the residual through a second model, whose training and passes over the data it is charged."""
+    """A stage that sees the residual through a second model, whose training and passes over the data it is charged.
+
+    The fields `training_time`, `exponent`, `eigenvalues`, `features` and `cost` are those of its subclasses.
+    """
 
     kind: ClassVar[Kind] = "observe"
     constants: ClassVar[bool] = True
-    training_time: eqx.AbstractVar[Float[Array, ""] | None]
-    exponent: eqx.AbstractVar[Float[Array, ""] | None]
-    eigenvalues: eqx.AbstractVar[Float[Array, "modes"] | None]
-    features: eqx.AbstractVar[Float[Array, "examples second_features"] | None]
-    cost: eqx.AbstractVar[float]
 
-    def __check_init__(self) -> None:
+    def __check_init__(self: Any) -> None:
         if self.training_time is not None:
             check_positive("training_time", self.training_time, "give the time that the second model has trained for")
         if self.exponent is not None:
@@ -45,11 +43,11 @@ class SecondModelStage(AbstractStage):
     def scoring(self, times: Refreshes) -> Refreshes | None:
         return None
 
-    def model_scoring(self, times: Refreshes, asked: Refreshes) -> Refreshes:
+    def model_scoring(self: Any, times: Refreshes, asked: Refreshes) -> Refreshes:
         """One pass over the data if the second model is trained beforehand, else one at each use."""
         return asked if self.training_time is None else scored_once(times)
 
-    def training_cost(self, problem: Any) -> TrainingCost:
+    def training_cost(self: Any, problem: Any) -> TrainingCost:
         """Its training time counts by its trace over that of the problem."""
         price = self.cost * relative_trace(self, problem)
         if self.training_time is None:
