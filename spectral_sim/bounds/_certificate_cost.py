@@ -81,8 +81,8 @@ def seconds_needed(shape: Shape, pieces: int = PIECES // DEGREE, degree: int = D
     """Processor seconds of the search at one horizon without a cap, about."""
     step = _step_seconds(shape, _at_the_end(shape), pieces, degree)
     first = first_round(shape.choices, shape.linked)
-    if first < shape.choices:  # a loose search over some of the choices, and another over those that bind
-        step += _step_seconds(shape, first, pieces, degree)
+    if first < shape.choices:  # loose searches over some of the choices and over those that bind come before
+        step += step + _step_seconds(shape, first, pieces, degree)
     return _STEPS * step * shape.multipliers / shape.linked
 
 
