@@ -9,10 +9,8 @@ PIECES, DEGREE = 12, 3  # cubic pieces: for the same number of control matrices 
 MEMORY = 8e9
 MANY = 128  # examples whose conditions are taken together; of more, those that bind are looked for
 _STEPS = 25  # of one search
-_LARGE, _SMALL = (
-    2.5e10,
-    3e9,
-)  # operations a second of one thread: in products of large matrices, and in batches of small
+_LARGE = 3.5e10  # operations a second of one thread in products of large matrices
+_SMALL = 3e9  # and in batches of small ones
 
 
 @dataclasses.dataclass(frozen=True)

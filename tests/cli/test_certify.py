@@ -81,4 +81,4 @@ def test_refuses_what_takes_too_long_before_it_begins():
     with pytest.raises(UserError, match="weights on groups"):
         _certify.certifier(part(4000, 1, 500), "here", Console())
     with pytest.raises(UserError, match="is for data"):
-        _certify.certifier(Part("modes", ss.power_law(1.0, 1.0, num_modes=8), [], TIMES, "", ""), "here", Console())
+        _certify.certifier(Part("modes", ss.power_law(2.0, 2.0, num_modes=8), [], TIMES, "", ""), "here", Console())
