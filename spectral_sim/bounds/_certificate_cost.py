@@ -36,8 +36,9 @@ class Shape:
 
 def shape_of(tasks: list[CertificateTask], cap: float | None) -> Shape:
     """The shape of a search for the multipliers of some tasks."""
+    choices, size = tasks[0].generators.shape[:2]
     linked = len(tasks) if is_linked(tasks, cap) else 1
-    return Shape(*tasks[0].generators.shape[:2], len(tasks), linked, tasks[0].rank_one, cap is not None)
+    return Shape(choices, size, len(tasks), linked, tasks[0].rank_one, cap is not None)
 
 
 def shape_ahead(problem: OperatorProblem, features: int | None = None) -> Shape:
