@@ -9,7 +9,8 @@ PIECES, DEGREE = 12, 3  # cubic pieces: for the same number of control matrices 
 MEMORY = 8e9
 MANY = 128  # examples whose conditions are taken together; of more, those that bind are looked for
 _STEPS = 25  # of one search
-_LARGE, _SMALL = 2.5e10, 3e9  # operations a second of one thread: products of large matrices, batches of small ones
+_LARGE = 3.5e10  # operations a second of one thread in products of large matrices
+_SMALL = 3e9  # and in batches of small ones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Shape:
 
 def shape_of(tasks: list[CertificateTask], cap: float | None) -> Shape:
     """The shape of a search for the multipliers of some tasks."""
-    linked = len(tasks) if is_linked(tasks, cap) else 1
     choices, size = tasks[0].generators.shape[:2]
+    linked = len(tasks) if is_linked(tasks, cap) else 1
     return Shape(choices, size, len(tasks), linked, tasks[0].rank_one, cap is not None)
 
 
@@ -79,8 +80,8 @@ def seconds_needed(shape: Shape, pieces: int = PIECES // DEGREE, degree: int = D
     """Processor seconds of the search at one horizon without a cap, about."""
     step = _step_seconds(shape, _at_the_end(shape), pieces, degree)
     first = first_round(shape.choices, shape.linked)
-    if first < shape.choices:  # a loose search over some of the choices, and another over those that bind
-        step += _step_seconds(shape, first, pieces, degree)
+    if first < shape.choices:  # loose searches over some of the choices and over those that bind come before
+        step += step + _step_seconds(shape, first, pieces, degree)
     return _STEPS * step * shape.multipliers / shape.linked
 
 

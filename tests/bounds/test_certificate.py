@@ -12,8 +12,10 @@ import scipy.optimize
 import spectral_sim as ss
 from spectral_sim.bounds import Multiplier, certificate
 from spectral_sim.bounds import _certificate as public
+from spectral_sim.bounds import _certificate_active as active
 from spectral_sim.bounds import _certificate_cost as cost
 from spectral_sim.bounds import _certificate_interior as interior
+from spectral_sim.bounds._certificate import certified
 from spectral_sim.bounds._certificate_multiplier import repaired, violations
 from spectral_sim.bounds._certificate_newton import BandMatrix, Symmetric
 from spectral_sim.bounds._certificate_task import certificate_tasks
@@ -356,6 +358,74 @@ def test_an_interrupt_returns_what_is_proven(monkeypatch):
     monkeypatch.undo()
     whole = certificate(problem, TIMES)
     assert 0 < found.loss[0] < whole.loss[0]
+
+
+def test_an_interrupt_between_steps_loses_nothing(monkeypatch):
+    problem, _ = draw("many outputs")
+    whole = certificate(problem, TIMES, pieces=6)
+    for module, name in ((active, "settled"), (public, "_proven")):
+        function, calls = getattr(module, name), []
+
+        def once(*args, function=function, calls=calls):
+            calls.append(None)
+            if len(calls) == 1:
+                raise KeyboardInterrupt
+            return function(*args)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, once)
+            found = certificate(problem, TIMES, horizon=[HORIZON / 2, HORIZON], pieces=6)
+        assert len(calls) == 2
+        assert found.verified
+        assert found.loss[0] > whole.loss[0]  # the first horizon was done
+        assert not found.finished[1]  # and the second not begun
+
+
+def test_a_search_says_how_far_it_is():
+    problem, _ = draw("many outputs")
+    heard = []
+    found = certified(problem, TIMES, horizon=[HORIZON / 2, HORIZON], pieces=6, told=lambda *said: heard.append(said))
+    for horizon, loss, limit in zip(found.horizon, found.loss, found.limit, strict=True):
+        bounds = [bound for at, bound in heard if at == horizon]
+        assert len(bounds) > 3
+        assert bounds[0] < bounds[-1] <= limit * (1 + 1e-6)
+        assert bounds[-1] == pytest.approx(loss, rel=0.2)
+    assert [at for at, _ in heard] == sorted(at for at, _ in heard)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_size_of_a_search_is_known_ahead(kind):
+    problem, _ = draw(kind)
+    found = cost.shape_of(
+        certificate_tasks(problem, None if problem.groups is None else np.asarray(problem.groups)), None
+    )
+    ahead = cost.shape_ahead(problem)
+    if kind in ("realisable", "capped", "mass", "wide"):  # targets that are met need no last entry, and fewer features
+        assert (found.choices, found.multipliers, found.rank_one) == (ahead.choices, ahead.multipliers, ahead.rank_one)
+        assert found.size < ahead.size
+    else:
+        assert found == ahead
+    more = cost.shape_ahead(problem, features=20)
+    assert more.size == 21
+    assert cost.seconds_needed(more) > cost.seconds_needed(ahead)
+    assert cost.memory_needed(more) > cost.memory_needed(ahead)
+
+
+def test_a_search_begins_with_some_for_each_output():
+    assert [cost.first_round(*case) for case in ((100, 10), (400, 1), (400, 10), (10_000, 10))] == [100, 128, 200, 1280]
+
+
+def test_the_longest_step_is_that_of_all_eigenvalues():
+    rng = np.random.default_rng(0)
+    roots = rng.normal(size=(3, 50, 6, 6))
+    for size in (0.01, 1.0, 30.0):
+        change = size * rng.normal(size=roots.shape)
+        change = change + change.swapaxes(-1, -2)
+        least = np.linalg.eigvalsh(roots @ change @ roots.swapaxes(-1, -2)).min()
+        expected = min(1.0, -0.95 / least)
+        assert interior._longest(roots, change, 1.0) == pytest.approx(expected, rel=1e-12)
+        assert interior._longest(roots, change, expected / 2) == expected / 2
+    assert interior._longest(roots, np.broadcast_to(np.eye(6), roots.shape), 0.7) == 0.7
 
 
 def test_what_could_not_be_proven_is_never_returned(monkeypatch):
