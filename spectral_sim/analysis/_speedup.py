@@ -75,7 +75,7 @@ def speedup(
         fixed_cost: cost paid once (a teacher's training), in units of time.
 
     Returns:
-        The speed-up, its kind, and whether it is a bound: a schedule that never reaches a target counts as reaching it
+        The speed-up, its kind, and whether it is a bound; a schedule that never reaches a target counts as reaching it
         at its last time ("<="), one that starts below it as reaching it at times[0] > 0 (">=").
 
     Raises:

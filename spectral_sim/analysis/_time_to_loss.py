@@ -23,7 +23,7 @@ def time_to_loss(times: ArrayLike, loss: ArrayLike, target: ArrayLike) -> float 
         target: one or several positive losses, any shape.
 
     Returns:
-        Times in the shape of `target` (a float for a single one): infinite where the target is never reached, 0 where
+        Times in the shape of `target` (a float for a single one), infinite where the target is never reached, 0 where
         loss[0] is already there.
 
     Raises:

@@ -63,10 +63,8 @@ def report_html(assessments: Sequence[Assessment], title: str) -> str:
 def page(title: str, body: str, figures: dict[str, Any], plotly: str) -> str:
     """A page that holds everything it shows: a body with an element for each figure, by its key."""
     versions = environment()
-    subtitle = (
-        f"spectral_sim {versions['spectral_sim']}, jax {versions['jax']}, on {versions['platform']} "
-        f"({versions['device_kind']}). This page works offline."
-    )
+    device = " ".join(dict.fromkeys((versions["platform"], versions["device_kind"])))  # on CPUs both are the same word
+    subtitle = f"spectral_sim {versions['spectral_sim']}, jax {versions['jax']}, on {device}. This page works offline."
     values = {
         "title": html.escape(title),
         "subtitle": html.escape(subtitle),
