@@ -37,7 +37,7 @@ def log_steps(first: float, last: float, num: int) -> np.ndarray:
         num: length of the grid before repeats are dropped, the start included; at least 3.
 
     Returns:
-        Distinct whole numbers in increasing order, shape (at most num,): small neighbours may round to the same one.
+        Distinct whole numbers in increasing order, shape (at most num,), as small neighbours may round to the same one.
     """
     if first < 1:
         raise ValueError(f"first={first:.6g}: a grid of steps is refreshed after whole steps; give at least 1.")

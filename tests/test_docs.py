@@ -143,6 +143,13 @@ def test_every_field_and_argument_is_described():
     assert not missing, "describe these in the docstring:\n" + "\n".join(missing)
 
 
+def test_what_is_returned_begins_without_a_colon():
+    """The site takes what stands before one for a type."""
+    returned = re.compile(r"^ *Returns:\n(.*:.*)$", re.M)
+    found = [address for address, value in to_be_described() if returned.search(value.__doc__ or "")]
+    assert not found, "reword what these return: " + ", ".join(found)
+
+
 def test_every_page_is_in_the_navigation():
     listed = re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
     there = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")}

@@ -46,7 +46,7 @@ def frontier(problem: ModalProblem, log_energy: ArrayLike, threshold: float = 1.
         threshold: e-folds of energy, positive.
 
     Returns:
-        The frontier, shape (...) (a float for a single state): 0 before the first mode is learnt, the last index once
+        The frontier, shape (...) (a float for a single state), 0 before the first mode is learnt, the last index once
         every one is (a lower bound), NaN where a log energy is NaN.
 
     Raises:

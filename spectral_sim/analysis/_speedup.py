@@ -26,7 +26,7 @@ def time_to_loss(times: ArrayLike, loss: ArrayLike, target: ArrayLike) -> float 
         target: one or several positive losses, any shape.
 
     Returns:
-        Times in the shape of `target` (a float for a single one): infinite where the target is never reached, 0 where
+        Times in the shape of `target` (a float for a single one), infinite where the target is never reached, 0 where
         loss[0] is already there.
 
     Raises:
@@ -98,7 +98,7 @@ def speedup(
         fixed_cost: cost paid once (a teacher's training), in units of time.
 
     Returns:
-        The speed-up, its kind, and whether it is a bound: a schedule that never reaches a target counts as reaching it
+        The speed-up, its kind, and whether it is a bound; a schedule that never reaches a target counts as reaching it
         at its last time ("<="), one that starts below it as reaching it at times[0] > 0 (">=").
 
     Raises:

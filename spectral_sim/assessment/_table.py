@@ -126,7 +126,7 @@ class Table:
             price = (
                 "as much as `cost` says"
                 if self.is_modal
-                else "a third of the training compute on as many examples, unless `cost` says otherwise"
+                else "a third of the training compute on as many examples, unless a cost is given"
             )
             either = "" if self.steps is None else ", or scoring on the fly by rejection where that is cheaper"
             added.insert(0, f"passes over the data ({price}, each){either}")

@@ -34,12 +34,12 @@ class Case:
     Arguments:
         name: for the command line and the files.
         title: what it is, in words.
-        sizes: its sizes by name, in full and in a quick run.
+        sizes: its sizes by name in a full run.
+        quick: the same in a quick run.
         bytes: memory it needs for its sizes, all that is alive at once.
         run: fills in a result.
         platforms: where it makes sense; everywhere if empty.
         scaled: the size that is named, made smaller, when memory is short.
-        quick: its sizes by name in a quick run.
     """
 
     name: str

@@ -48,7 +48,7 @@ def speed_limit(problem: AbstractProblem, times: ArrayLike) -> SpeedLimit:
         times: shape (times,), not negative.
 
     Returns:
-        A `SpeedLimit` for the loss that `simulate` reports: held-out where the problem has an evaluation set.
+        A `SpeedLimit` for the loss that `simulate` reports, held-out where the problem has an evaluation set.
 
     Raises:
         TypeError: a problem that is not a data problem.

@@ -27,8 +27,8 @@ class TransportState(eqx.Module):
     """Where the energy of the residual is at a time.
 
     Arguments:
-        content: energy in each shell, m_k E_k, in the units of the loss, shape (modes,).
-        lost: energy that left through eigenvalue zero, scalar.
+        content: energy in each shell, m_k E_k, shape (modes,); half their sum is the loss.
+        lost: energy that left through eigenvalue zero, in the same unit, scalar.
         time: intrinsic time since the start, scalar.
     """
 

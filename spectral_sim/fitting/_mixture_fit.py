@@ -194,7 +194,7 @@ class MixtureFit(Shown):
             losses: their losses, shape (runs, times, losses).
 
         Returns:
-            A `MixtureClock`: `clock.at(step)` is the fit at that step. It refuses steps after the last of the full
+            A `MixtureClock`, whose `at(step)` is the fit at that step. It refuses steps after the last of the full
             runs: losses are not extrapolated in time.
         """
         shares, _ = self._shares(ratios)

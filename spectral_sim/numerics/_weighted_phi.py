@@ -44,7 +44,7 @@ def weighted_phi1(
         tolerance: error relative to the result, as far as rounding allows; "eigh" is exact to rounding.
 
     Returns:
-        phi_1(-A) g, and its gain of rounding: one unit of rounding of the residual behind g moves the residual that is
+        phi_1(-A) g, and its gain of rounding. One unit of rounding of the residual behind g moves the residual that is
         left by about as many. The gain has no derivative.
     """
 

@@ -186,7 +186,7 @@ def image_patches(
         seed: seed of the draw.
 
     Returns:
-        The data: patch^2 - centre^2 inputs and centre^2 targets, each in order of rows.
+        The data, with patch^2 - centre^2 inputs and centre^2 targets, each in order of rows.
 
     Raises:
         ValueError: sizes that do not fit, or more patches than the photographs hold.

@@ -194,7 +194,7 @@ def modal_view(problem: OperatorProblem) -> tuple[ModalProblem, Float[Array, ""]
         problem: a data problem; outputs are summed over.
 
     Returns:
-        The modal problem of the training set, and the floor: the part of the training loss that no parameters remove.
+        The modal problem of the training set, and the floor, the part of the training loss that no parameters remove.
 
     Source:
         arXiv 2512.02409 for the operator; the reduction is the eigendecomposition of the feature covariance.

@@ -73,7 +73,8 @@ def reading(assessments: Sequence[Assessment]) -> str:
         terms |= _MODES
     if any(run.taught is not None for assessment in assessments for run in assessment.runs):
         terms |= _TAUGHT
-    density = " and ".join(sorted({f"{assessment.refreshes_per_decade:.3g}" for assessment in assessments}))
+    *most, last = sorted({f"{assessment.refreshes_per_decade:.3g}" for assessment in assessments})
+    density = f"{', '.join(most)} and {last}" if most else last
     lines = []
     for term, text in terms.items():
         flowing = " ".join(text.replace("{density}", density).split())

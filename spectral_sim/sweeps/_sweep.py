@@ -118,7 +118,7 @@ def sweep(
         progress: called after every chunk.
 
     Returns:
-        An `xarray.Dataset`: variables along `schedules` (and `times`, `at` or `target`), a `status` and `refresh` for
+        An `xarray.Dataset` of variables along `schedules` (and `times`, `at` or `target`), a `status` and `refresh` for
         each row, swept parameters as coordinates. A member that fails is a row with a status and NaN. With a store the
         arrays are read when they are looked at.
 

@@ -85,11 +85,13 @@ def to_dataset(plan: Plan, columns: dict[str, np.ndarray], title: str) -> Any:
 def as_grid(table: Any) -> Any:
     """The table of a grid with an axis for each path instead of one for all rows, to be sliced by value.
 
+    As in `as_grid(table).final_loss.sel({"clip.high": 30.0}, method="nearest")`.
+
     Arguments:
         table: what `sweep` returned; rows drawn together (sobol, random_search) share the axis `draw`.
 
     Returns:
-        An `xarray.Dataset`: `as_grid(table).final_loss.sel({"clip.high": 30.0}, method="nearest")`.
+        An `xarray.Dataset`.
     """
     xarray = require("xarray", "the table of a sweep")
     blocks = json.loads(table.attrs["blocks"])
