@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy
 
-from .._extras import require
 from .._types import Float
 from ._mixture_fit import MixtureFit
 from ._mixture_fitting import fit_mixture
-from ._mixture_law import INSTALL_MIXTURE
 from ._mixture_operator import Operators, fit_operators
 from ._mixture_phase_laws import (
     OperatorLaw,
@@ -22,7 +21,7 @@ from ._mixture_phase_laws import (
     totals_of,
 )
 from ._mixture_phase_table import checked_phases, phase_table
-from ._mixture_scores import MixtureScore, folds, ranks, score_mixture
+from ._mixture_scores import MixtureScore, folds, score_mixture
 from ._mixture_table import NamedTable, by_domain
 
 __all__ = ["OrderEffect", "PhaseFit", "fit_phases"]
@@ -266,7 +265,7 @@ def _cross_fits(
 
 def _signed_ranks(better: np.ndarray) -> float:
     """How far above zero differences lie, in standard errors of the signed-rank statistic; robust to outliers."""
-    rank = ranks(np.abs(better))
+    rank = scipy.stats.rankdata(np.abs(better))
     return float(np.sum(rank * np.sign(better)) / np.sqrt(np.sum(rank**2)))
 
 
@@ -279,7 +278,6 @@ def _order(law: PhaseLaw, shares: np.ndarray, parts: np.ndarray) -> np.ndarray:
 
 def _search(loss, start: np.ndarray) -> np.ndarray:
     """Shares of each phase with the least loss: L-BFGS on their logits, with differences for gradients."""
-    minimize = require("scipy.optimize", "the best schedule", INSTALL_MIXTURE).minimize
 
     def shares(values):
         raised = np.exp(values.reshape(start.shape) - values.reshape(start.shape).max(axis=1, keepdims=True))
@@ -290,7 +288,7 @@ def _search(loss, start: np.ndarray) -> np.ndarray:
     rng = np.random.default_rng(0)
     for noise in (0.0, 1.0, 1.0):  # a static mixture may be a saddle
         here = begin + noise * rng.standard_normal(begin.shape)
-        result = minimize(
+        result = scipy.optimize.minimize(
             lambda values: loss(shares(values)), here.ravel(), method="L-BFGS-B", options={"maxiter": 100}
         )
         if found is None or result.fun < found.fun:
