@@ -149,26 +149,23 @@ class Charges:
 
 def charges_of(split: Split, times: np.ndarray) -> list[Charges]:
     """The charges of every schedule of a split, found by one program for each problem."""
-    found: list[Charges | None] = [None] * len(split.entries)
-    problems = {id(entry.problem): entry.problem for entry in split.entries}
-    for number, own in problems.items():
-        numbers = [n for n, entry in enumerate(split.entries) if id(entry.problem) == number]
-        problem = split.problem if own is None else own
-        made = _charges(problem, [split.entries[n] for n in numbers], times)
-        for n, (passes, training) in zip(numbers, made, strict=True):
-            found[n] = Charges(np.asarray(passes, np.float64), np.asarray(training, np.float64))
-    return [each for each in found if each is not None]
-
-
-def _charges(problem: AbstractProblem, entries: list[Entry], times: np.ndarray) -> list[tuple[Array, Array]]:
-    schedules, dynamics = [entry.schedule for entry in entries], [entry.dynamics for entry in entries]
-    return _charged_together(problem, schedules, dynamics, tuple(times.tolist()))
+    together: dict[int, list[int]] = {}
+    for number, entry in enumerate(split.entries):
+        together.setdefault(id(entry.problem), []).append(number)
+    found: dict[int, Charges] = {}
+    for numbers in together.values():
+        entries = [split.entries[number] for number in numbers]
+        problem = split.problem if entries[0].problem is None else entries[0].problem
+        rules = [(entry.schedule, entry.dynamics) for entry in entries]
+        for number, parts in zip(numbers, _charged_together(problem, rules, tuple(times.tolist())), strict=True):
+            found[number] = Charges(*(np.asarray(part, np.float64) for part in parts))
+    return [found[number] for number in range(len(split.entries))]
 
 
 @eqx.filter_jit
-def _charged_together(problem, schedules, dynamics, times: tuple[float, ...]) -> list[tuple[Array, Array]]:
+def _charged_together(problem, rules, times: tuple[float, ...]) -> list[tuple[Array, Array]]:
     charges = []
-    for schedule, moved_by in zip(schedules, dynamics, strict=True):
+    for schedule, moved_by in rules:
         fixed, running = training_charges(problem, schedule, np.array(times), moved_by)
         passes = scoring_charges(schedule, jnp.asarray(times, problem.dtype))
         charges.append((passes, running.at[0].add(fixed)))

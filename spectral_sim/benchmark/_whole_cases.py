@@ -29,7 +29,7 @@ from ..schedules import (
 )
 from ..sweeps import AnytimeSpeedup, grid, sweep
 from ._case import Case, Settings, apart, ratio, timed
-from ._closed_task import KINDS
+from ._closed_cases import KINDS
 from ._modal_task import bare_losses
 from ._operator_task import OperatorTask
 from ._program import Compiled, uncached

@@ -70,7 +70,7 @@ class SweepJob:
 
     name: str
     problem: AbstractProblem
-    spec: SweepSpec
+    schedules: SweepSpec
     times: np.ndarray
     dynamics: AbstractDynamics | None
     metrics: list[AbstractMetric]
@@ -123,7 +123,7 @@ def _job(config: SweepConfig, path: Path) -> SweepJob:
     return SweepJob(
         name=name,
         problem=problem,
-        spec=spec,
+        schedules=spec,
         times=times,
         dynamics=build_dynamics(config.schedule),
         metrics=[_metric(metric, options, name) for metric, options in _metrics(config, problem, name).items()],

@@ -155,19 +155,13 @@ def predict_batch(
 
 def padded(batch: CurveBatch) -> CurveBatch:
     """The batch with its axes filled up to a power of two, so that a program compiled for one serves others."""
-    times = _LEAST_TIMES
-    while times < batch.grid.shape[1]:
-        times *= 2
-    points = _LEAST_TIMES
-    while points < batch.mask.shape[1]:
-        points *= 2
-    more, behind = times - batch.grid.shape[1], points - batch.mask.shape[1]
-    repeat = lambda values, count: np.concatenate([values, np.repeat(values[:, -1:], count, axis=1)], axis=1)
+    times, points = batch.grid.shape[1], batch.mask.shape[1]
+    more, behind = (((0, 0), (0, max(_LEAST_TIMES, 1 << (size - 1).bit_length()) - size)) for size in (times, points))
     return CurveBatch(
-        repeat(batch.grid, more),
-        repeat(batch.rates, more),
+        np.pad(batch.grid, more, mode="edge"),
+        np.pad(batch.rates, more, mode="edge"),
         batch.noise,
-        repeat(batch.index, behind),
-        repeat(batch.log_loss, behind),
-        np.pad(batch.mask, ((0, 0), (0, behind))),
+        np.pad(batch.index, behind, mode="edge"),
+        np.pad(batch.log_loss, behind, mode="edge"),
+        np.pad(batch.mask, behind),
     )

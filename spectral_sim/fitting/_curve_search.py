@@ -10,7 +10,7 @@ from ._curve_grid import CurveBatch
 from ._curve_model import NAMES, CurveLaw, law_parts, log_losses_and_slopes
 from ._curve_tape import Tape
 
-__all__ = ["HUBER", "CurveSearch", "Found", "huber", "screen"]
+__all__ = ["HUBER", "CurveSearch", "Found", "screen"]
 
 HUBER = 1e-3  # where errors of the log loss begin to count less than their square
 _EXPONENT = NAMES.index("noise_exponent")
@@ -36,12 +36,6 @@ class Found:
     cost: float
     converged: bool
     evaluations: int
-
-
-def huber(error: np.ndarray) -> np.ndarray:
-    """Half the square of small errors, HUBER times the size of large ones, in units of HUBER squared."""
-    size = np.abs(error) / HUBER
-    return np.where(size < 1, size**2 / 2, size - 0.5)
 
 
 class CurveSearch:
@@ -143,7 +137,7 @@ def screen(law: CurveLaw, batch: CurveBatch, seed: int, count: int) -> np.ndarra
             continue
         size = np.linalg.norm(columns, axis=0)
         amounts = scipy.optimize.nnls(columns / size, np.ones(len(target)))[0] / size
-        costs.append(huber(columns @ amounts - 1).sum())
+        costs.append(scipy.special.huber(HUBER, columns @ amounts - 1).sum())
         floor = np.clip(amounts[2], 1e-3, 0.995)
         with np.errstate(divide="ignore"):
             point[3:6] = np.log(amounts[0]), np.log(floor / (1 - floor)), np.log(amounts[1])

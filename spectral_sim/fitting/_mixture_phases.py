@@ -1,6 +1,6 @@
 """Tables whose mixtures change during the run: what the order of the data does, if anything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -219,20 +219,14 @@ def _fits(
     kinds: Sequence[str],
 ) -> dict[str, PhaseLaw]:
     """The laws of some kinds, fitted to the runs given; operators begin from `start` where there is one."""
-    arrays = table, parts, losses
-    fitted: dict[str, PhaseLaw] = {}
-    for kind in kinds:
-        if kind == "totals":
-            fitted[kind] = fit_totals(*arrays, ridge)
-        elif kind == "retention":
-            fitted[kind] = fit_retention(*arrays, ridge)
-        elif kind == "repetition":
-            assert pools is not None
-            fitted[kind] = fit_repetition(*arrays, ridge, pools)
-        else:
-            begin = None if start is None else start["operator"]
-            fitted[kind] = fit_order(*arrays, ridge, fit_operators(*arrays, seed, static=False, start=begin))
-    return fitted
+    arrays, begin = (table, parts, losses), None if start is None else start["operator"]
+    fits: dict[str, Callable[[], PhaseLaw]] = {
+        "totals": lambda: fit_totals(*arrays, ridge),
+        "retention": lambda: fit_retention(*arrays, ridge),
+        "repetition": lambda: fit_repetition(*arrays, ridge, np.asarray(pools)),
+        "operator": lambda: fit_order(*arrays, ridge, fit_operators(*arrays, seed, static=False, start=begin)),
+    }
+    return {kind: fits[kind]() for kind in kinds}
 
 
 def _cross_fits(
@@ -278,19 +272,10 @@ def _order(law: PhaseLaw, shares: np.ndarray, parts: np.ndarray) -> np.ndarray:
 
 def _search(loss, start: np.ndarray) -> np.ndarray:
     """Shares of each phase with the least loss: L-BFGS on their logits, with differences for gradients."""
-
-    def shares(values):
-        raised = np.exp(values.reshape(start.shape) - values.reshape(start.shape).max(axis=1, keepdims=True))
-        return raised / raised.sum(axis=1, keepdims=True)
-
-    begin = np.log(np.maximum(start, 1e-4))
-    found = None
-    rng = np.random.default_rng(0)
+    shares = lambda values: scipy.special.softmax(values.reshape(start.shape), axis=1)
+    value, options = lambda values: loss(shares(values)), {"maxiter": 100}
+    begin, rng, found = np.log(np.maximum(start, 1e-4)), np.random.default_rng(0), []
     for noise in (0.0, 1.0, 1.0):  # a static mixture may be a saddle
         here = begin + noise * rng.standard_normal(begin.shape)
-        result = scipy.optimize.minimize(
-            lambda values: loss(shares(values)), here.ravel(), method="L-BFGS-B", options={"maxiter": 100}
-        )
-        if found is None or result.fun < found.fun:
-            found = result
-    return shares(found.x)  # pyright: ignore[reportOptionalMemberAccess]
+        found.append(scipy.optimize.minimize(value, here.ravel(), method="L-BFGS-B", options=options))
+    return shares(min(found, key=lambda result: result.fun).x)
