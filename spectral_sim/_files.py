@@ -1,7 +1,8 @@
 """Files of arrays and facts: written whole, read back against a schema, one class of error."""
 
+import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,6 +67,18 @@ def write_durably(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file of text, as UTF-8."""
     write_whole(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table as CSV."""
+
+    def write(aside: Path) -> None:
+        with aside.open("w", encoding="utf-8", newline="") as file:
+            lines = csv.writer(file)  # which leaves None empty
+            lines.writerow(header)
+            lines.writerows(rows)
+
+    write_whole(path, write)
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

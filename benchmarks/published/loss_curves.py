@@ -23,9 +23,9 @@ import numpy as np
 jax.config.update("jax_enable_x64", True)
 
 from spectral_sim.fitting import Curve, CurveFit, fit_curves  # noqa: E402
+from spectral_sim.fitting._curve_errors import mean_score  # noqa: E402
 from spectral_sim.fitting._curve_grid import curve_batch  # noqa: E402
 from spectral_sim.fitting._curve_model import log_losses, log_losses_and_slopes  # noqa: E402
-from spectral_sim.fitting._curve_scores import mean_score  # noqa: E402
 
 FITTED = ("cosine_24000", "constant_24000", "wsdcon_9")
 PEAK, FLOOR, WARM_UP = 3e-4, 3e-5, 2160

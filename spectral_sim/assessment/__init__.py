@@ -1,21 +1,18 @@
 """Schedules compared on one problem: what to try, the runs, their gains and costs, and the result in plain words."""
 
 from ._assessment import Assessment, Store, run_assessment
-from ._bracket import bracket, most_gain
 from ._columns import Column, Row, format_short, format_speedup
 from ._curves import Curve
 from ._defaults import QUICK, REFRESHES_PER_DECADE, chosen_entries, default_entries, default_times
-from ._entry import Entry
+from ._entry import Entry, Split, Steps
 from ._gains import Gains, Window
 from ._interval import Interval, interval
-from ._run import Run
+from ._run import Run, Taught
 from ._runs import Recorded
 from ._search import Search, SearchCurve, search_of_data, search_of_modes
-from ._split import Split, Steps
 from ._table import Table, table
-from ._teachers import Taught
 from ._theory import THEORIES, Finding, findings
-from ._verdict import claim, verdict
+from ._verdict import bracket, claim, most_gain, verdict
 
 __all__ = [
     "Assessment",

@@ -12,14 +12,12 @@ from ..bounds import Certificate
 from ..problems import AbstractProblem
 from ..schedules import uniform
 from ._curves import CERTIFICATE, Curve, bounds_of, certified
-from ._entry import Entry, family
+from ._entry import Entry, Split, Steps, family
 from ._gains import gain_window, log_gain
 from ._record import Rows, Spectrum, recorder
-from ._run import Run, charges_of, run_of
+from ._run import Run, charges_of, run_of, taught_by
 from ._runs import Recorded, run_split
 from ._search import Search
-from ._split import Split, Steps
-from ._teachers import taught_by
 
 __all__ = ["Assessment", "Store", "run_assessment"]
 

@@ -1,4 +1,4 @@
-"""One schedule's runs over all splits, and what they cost."""
+"""One schedule's runs over all splits, what they cost, and how far a model can see that was trained for them."""
 
 import math
 from collections.abc import Sequence
@@ -10,16 +10,37 @@ import numpy as np
 
 from .._status import Status, describe_status
 from .._types import Array
-from ..analysis import scoring_charges, training_charges
+from ..analysis import scoring_charges, teacher_frontier, training_charges
 from ..problems import AbstractProblem
-from ._entry import Entry, Family, family
+from ..schedules import AbstractStage, stages_of
+from ._entry import Entry, Family, Split, Steps, family
 from ._runs import Recorded
-from ._split import Split, Steps
-from ._teachers import Taught
 
-__all__ = ["Charges", "Run", "charges_of", "run_of"]
+__all__ = ["Charges", "Run", "Taught", "charges_of", "run_of", "taught_by"]
 
 _FORWARD = 1 / 3  # of the compute of a training step on the same examples
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a schedule's second model had learnt when the run began.
+
+    Arguments:
+        model: "teacher" or "second model".
+        training_time: that it had trained for.
+        cost: time units that its training is charged with.
+        frontier: number of leading modes that it knows; on data the share of the examples (or groups) that it does.
+        gain_until: time near which its gain is expected to stop, frontier / trace; None on data, and for a model that
+            knows no leading modes but perhaps others.
+        known: what the frontier counts: "modes", "examples" or "groups".
+    """
+
+    model: str
+    training_time: float
+    cost: float
+    frontier: float
+    gain_until: float | None
+    known: str
 
 
 @dataclass(frozen=True)
@@ -132,26 +153,23 @@ class Charges:
 
 def charges_of(split: Split, times: np.ndarray) -> list[Charges]:
     """The charges of every schedule of a split, found by one program for each problem."""
-    found: list[Charges | None] = [None] * len(split.entries)
-    problems = {id(entry.problem): entry.problem for entry in split.entries}
-    for number, own in problems.items():
-        numbers = [n for n, entry in enumerate(split.entries) if id(entry.problem) == number]
-        problem = split.problem if own is None else own
-        made = _charges(problem, [split.entries[n] for n in numbers], times)
-        for n, (passes, training) in zip(numbers, made, strict=True):
-            found[n] = Charges(np.asarray(passes, np.float64), np.asarray(training, np.float64))
-    return [each for each in found if each is not None]
-
-
-def _charges(problem: AbstractProblem, entries: list[Entry], times: np.ndarray) -> list[tuple[Array, Array]]:
-    schedules, dynamics = [entry.schedule for entry in entries], [entry.dynamics for entry in entries]
-    return _charged_together(problem, schedules, dynamics, tuple(times.tolist()))
+    together: dict[int, list[int]] = {}
+    for number, entry in enumerate(split.entries):
+        together.setdefault(id(entry.problem), []).append(number)
+    found: dict[int, Charges] = {}
+    for numbers in together.values():
+        entries = [split.entries[number] for number in numbers]
+        problem = split.problem if entries[0].problem is None else entries[0].problem
+        rules = [(entry.schedule, entry.dynamics) for entry in entries]
+        for number, parts in zip(numbers, _charged_together(problem, rules, tuple(times.tolist())), strict=True):
+            found[number] = Charges(*(np.asarray(part, np.float64) for part in parts))
+    return [found[number] for number in range(len(split.entries))]
 
 
 @eqx.filter_jit
-def _charged_together(problem, schedules, dynamics, times: tuple[float, ...]) -> list[tuple[Array, Array]]:
+def _charged_together(problem, rules, times: tuple[float, ...]) -> list[tuple[Array, Array]]:
     charges = []
-    for schedule, moved_by in zip(schedules, dynamics, strict=True):
+    for schedule, moved_by in rules:
         fixed, running = training_charges(problem, schedule, np.array(times), moved_by)
         passes = scoring_charges(schedule, jnp.asarray(times, problem.dtype))
         charges.append((passes, running.at[0].add(fixed)))
@@ -204,3 +222,25 @@ def run_of(
         meaning=entry.meaning,
         on_the_fly=on_the_fly,
     )
+
+
+def taught_by(problem: AbstractProblem, schedule: AbstractStage) -> Taught | None:
+    """What the first model of a schedule that is trained beforehand knows; None if there is no such model.
+
+    Arguments:
+        problem: what is to be learnt.
+        schedule: the schedule. A teacher with a table of thresholds or training times has no frontier: None.
+    """
+    for stage in stages_of(schedule):
+        model = stage.second_model(problem)
+        if model is None or model.varies or model.training_time is None:
+            continue
+        frontier, data = teacher_frontier(problem, schedule), problem.as_operator()
+        until, known = None, "examples"
+        if problem.as_modal() is not None:
+            until, known = frontier / float(problem.trace) if frontier else None, "modes"
+        elif data is not None and data.groups is not None:
+            known = "groups"
+        cost = float(stage.training_cost(problem).before)
+        return Taught(model.name, float(np.asarray(model.training_time)), cost, frontier, until, known)
+    return None

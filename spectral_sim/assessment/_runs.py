@@ -9,9 +9,8 @@ import numpy as np
 
 from .._simulate_many import simulate_many
 from ..problems import AbstractProblem
-from ._entry import Entry
+from ._entry import Entry, Split
 from ._record import Record
-from ._split import Split
 
 __all__ = ["Recorded", "run_split"]
 

@@ -9,10 +9,9 @@ import numpy as np
 from ..analysis import NoPowerLawError, fit_exponent
 from ._assessment import Assessment
 from ._columns import NONE, Column, Row, columns_of, format_short
+from ._entry import Steps
 from ._gains import Window, first_ahead, gain_window, gains, log_gain
-from ._run import Run
-from ._split import Steps
-from ._teachers import Taught
+from ._run import Run, Taught
 
 __all__ = ["FEWEST_ROWS", "FEWEST_SPLITS", "SCALED", "Table", "table"]
 

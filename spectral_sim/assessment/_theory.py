@@ -68,17 +68,14 @@ def _crossover(table: Any) -> list[Finding]:
         # an error of the crossover times that all caps share turns the line by at most this much
         shared = float(np.max(np.asarray(own.crossover_stderr) / crossover)) / np.log(caps[-1] / caps[0])
         slope, error, expected = fit.value, float(np.hypot(fit.stderr, shared)), 1 / (alpha - 1)
-        amplitude = float(np.median(crossover / caps**expected))
-        found.append(
-            Finding(
-                f"alpha = {alpha:g}: the crossover time grows as cap^{slope:.4f} (error {error:.4f}), predicted "
-                f"1 / (alpha - 1) = {expected:.4f}; at alpha = 2 it is {amplitude:.3f} times the cap, predicted 3.765."
-                if alpha == 2
-                else f"alpha = {alpha:g}: the crossover time grows as cap^{slope:.4f} (error {error:.4f}), predicted "
-                f"1 / (alpha - 1) = {expected:.4f}.",
-                bool(abs(slope - expected) <= 3 * error),
-            )
+        text = (
+            f"alpha = {alpha:g}: the crossover time grows as cap^{slope:.4f} (error {error:.4f}), predicted "
+            f"1 / (alpha - 1) = {expected:.4f}"
         )
+        if alpha == 2:
+            amplitude = float(np.median(crossover / caps**expected))
+            text += f"; at alpha = 2 it is {amplitude:.3f} times the cap, predicted 3.765"
+        found.append(Finding(f"{text}.", bool(abs(slope - expected) <= 3 * error)))
     return found
 
 

@@ -5,14 +5,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ._case import Case, Settings
+from ._case import Case, Settings, timed
 from ._limits import gemm
 from ._modal_cases import modal_program
 from ._modal_task import ModalTask
 from ._operator_cases import gemm_share, operator_program
 from ._operator_task import OperatorTask
 from ._result import CaseResult, Figure
-from ._timing import interleaved, spread
+from ._timing import spread
 
 __all__ = ["CASES"]
 
@@ -22,8 +22,7 @@ _TOLERANCE = 1e-6
 
 def _million(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
     ours = modal_program(ModalTask(sizes["schedules"], sizes["modes"], sizes["times"]))
-    seconds = interleaved({"ours": ours}, settings.rounds)["ours"]
-    result.programs.append(ours.measured(seconds))
+    seconds = timed(settings, result, {"ours": ours})["ours"]
     result.figures.append(Figure("seconds", spread(seconds), "s", target="accelerator/million"))
 
 
@@ -32,19 +31,9 @@ def _operator(settings: Settings, sizes: dict[str, int], result: CaseResult) -> 
     duration: Any = task.duration(100.0)
     work, (product, product_flops) = task.work(duration, _TOLERANCE), gemm(jnp.float32)
     ours = operator_program(task, duration, _TOLERANCE, work=work)
-    seconds = interleaved({"ours": ours, "gemm": product}, settings.rounds)
-    result.programs.append(ours.measured(seconds["ours"]))
-    result.figures.append(
-        gemm_share(
-            "share of the float32 GEMM peak",
-            work,
-            "hR = 100",
-            seconds["gemm"],
-            seconds["ours"],
-            product_flops,
-            "accelerator/operator",
-        )
-    )
+    seconds = timed(settings, result, {"ours": ours, "gemm": product})
+    pair, name = (seconds["gemm"], seconds["ours"]), "share of the float32 GEMM peak"
+    result.figures.append(gemm_share(name, work, "hR = 100", *pair, product_flops, "accelerator/operator"))
 
 
 def _operator_bytes(sizes: dict[str, int]) -> int:

@@ -1,15 +1,16 @@
 """What a case is, and what it is given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ._program import Compiled
 from ._result import CaseResult, Figure
-from ._timing import spread
+from ._timing import interleaved, spread
 
-__all__ = ["PEERS", "Case", "Peer", "PeerUnavailable", "Settings", "absent", "apart", "apart_by_row", "ratio"]
+__all__ = ["PEERS", "Case", "Peer", "PeerUnavailable", "Settings", "absent", "apart", "apart_by_row", "ratio", "timed"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,17 @@ class Peer:
 
 PEERS: dict[str, Peer] = {}
 """Further programs to compare with, by the name of their figure; empty unless the caller adds some."""
+
+
+def timed(
+    settings: Settings, result: CaseResult, calls: Mapping[str, Callable[[], Any]], rounds: int | None = None
+) -> dict[str, np.ndarray]:
+    """Seconds of every call in every round, shape (rounds,), by name; compiled programs are recorded."""
+    seconds = interleaved(calls, rounds or settings.rounds)
+    known = {program.name for program in result.programs}
+    programs = {name: call for name, call in calls.items() if isinstance(call, Compiled) and call.name not in known}
+    result.programs += [call.measured(seconds[name]) for name, call in programs.items()]
+    return seconds
 
 
 def ratio(

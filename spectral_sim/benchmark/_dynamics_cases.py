@@ -14,11 +14,11 @@ from .._types import Array
 from ..dynamics import ModalFlow, PoolMoments, PoolTraining, SGDMoments, ShellTransport, log_shells
 from ..problems import ModalProblem, OperatorProblem, power_law, torus
 from ..schedules import power_tilt, static_weights
-from ._case import Case, Settings, apart, ratio
+from ._case import Case, Settings, apart, ratio, timed
 from ._limits import gemm
 from ._program import Compiled
 from ._result import CaseResult, Figure
-from ._timing import interleaved, spread
+from ._timing import spread
 
 __all__ = ["CASES"]
 
@@ -106,23 +106,21 @@ def _sgd(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
     build = partial(Compiled, dtype=np.float64)
     at_once = lambda counts: _losses(problem, counts, SGDMoments(rate, _BATCH, _NOISE))
     ours = build("SGD moments", at_once(counts), problem, exponents)
-    timed = min(steps, _TIMED_STEPS)
-    scan = build("every step", partial(_scanned, rate, np.array([0, timed])), problem, exponents)
+    taken = min(steps, _TIMED_STEPS)
+    scan = build("every step", partial(_scanned, rate, np.array([0, taken])), problem, exponents)
     whole = jax.jit(partial(_scanned, rate, counts))(problem, few)
     difference = apart(jax.jit(at_once(counts))(problem, few)[:, 1:], whole)
     once = build("SGD moments, one interval", at_once(np.array([0, steps])), problem, few)
     eigh = build("eigenvectors, one interval", partial(_by_eigenvectors, rate, steps), problem, few)
-    calls = {"ours": ours, "scan": scan, "once": once, "eigh": eigh}
-    seconds = interleaved(calls, settings.rounds)
-    result.programs += [call.measured(seconds[name]) for name, call in calls.items()]
+    seconds = timed(settings, result, {"ours": ours, "scan": scan, "once": once, "eigh": eigh})
     result.figures += [
         ratio(
             "times the scan that takes every step",
             *(seconds["scan"], seconds["ours"]),
-            factor=steps / timed,
+            factor=steps / taken,
             difference=difference,
             tolerance=_SAME,
-            note=f"the scan is timed over {timed:,} steps; results compared after all of them, {len(few)} schedules",
+            note=f"the scan is timed over {taken:,} steps; results compared after all of them, {len(few)} schedules",
             target="sgd/scan",
         ),
         ratio(
@@ -157,8 +155,7 @@ def _pool(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None
     keys = jax.random.split(jax.random.key(0), sizes["seeds"])
     real = Compiled("training", trained, problem, weights, keys, dtype=np.float64)
     product, product_flops = gemm(np.float64)
-    seconds = interleaved({"ours": ours, "real": real, "gemm": product}, settings.rounds)
-    result.programs += [ours.measured(seconds["ours"]), real.measured(seconds["real"])]
+    seconds = timed(settings, result, {"ours": ours, "real": real, "gemm": product})
     # residual times moments, its weighted sum with the features, and two products of matrices with the moments
     flops = steps * (4.0 * examples * features**2 + 4.0 * features**3)
     sample = np.asarray(real.result)[:, -1]
@@ -193,8 +190,7 @@ def _transport(settings: Settings, sizes: dict[str, int], result: CaseResult) ->
     drifts = {"transport": 0.01, "transport, ten times the drift": 0.1}
     calls = {name: build(name, ShellTransport(_EXPONENT, drift)) for name, drift in drifts.items()}
     flow, still = build("flow", ModalFlow()), build("transport without drift", ShellTransport(_EXPONENT, 0.0))
-    seconds = interleaved({"flow": flow, **calls}, settings.rounds)
-    result.programs += [call.measured(seconds[call.name]) for call in (flow, *calls.values())]
+    seconds = timed(settings, result, {"flow": flow, **calls})
     for name, drift in drifts.items():
         steps = np.asarray(ShellTransport(_EXPONENT, drift).steps_of(problem, times))
         result.figures.append(

@@ -13,10 +13,9 @@ from .._types import PerRefresh
 from ..learning import anytime_log_loss
 from ..problems import power_law, torus
 from ..schedules import TableSchedule, chain, clip, proportional
-from ._case import Case, Settings, ratio
+from ._case import Case, Settings, ratio, timed
 from ._program import Compiled
 from ._result import CaseResult
-from ._timing import interleaved
 
 __all__ = ["CASES"]
 
@@ -34,8 +33,7 @@ def _over_forward(
     objective = partial(_objective, times)
     forward = Compiled("forward", objective, problem, tables, dtype=problem.dtype)
     gradient = Compiled("gradient", jax.value_and_grad(objective, 1), problem, tables, dtype=problem.dtype)
-    seconds = interleaved({"forward": forward, "gradient": gradient}, settings.rounds)
-    result.programs += [forward.measured(seconds["forward"]), gradient.measured(seconds["gradient"])]
+    seconds = timed(settings, result, {"forward": forward, "gradient": gradient})
     note = "value and gradient over the value alone, anytime log loss"
     result.figures.append(
         ratio(
@@ -73,8 +71,7 @@ def _capped(settings: Settings, sizes: dict[str, int], result: CaseResult) -> No
     build = lambda name, schedule: Compiled(name, partial(losses, schedule), problem, powers, dtype=np.float32)
     plain = build("plain loop", proportional)
     capped = build("capped loop", lambda power: chain(proportional(power), clip(0.1, 100.0)))
-    seconds = interleaved({"plain": plain, "capped": capped}, settings.rounds)
-    result.programs += [plain.measured(seconds["plain"]), capped.measured(seconds["capped"])]
+    seconds = timed(settings, result, {"plain": plain, "capped": capped})
     note = "chain(proportional, clip(0.1, 100)) over proportional alone"
     result.figures.append(
         ratio(

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._case import PEERS, Case, PeerUnavailable, Settings, absent, apart, ratio
+from ._case import Case, Settings, ratio
 from ._limits import exp_pass
 from ._modal_task import ModalTask, bare_losses, diffrax_losses, numpy_loop, numpy_losses, our_losses, torch_losses
 from ._program import Body, Compiled
 from ._result import CaseResult
-from ._timing import interleaved
+from ._rivals import Rival, added_rivals, against
 
 __all__ = ["CASES", "modal_program"]
 
@@ -34,92 +34,36 @@ def modal_program(task: ModalTask) -> Compiled:
 
 def _forward(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
     task = ModalTask(sizes["schedules"], sizes["modes"], sizes["times"])
-    ours = modal_program(task)
-    calls: dict[str, Callable[[], Any]] = {"ours": ours, "limit": _limit(task)}
     bare = Compiled(
         "bare", lambda p, s: bare_losses(p, task.times, s), task.problem, jnp.asarray(task.exponents), dtype=np.float32
     )
-    calls["bare"] = bare
-    peers: dict[str, tuple[str, str | None, Callable[[], Any]]] = {
-        "numpy": ("times NumPy", "modal/numpy", partial(_vectorised, task, None)),
-        "numpy-blocked": ("times NumPy, by blocks that stay in the cache", None, partial(_vectorised, task, _CACHED)),
-        "torch": ("times PyTorch", None, partial(torch_losses, task)),
-        "euler": ("times diffrax, told the closed form", None, partial(_diffrax, task, "Euler", None)),
-    }
-    others = {name: peer for name, peer in PEERS.items() if peer.case == "modal"}
-    peers |= {name: (name, peer.target, partial(peer.build, task)) for name, peer in others.items()}
-    missing, results = {}, {}
-    for key, (_, _, build) in peers.items():
-        if key in others and settings.platform != "cpu":
-            missing[key] = PeerUnavailable("a program on the CPU is no peer of an accelerator")
-            continue
-        try:
-            calls[key] = build()
-            results[key] = calls[key]()
-        except (ImportError, PeerUnavailable) as error:
-            missing[key] = error
-    seconds = interleaved(calls, settings.rounds)
-    compiled = {name: call for name, call in calls.items() if isinstance(call, Compiled)}
-    result.programs += [call.measured(seconds[name]) for name, call in compiled.items()]
-    exact = _exact(task)
-    error = apart(ours.result, exact)
+    where = "" if settings.platform == "cpu" else "the peer runs on the CPU"
+    blocks = "times NumPy, by blocks that stay in the cache"
+    rivals = [
+        Rival("times NumPy", partial(_vectorised, task, None), "modal/numpy", where),
+        Rival(blocks, partial(_vectorised, task, _CACHED), None, where),
+        Rival("times PyTorch", partial(torch_losses, task), None, where),
+        Rival("times diffrax, told the closed form", partial(_diffrax, task, "Euler", None)),
+        *added_rivals("modal", task, settings),
+    ]
+    beside = {"limit": _limit(task), "bare": bare}
+    ours, exact = modal_program(task), _exact(task)
+    seconds, figures = against(settings, result, ours, rivals, exact, _ACCURACY, beside=beside)
     target = "modal/limit" if settings.platform == "cpu" else "accelerator/modal"
     note = "one fused pass of the same exps and row sums"
     result.figures += [
         ratio("share of the limit", seconds["limit"], seconds["ours"], unit="share", note=note, target=target),
         ratio("share of the bare compiled loop", seconds["bare"], seconds["ours"], unit="share"),
+        *figures,
     ]
-    for key, (name, target, _) in peers.items():
-        if key in missing:
-            result.figures.append(absent(name, missing[key], target))
-            continue
-        on_cpu = key in ("numpy", "numpy-blocked", "torch") and settings.platform != "cpu"
-        note = others[key].note if key in others else "the peer runs on the CPU" if on_cpu else ""
-        result.figures.append(
-            ratio(
-                name,
-                seconds[key],
-                seconds["ours"],
-                unit="share" if key in others else "times",
-                difference=apart(results[key], ours.result),
-                errors=(error, apart(results[key], exact)),
-                tolerance=_ACCURACY,
-                note=note,
-                target=target,
-            )
-        )
 
 
 def _adaptive(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
     """diffrax has to resolve the fastest mode; so it is given fewer schedules, and so are we."""
     task = ModalTask(sizes["schedules"], sizes["modes"], sizes["times"])
-    name, target = "times diffrax Tsit5", "modal/diffrax"
-    try:
-        peer = _diffrax(task, "Tsit5", _TSIT5_TOLERANCE)
-    except ImportError as error:
-        result.figures.append(absent(name, error, target))
-        return
-    ours = modal_program(task)
-    seconds = interleaved({"ours": ours, "peer": peer}, settings.rounds)
-    result.programs += [ours.measured(seconds["ours"]), peer.measured(seconds["peer"])]
-    exact = _exact(task)
-    errors = apart(ours.result, exact), apart(peer.result, exact)
-    note = (
-        f"{sizes['schedules']} schedules; largest error of the loss {errors[1]:.1e} (rtol {_TSIT5_TOLERANCE:g}), "
-        f"ours {errors[0]:.1e}"
-    )
-    result.figures.append(
-        ratio(
-            name,
-            seconds["peer"],
-            seconds["ours"],
-            difference=apart(peer.result, ours.result),
-            errors=errors,
-            tolerance=_ACCURACY,
-            note=note,
-            target=target,
-        )
-    )
+    note = f"{sizes['schedules']} schedules; loss: {{errors}} (rtol {_TSIT5_TOLERANCE:g})"
+    peer = Rival("times diffrax Tsit5", partial(_diffrax, task, "Tsit5", _TSIT5_TOLERANCE), "modal/diffrax", note)
+    result.figures += against(settings, result, modal_program(task), [peer], _exact(task), _ACCURACY)[1]
 
 
 def _exact(task: ModalTask) -> np.ndarray:

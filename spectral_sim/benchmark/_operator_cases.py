@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._times import log_times
-from ._case import Case, Settings, absent, apart, apart_by_row, ratio
+from ._case import Case, Settings, apart_by_row, ratio
 from ._limits import gemm
 from ._operator_task import (
     OperatorTask,
@@ -23,6 +23,7 @@ from ._operator_task import (
 )
 from ._program import Body, Compiled
 from ._result import CaseResult, Figure
+from ._rivals import Rival, against
 from ._timing import interleaved, spread
 
 __all__ = ["CASES", "gemm_share", "operator_program"]
@@ -63,16 +64,9 @@ def _advance(settings: Settings, sizes: dict[str, int], result: CaseResult) -> N
     seconds = interleaved({**calls, "eigh": eigh, "gemm": product}, settings.rounds)
     at_peak = seconds[f"{_GEMM_AT:g}"]
     result.programs += [ours[_GEMM_AT].measured(at_peak), eigh.measured(seconds["eigh"])]
+    pair, where = (seconds["gemm"], at_peak), f"hR = {_GEMM_AT:g}"
     result.figures.append(
-        gemm_share(
-            "share of the GEMM peak",
-            work[_GEMM_AT],
-            f"hR = {_GEMM_AT:g}",
-            seconds["gemm"],
-            at_peak,
-            product_flops,
-            "operator/gemm",
-        )
+        gemm_share("share of the GEMM peak", work[_GEMM_AT], where, *pair, product_flops, "operator/gemm")
     )
     slower, differences = [], []
     for hr, program in ours.items():
@@ -128,33 +122,14 @@ def _scipy(settings: Settings, sizes: dict[str, int], result: CaseResult) -> Non
     task = OperatorTask(sizes["schedules"], sizes["examples"], sizes["features"])
     duration = task.duration(100.0)
     reference = jax.jit(our_advance("eigh", None))(task.problem, task.weights, duration)
-    for name, tolerance, accuracy, build in (
+    slow = lambda: by_dop853(task, float(duration), TOLERANCE)
+    for title, tolerance, accuracy, build in (
         ("times SciPy expm_multiply", _EXACT, _NEARLY_EXACT, lambda: by_expm(task, float(duration))),
-        (
-            "times SciPy solve_ivp, DOP853",
-            TOLERANCE,
-            10 * TOLERANCE,
-            lambda: by_dop853(task, float(duration), TOLERANCE),
-        ),
+        ("times SciPy solve_ivp, DOP853", TOLERANCE, 10 * TOLERANCE, slow),
     ):
-        try:
-            peer = build()
-        except ImportError as error:
-            result.figures.append(absent(name, error))
-            continue
         ours = operator_program(task, duration, tolerance)
-        seconds = interleaved({"ours": ours, "peer": peer}, settings.rounds)
-        found = peer()
-        errors = apart_by_row(ours.result, reference), apart_by_row(found, reference)
-        result.figures.append(
-            ratio(
-                *(name, seconds["peer"], seconds["ours"]),
-                difference=apart_by_row(found, ours.result),
-                errors=errors,
-                tolerance=accuracy,
-                note=f"hR = 100; error {errors[1]:.1e}, ours {errors[0]:.1e} at tolerance {tolerance:g}",
-            )
-        )
+        peer = Rival(title, build, note=f"hR = 100; {{errors}} at tolerance {tolerance:g}")
+        result.figures += against(settings, result, ours, [peer], reference, accuracy, difference=apart_by_row)[1]
 
 
 def _run(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
@@ -165,43 +140,28 @@ def _run(settings: Settings, sizes: dict[str, int], result: CaseResult) -> None:
     tables = jnp.asarray(0.5 * np.random.default_rng(1).standard_normal(shape))
     build = lambda losses, name, held: Compiled(name, losses, task.problem, held, dtype=np.float64)
     systems = interval_systems(task.problem, tables)  # given to the peers; we form what we need of it ourselves
-    rounds = min(settings.rounds, _SLOW_ROUNDS)
     exact = build(our_run(times, "eigh", None), "eigenvectors", tables).result
     ours = build(our_run(times, "auto", _RUN_TOLERANCE), "operator run", tables)
+    rounds = min(settings.rounds, _SLOW_ROUNDS)
     for solver, tolerance, target in (
         ("Kvaerno5", _RUN_TOLERANCE, "operator/diffrax"),
         ("Tsit5", _RUN_TOLERANCE / 4, None),
     ):
-        name = f"times diffrax {solver}"
-        try:
-            peer = build(diffrax_run(times, solver, tolerance), f"diffrax {solver}", systems)
-        except ImportError as error:
-            result.figures.append(absent(name, error, target))
-            continue
-        seconds = interleaved({"ours": ours, "peer": peer}, rounds)
-        if not result.programs:
-            result.programs.append(ours.measured(seconds["ours"]))
-        result.programs.append(peer.measured(seconds["peer"]))
-        errors = apart(ours.result, exact), apart(peer.result, exact)
+        name = f"diffrax {solver}"
         note = (
             f"M_w given for each of {_REFRESHES} refreshes to t = 1e4 / R, {sizes['schedules']} x {sizes['examples']} "
-            f"x {sizes['features']}; error of the loss {errors[1]:.1e} (rtol {tolerance:g}), ours {errors[0]:.1e}"
+            f"x {sizes['features']}; loss: {{errors}} (rtol {tolerance:g})"
         )
-        result.figures.append(
-            ratio(
-                *(name, seconds["peer"], seconds["ours"]),
-                difference=apart(peer.result, ours.result),
-                errors=errors,
-                tolerance=_RUN_ACCURACY,
-                note=note,
-                target=target,
-            )
+        make = lambda solver=solver, tolerance=tolerance: build(
+            diffrax_run(times, solver, tolerance), f"diffrax {solver}", systems
         )
-        if solver == "Tsit5":
-            over = f"seconds over those of diffrax {solver}"
-            pair = seconds["ours"], seconds["peer"]
-            accuracy = {"errors": errors, "tolerance": _RUN_ACCURACY, "note": note}
-            result.figures.append(ratio(over, *pair, target="operator/tsit5", less_is_better=True, **accuracy))
+        peer = Rival(f"times {name}", make, target, note)
+        seconds, (figure,) = against(settings, result, ours, [peer], exact, _RUN_ACCURACY, rounds=rounds)
+        result.figures.append(figure)
+        if solver == "Tsit5" and figure.value is not None:
+            accuracy = {"errors": figure.errors, "tolerance": _RUN_ACCURACY, "note": figure.note}
+            pair, less = (seconds["ours"], seconds[peer.title]), {"target": "operator/tsit5", "less_is_better": True}
+            result.figures.append(ratio(f"seconds over those of {name}", *pair, **less, **accuracy))
 
 
 def _bytes(sizes: dict[str, int]) -> int:

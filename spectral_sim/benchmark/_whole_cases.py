@@ -28,8 +28,8 @@ from ..schedules import (
     proportional,
 )
 from ..sweeps import AnytimeSpeedup, grid, sweep
-from ._case import Case, Settings, apart, ratio
-from ._closed_task import KINDS
+from ._case import Case, Settings, apart, ratio, timed
+from ._closed_cases import KINDS
 from ._modal_task import bare_losses
 from ._operator_task import OperatorTask
 from ._program import Compiled, uncached
@@ -84,8 +84,7 @@ def _static(settings: Settings, sizes: dict[str, int], result: CaseResult) -> No
     losses = lambda problem: simulate(problem, schedule, times, throw=False).loss
     ours = Compiled("static run on data", losses, problem, dtype=np.float64)
     calls = {"ours": ours, "numpy": partial(_by_eigenvectors, problem, weights, times)}
-    seconds = interleaved(calls, settings.rounds)
-    result.programs.append(ours.measured(seconds["ours"]))
+    seconds = timed(settings, result, calls)
     result.figures.append(
         ratio(
             "over one eigendecomposition in NumPy",
@@ -164,8 +163,7 @@ def _learn(settings: Settings, sizes: dict[str, int], result: CaseResult) -> Non
     gradient = Compiled("gradient", jax.grad(score, 1, allow_int=True), problem, start, dtype=np.float64)
     search = lambda: learn(problem, start, times, objective=objective, steps=sizes["steps"]).history
     search()
-    seconds = interleaved({"learn": search, "gradient": gradient}, min(settings.rounds, _FEW))
-    result.programs.append(gradient.measured(seconds["gradient"]))
+    seconds = timed(settings, result, {"learn": search, "gradient": gradient}, min(settings.rounds, _FEW))
     result.figures.append(
         ratio(
             "a search, over its gradients alone",

@@ -28,10 +28,9 @@ from ._export import exporter, rows_of_file
 from ._features import Features
 from ._options import named_as_keys
 from ._part import Part, data_part, first_task
-from ._second_features import second_model_of
 from ._spectra import spectral_problem
 from ._splits import DataSplits
-from ._stages import build_dynamics, build_schedule, check_suits
+from ._stages import build_dynamics, build_schedule, check_suits, second_model_of
 
 __all__ = ["build_data_part", "build_part", "data_splits", "data_task", "standard_entries"]
 

@@ -1,12 +1,12 @@
 """`spectral-sim fit curves`: a model of training from logs of losses and learning rates."""
 
-import csv
 import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .._files import write_rows
 from ..fitting import CurveFit, fit_curves, read_logs
 from ..report import write_curve_report
 from ._errors import UserError, explained
@@ -101,11 +101,10 @@ def curves(
 
 def _write_predictions(fit: CurveFit, path: Path) -> None:
     """Every curve with its prediction and interval."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(["curve", "held_out", "step", "loss", "predicted", "low", "high"])
-        for name in fit.curves:
-            found, curve = fit.predict_curve(name), fit.curves[name]
-            for step, loss, *numbers in zip(curve.steps, curve.loss, found.loss, found.low, found.high, strict=True):
-                cells = (f"{number:.6f}" for number in numbers)
-                lines.writerow([name, int(name in fit.hold_out), step, f"{loss:.6g}", *cells])
+    rows = []
+    for name, curve in fit.curves.items():
+        found = fit.predict_curve(name)
+        for step, loss, *numbers in zip(curve.steps, curve.loss, found.loss, found.low, found.high, strict=True):
+            cells = (f"{number:.6f}" for number in numbers)
+            rows.append([name, int(name in fit.hold_out), step, f"{loss:.6g}", *cells])
+    write_rows(path, ["curve", "held_out", "step", "loss", "predicted", "low", "high"], rows)

@@ -1,6 +1,5 @@
 """The part of the demonstration on a real network: ten curations predicted by its kernel, beside real training."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from .._files import write_rows
 from ..dynamics import NetworkTraining
 from ..fitting import TrainingComparison, compare_training, error_norm_scores, train_reference
 from ..problems import NetworkProblem, digits
@@ -49,10 +49,7 @@ def show_network(folder: Path, fast: bool, console: Console, progress: Console) 
         found = demo_comparison(fast)
         folder.mkdir(parents=True, exist_ok=True)
         rows = found.table()
-        with (folder / "comparison.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(folder / "comparison.csv", list(rows[0]), (list(row.values()) for row in rows))
         draw_training(found).savefig(folder / "network.png", dpi=130)
         write_training_report(found, folder / "report.html", _TITLE)
     console.print(_TITLE, style="bold")

@@ -1,12 +1,12 @@
 """The commands of `spectral-sim fit`: laws fitted to tables of what was tried."""
 
-import csv
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .._files import write_rows, write_text
 from ..fitting import Optimum, by_domain, fit_mixture, learning_curve, read_by_name, read_mixtures
 from ..report import write_mixture_report
 from ._curves import curves
@@ -93,14 +93,14 @@ def mixture(
 
 def _write_optimum(best: Optimum, folder: Path) -> None:
     """The shares as a table with their intervals, and as YAML for configurations of training runs."""
-    with (folder / "optimum.csv").open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(["domain", "share", "low", "high", "prior", "limit"])
-        columns = best.shares, best.shares_low, best.shares_high, best.prior
-        for name, *numbers in zip(best.domains, *columns, strict=True):
-            lines.writerow([name, *(f"{number:.6f}" for number in numbers), best.limits.get(name, "")])
+    columns = best.shares, best.shares_low, best.shares_high, best.prior
+    rows = (
+        [name, *(f"{number:.6f}" for number in numbers), best.limits.get(name, "")]
+        for name, *numbers in zip(best.domains, *columns, strict=True)
+    )
+    write_rows(folder / "optimum.csv", ["domain", "share", "low", "high", "prior", "limit"], rows)
     shares = "".join(f"{_quoted(name)}: {share:.6f}\n" for name, share in best.as_dict().items())
-    (folder / "optimum.yaml").write_text(shares, encoding="utf-8")
+    write_text(folder / "optimum.yaml", shares)
 
 
 def _quoted(name: str) -> str:

@@ -71,7 +71,7 @@ def learn_part(
     """
     problem, folder = part.problem, output.part(part.name)
     with explained(where):
-        objective = _objective(settings)
+        objective, words = _objective(settings)
         schedule = _start(settings, part, where, base)
         objective.check(part.times, 0.0)
     check_suits(schedule, problem, where)
@@ -111,7 +111,6 @@ def learn_part(
             found = learn(problem, schedule, part.times, report=lambda progress: _tell(step, progress), **options)
     with explained(f"--output {folder}"):
         _write(found, problem, folder, progress)
-    words = _in_words(settings)
     compared = None
     if settings.compare and isinstance(found, Learned):
         compared = compare_by_hand(problem, objective, part.times, cap=cap_of(found.schedule))
@@ -147,16 +146,23 @@ def _searching(name: str, where: str, progress: Console) -> Iterator[Steps]:
         raise
 
 
-def _objective(settings: LearnConfig) -> AbstractObjective:
+def _objective(settings: LearnConfig) -> tuple[AbstractObjective, str]:
+    """What is minimised, and the same in words."""
     if settings.objective == "anytime":
         window = None if settings.window is None else (settings.window[0], settings.window[1])
+        between = "all times" if window is None else f"t = {window[0]:g} to {window[1]:g}"
         objective: AbstractObjective = anytime_log_loss(window)
+        words = f"mean log loss over log time, {between}"
     elif settings.objective == "terminal":
-        objective = terminal_log_loss()
+        objective, words = terminal_log_loss(), "log loss at the last time"
     else:
         objective = soft_time_to_target(settings.target, settings.softness)
+        words = f"log time to the loss {settings.target:g}"
     prices = {name: getattr(settings, name) for name in ("divergence", "smoothness", "sample_size", "scoring")}
-    return penalised(objective, **prices) if any(prices.values()) else objective
+    if not any(prices.values()):
+        return objective, words
+    priced = ", ".join(name for name, price in prices.items() if price)
+    return penalised(objective, **prices), f"{words}, with penalties on {priced}"
 
 
 def _start(settings: LearnConfig, part: Part, where: str, base: Path) -> AbstractStage:
@@ -235,15 +241,3 @@ def _tell(step: Steps, progress: SearchProgress) -> None:
     above = f", {progress.gap:.3g} above the bound" if np.isfinite(progress.gap) else ""
     which = progress.name or "learned"
     step.start(progress.step - 1, progress.steps, f"{which}, objective {progress.best:.4g}{above}")
-
-
-def _in_words(settings: LearnConfig) -> str:
-    if settings.objective == "anytime":
-        window = "all times" if settings.window is None else f"t = {settings.window[0]:g} to {settings.window[1]:g}"
-        text = f"mean log loss over log time, {window}"
-    elif settings.objective == "terminal":
-        text = "log loss at the last time"
-    else:
-        text = f"log time to the loss {settings.target:g}"
-    prices = [name for name in ("divergence", "smoothness", "sample_size", "scoring") if getattr(settings, name)]
-    return text + (f", with penalties on {', '.join(prices)}" if prices else "")

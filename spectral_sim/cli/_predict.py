@@ -1,11 +1,11 @@
 """`spectral-sim predict`: the loss under a learning-rate schedule, from a fit of loss curves."""
 
-import csv
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from .._files import write_rows
 from ..fitting import interpolate_rates, load_curves, read_rates
 from ..report import write_curve_report
 from ._errors import UserError, explained
@@ -67,16 +67,14 @@ def predict(
                 )
                 answer = found.predict(rates, steps=wanted, batch_size=batch_size)
                 columns = answer.steps, answer.loss, answer.low, answer.high
-                rows += [[name, *row] for row in zip(*(column.tolist() for column in columns), strict=True)]
+                for step, *numbers in zip(*columns, strict=True):
+                    rows.append([name, step, *(f"{number:.6f}" for number in numbers)])
                 typer.echo(
                     f"{name}: loss {answer.loss[-1]:.4f} at step {answer.steps[-1]} "
                     f"({found.level:.0%} interval {answer.low[-1]:.4f} to {answer.high[-1]:.4f})"
                 )
                 for warning in answer.warnings:
                     typer.echo(f"warning: {name}: {warning}")
-            with output.open("w", encoding="utf-8", newline="") as file:
-                lines = csv.writer(file)
-                lines.writerow(["curve", "step", "loss", "low", "high"])
-                lines.writerows([name, step, *(f"{x:.6f}" for x in numbers)] for name, step, *numbers in rows)
+            write_rows(output, ["curve", "step", "loss", "low", "high"], rows)
         more = f", {rates_file.name} and {page.name}" if best else ""
         progress.print(f"wrote {output}{more}")

@@ -1,5 +1,6 @@
 """The commands `sweep` and `report`."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -36,21 +37,9 @@ def sweep(
         job = read_sweep(config)
         place = store or f"{job.name}.zarr"
         with explained(job.name), _shown(progress, job.name) as show:
-            run_sweep(
-                job.problem,
-                job.spec,
-                job.times,
-                metrics=job.metrics,
-                store=place,
-                resume=resume,
-                chunk_size=job.chunk_size,
-                engine=str(engine),
-                dynamics=job.dynamics,
-                key=job.key,
-                title=job.title,
-                attributes=job.attributes,
-                progress=show,
-            )
+            options = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
+            del options["name"]
+            run_sweep(**options, store=place, resume=resume, engine=str(engine), progress=show)
         _tell(place, progress)
         progress.print(f"the table is in {place}; look at it with: spectral-sim report {place}")
 

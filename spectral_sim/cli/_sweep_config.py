@@ -19,9 +19,8 @@ from ._build import data_task
 from ._config import AnyProblem, DataProblem, DatasetProblem, Model, ScheduleConfig, TimesConfig, TimesOption
 from ._errors import UserError, explained
 from ._read_config import parsed
-from ._second_features import second_model_of
 from ._spectra import spectral_problem
-from ._stages import build_dynamics, build_schedule, check_suits
+from ._stages import build_dynamics, build_schedule, check_suits, second_model_of
 
 __all__ = ["SHIPPED", "SweepJob", "read_sweep"]
 
@@ -67,11 +66,11 @@ class SweepConfig(Model):
 
 @dataclass(frozen=True)
 class SweepJob:
-    """What to pass to `sweep`, and what to keep with the table."""
+    """Its name, and what to pass to `sweep`."""
 
     name: str
     problem: AbstractProblem
-    spec: SweepSpec
+    schedules: SweepSpec
     times: np.ndarray
     dynamics: AbstractDynamics | None
     metrics: list[AbstractMetric]
@@ -124,7 +123,7 @@ def _job(config: SweepConfig, path: Path) -> SweepJob:
     return SweepJob(
         name=name,
         problem=problem,
-        spec=spec,
+        schedules=spec,
         times=times,
         dynamics=build_dynamics(config.schedule),
         metrics=[_metric(metric, options, name) for metric, options in _metrics(config, problem, name).items()],

@@ -21,6 +21,7 @@ from .._types import ArrayLike, PRNGKeyArray, PyTree
 from ..dynamics import KernelTraining, NetworkTraining, Relinearised, is_adaptive, step_lengths
 from ..problems import NetworkProblem
 from ..schedules import AbstractStage, uniform
+from ._example_scores import check_network
 from ._linearise import linearise
 from ._network_kernel import KERNELS, NetworkJacobian, gram
 from ._training_comparison import Doubts, TrainingComparison
@@ -227,8 +228,7 @@ def _checked_schedules(
     network: NetworkProblem, schedules: Mapping[str, AbstractStage]
 ) -> tuple[dict[str, AbstractStage], str]:
     """The schedules with uniform training among them, and its name."""
-    if not isinstance(network, NetworkProblem):
-        raise TypeError(f"network is a {type(network).__name__}: give a NetworkProblem.")
+    check_network(network)
     if not isinstance(schedules, Mapping) or not schedules:
         raise ValueError(f"schedules is {schedules!r}: give a dict of at least one schedule by its name.")
     for name, schedule in schedules.items():

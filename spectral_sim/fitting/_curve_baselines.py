@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 
-from .._extras import require
 from ._curve import Curve
 from ._curve_grid import refine, thinned
-from ._curve_search import HUBER, INSTALL_CURVES
+from ._curve_search import HUBER
 
 __all__ = ["BASELINES", "Baseline", "fit_baseline", "predict_baseline"]
 
@@ -56,9 +56,8 @@ def _features(curve: Curve, peak: float) -> _Features:
     total = np.concatenate([[0.0], np.cumsum(rates)])
     change = np.concatenate([[0.0], -np.diff(rates)])
     change[: warm + 1] = 0
-    scipy_signal = require("scipy.signal", "fitting curves", INSTALL_CURVES)
     # each drop decays by _MEMORY a step; the law sums what is left of them over all steps
-    momentum = np.cumsum(scipy_signal.lfilter([1.0], [1.0, -_MEMORY], change))
+    momentum = np.cumsum(scipy.signal.lfilter([1.0], [1.0, -_MEMORY], change))
     grid, held = refine(curve.steps, curve.learning_rate, peak)
     held, begins = held / peak, grid[:-1]
     late = begins[1:] > warm
@@ -119,7 +118,6 @@ def fit_baseline(baseline: Baseline, curves: Sequence[Curve], peak: float, lowes
 def _minimum(
     baseline: Baseline, start: np.ndarray, curves: Sequence[Curve], peak: float, lowest: float, most: int
 ) -> Any:
-    optimize = require("scipy.optimize", "fitting curves", INSTALL_CURVES)
     seen = [_features(curve, peak) for curve in curves]
     measured = np.concatenate([np.log(curve.loss) for curve in curves])
 
@@ -129,7 +127,7 @@ def _minimum(
             value = np.log(np.maximum(loss, 1e-3)) - measured
         return np.where(np.isfinite(value), value, 10.0)
 
-    return optimize.least_squares(errors, start, loss="huber", f_scale=HUBER, x_scale="jac", max_nfev=most)
+    return scipy.optimize.least_squares(errors, start, loss="huber", f_scale=HUBER, x_scale="jac", max_nfev=most)
 
 
 def predict_baseline(

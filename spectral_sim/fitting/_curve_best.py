@@ -1,6 +1,5 @@
 """The best learning rates under a fitted law, within what the curves have shown."""
 
-import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._checks import check_whole
+from .._files import write_rows
 from ..learning import RatesByHand, control_grid, learn_control
 from ._curve_prediction import CurvePrediction
 
@@ -64,21 +64,18 @@ class BestRates:
         Arguments:
             path: of the file.
         """
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
-            lines = csv.writer(file)
-            lines.writerow(["step", "learning_rate"])
-            lines.writerows([step + 1, f"{rate:.8g}"] for step, rate in enumerate(self.learning_rate.tolist()))
+        rows = ([step, f"{rate:.8g}"] for step, rate in enumerate(self.learning_rate.tolist(), start=1))
+        write_rows(Path(path), ["step", "learning_rate"], rows)
 
 
 def best_rates(
     fit: "CurveFit",
-    steps: int | None = None,
-    *,
-    highest: float | None = None,
-    lowest: float | None = None,
-    warm_up: int | None = None,
-    batch_size: float | None = None,
-    **options: Any,
+    steps: int | None,
+    highest: float | None,
+    lowest: float | None,
+    warm_up: int | None,
+    batch_size: float | None,
+    options: dict[str, Any],
 ) -> BestRates:
     """As `CurveFit.best_rates`."""
     reach = fit.reach

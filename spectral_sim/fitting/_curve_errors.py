@@ -1,15 +1,50 @@
-"""What curves leave open: covariance of the parameters, flat directions, and how far cross-validation missed."""
+"""How near predictions are to curves, and what curves leave open: covariance of the parameters, flat directions."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ._curve_model import NAMES
 
-__all__ = ["Spread", "flat_directions", "spread", "spread_of_loss"]
+__all__ = ["CurveScore", "Spread", "flat_directions", "mean_score", "score_curve", "spread", "spread_of_loss"]
 
 _WIDEST = 2.0  # standard deviation, on the real line, of a parameter that the curves do not determine at all
 _FLAT = 0.4  # standard deviation from which a direction is called flat
+
+
+class CurveScore(NamedTuple):
+    """Errors of the loss on one curve, or their means over curves.
+
+    Arguments:
+        mae: mean absolute error.
+        rmse: root mean square error.
+        r2: share of the variance of the curve that is explained.
+        coverage: share of the points within their intervals; NaN for laws without.
+    """
+
+    mae: float
+    rmse: float
+    r2: float
+    coverage: float = float("nan")
+
+
+def score_curve(
+    predicted: np.ndarray, measured: np.ndarray, low: np.ndarray | None = None, high: np.ndarray | None = None
+) -> CurveScore:
+    """The errors of a prediction, shape (points,), and the coverage of its intervals if given."""
+    error = predicted - measured
+    spread = float(((measured - measured.mean()) ** 2).sum())
+    inside = float("nan")
+    if low is not None and high is not None:
+        inside = float(np.mean((measured >= low) & (measured <= high)))
+    r2 = 1 - float((error**2).sum()) / spread if spread > 0 else float("nan")
+    return CurveScore(float(np.abs(error).mean()), float(np.sqrt((error**2).mean())), r2, inside)
+
+
+def mean_score(scores: dict[str, CurveScore], names: tuple[str, ...]) -> CurveScore:
+    """Means over some curves."""
+    return CurveScore(*(float(np.mean(column)) for column in zip(*(scores[name] for name in names), strict=True)))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Loss curves in files that training leaves behind: CSV tables, exports of trackers, trainer states, event files."""
 
-import csv
 import json
 import math
 import warnings
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._extras import require
+from ._csv import read_csv
 from ._curve import Curve, interpolate_rates
 
 __all__ = ["read_logs", "read_rates"]
@@ -143,19 +143,11 @@ def _events(path: Path, loss: str, rate: str | None) -> tuple[_Values, _Values]:
 
 def _table(path: Path, loss: str | None, rate: str | None) -> tuple[_Values, _Values]:
     """Losses and rates of a CSV; with no name of losses, its rates twice."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        rows = [row for row in reader if any(cell.strip() for cell in row)]
-    lower = [name.strip().lower() for name in header]
+    header, rows = read_csv(path)
+    lower = [name.lower() for name in header]
     clock = next((lower.index(name) for name in _STEPS if name in lower), None)
     if clock is None:
         raise ValueError(f"{path.name} has no column 'step': its columns are {', '.join(header) or 'missing'}.")
-    if len(set(lower)) < len(lower):
-        raise ValueError(f"{path.name} has a column twice: {', '.join(header)}; rename one.")
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise ValueError(f"{path.name}, line {number} has {len(row)} cells, and the header {len(header)}.")
     wide = [n for n, name in enumerate(header) if " - " in name and not name.endswith(_ENDS)]
     rate_names = (rate.lower(),) if rate else _RATES
     if wide:
@@ -177,10 +169,10 @@ def _table(path: Path, loss: str | None, rate: str | None) -> tuple[_Values, _Va
 def _long(path: Path, header: list[str], rows: list, clock: int, label: int | None, column: int) -> _Values:
     found: _Values = {}
     for number, row in enumerate(rows, 2):
-        if not row[column].strip():
+        if not row[column]:
             continue  # trackers leave cells empty where a value was not recorded
         where = f"{header[column]}, line {number}"
-        name = path.stem if label is None else row[label].strip()
+        name = path.stem if label is None else row[label]
         _put(path, found.setdefault(name, {}), row[clock], row[column], where)
     return found
 
@@ -195,7 +187,7 @@ def _wide(path: Path, header: list[str], rows: list, clock: int, wide: list[int]
                 raise ValueError(f"{path.name} has two columns of {run!r} for {metric!r}: name one in full.")
             found[run] = {}
             for number, row in enumerate(rows, 2):
-                if row[column].strip():
+                if row[column]:
                     _put(path, found[run], row[clock], row[column], f"{header[column]}, line {number}")
     return found
 

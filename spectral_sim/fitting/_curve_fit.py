@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from .._shown import Shown, View
+from .._shown import Line, Shown, View, digits
 from ..dynamics import SGDMoments
 from ..problems import ModalProblem
 from ..schedules import AbstractStage
 from ._curve import Curve, rates_of_steps
 from ._curve_best import BestRates, best_rates
+from ._curve_errors import CurveScore, mean_score
 from ._curve_grid import CurveBatch, refine
 from ._curve_model import CurveLaw
 from ._curve_prediction import CurvePrediction, Reach, padded, predict_batch
-from ._curve_scores import CurveScore, mean_score
-from ._views import curve_view
 
 __all__ = ["LAW", "CurveFit", "load_curves"]
 
@@ -178,9 +177,7 @@ class CurveFit(Shown):
             ValueError: rates that hold nothing or are not stable, a warm-up as long as the run, or a batch size that
                 the curves cannot tell of.
         """
-        return best_rates(
-            self, steps, highest=highest, lowest=lowest, warm_up=warm_up, batch_size=batch_size, **options
-        )
+        return best_rates(self, steps, highest, lowest, warm_up, batch_size, options)
 
     def report(self) -> str:
         """What was fitted, how well it predicts, and what it cannot tell, in lines of text."""
@@ -213,7 +210,31 @@ class CurveFit(Shown):
         write_curves(self, path)
 
     def _view(self) -> View:
-        return curve_view(self)
+        """Parameters and errors; the measured curves; points and predictions of each."""
+        facts = {"fitted": ", ".join(self.fitted), "held out": ", ".join(self.hold_out) or "none"}
+        facts["parameters"] = ", ".join(f"{name} {digits(value)}" for name, value in self.parameters.items())
+        judged = self.hold_out or self.fitted
+        errors = {law: mean_score(scores, judged).mae for law, scores in self.scores.items()}
+        facts["error on held-out curves" if self.hold_out else "error on fitted curves"] = ", ".join(
+            f"{law} {error:.5f}" for law, error in errors.items()
+        )
+        facts["warnings"] = "; ".join(self.warnings) or "none"
+        arrays, coords = {}, {}
+        for name, curve in self.curves.items():
+            coords[f"steps_{name}"] = np.asarray(curve.steps)
+            arrays[f"loss_{name}"] = ((f"steps_{name}",), np.asarray(curve.loss), f"measured loss of {name}")
+
+        def lines() -> list[Line]:
+            drawn = []
+            for name, curve in self.curves.items():
+                predicted = self.predict_curve(name)
+                drawn.append(Line(name, np.asarray(curve.steps), np.asarray(curve.loss), points=True))
+                drawn.append(
+                    Line(f"{name}, predicted", predicted.steps, predicted.loss, False, predicted.low, predicted.high)
+                )
+            return drawn
+
+        return View(facts, arrays, coords, lines, ("steps", "loss"), (False, False))
 
 
 def load_curves(path: str | os.PathLike[str]) -> CurveFit:

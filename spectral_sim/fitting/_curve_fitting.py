@@ -10,12 +10,11 @@ import numpy as np
 from .._version import __version__
 from ._curve import Curve, check_curves, check_hold_out
 from ._curve_baselines import BASELINES, fit_baseline, predict_baseline
-from ._curve_errors import flat_directions, spread
+from ._curve_errors import CurveScore, flat_directions, score_curve, spread
 from ._curve_fit import LAW, CurveFit
 from ._curve_grid import curve_batch, thinned
 from ._curve_model import NAMES, CurveLaw
 from ._curve_prediction import Reach, padded, predict_batch
-from ._curve_scores import CurveScore, score_curve
 from ._curve_search import CurveSearch, Found, screen
 from ._curve_tape import Tape
 from ._curve_validation import Validation, choose_exponent, validate
@@ -64,7 +63,6 @@ def fit_curves(
 
     Raises:
         ValueError: curves that cannot be fitted, clashing or unknown names, a checkpoint of another fit.
-        ImportError: SciPy is not installed.
     """
     curves = check_curves(curves)
     held = check_hold_out(hold_out, curves)
@@ -153,12 +151,11 @@ def _search(search: CurveSearch, starts: np.ndarray, tell: Callable[[str], None]
 
 def _scores(law, point, covariance, residual, level, curves, reach, reference) -> dict[str, CurveScore]:
     batch = padded(curve_batch(list(curves.values()), reach.peak, reference))
-    middle, low, high = predict_batch(law, point, covariance, residual, level, batch)
-    scores = {}
-    for n, (name, curve) in enumerate(curves.items()):
-        size = curve.steps.size
-        scores[name] = score_curve(middle[n, :size], curve.loss, low[n, :size], high[n, :size])
-    return scores
+    predicted = zip(*predict_batch(law, point, covariance, residual, level, batch), strict=True)
+    return {
+        name: score_curve(middle[: curve.loss.size], curve.loss, low[: curve.loss.size], high[: curve.loss.size])
+        for (name, curve), (middle, low, high) in zip(curves.items(), predicted, strict=True)
+    }
 
 
 def _validated(baseline, coarse: dict[str, Curve], peak: float) -> float:

@@ -116,4 +116,4 @@ def curve_batch(curves: Sequence[Curve], peak: float, reference_batch: float | N
 
 
 def _padded(values: np.ndarray, length: int) -> np.ndarray:
-    return np.concatenate([values, np.full(length - len(values), values[-1])])
+    return np.pad(values, (0, length - len(values)), mode="edge")

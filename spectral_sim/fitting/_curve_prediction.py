@@ -7,12 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._shown import Shown, View
+from .._shown import Line, Shown, View, digits
 from ..schedules import AbstractStage
 from ._curve import Curve
 from ._curve_grid import CurveBatch
 from ._curve_model import CurveLaw, ensemble_losses
-from ._views import prediction_view
 
 __all__ = ["CurvePrediction", "Reach", "predict_batch"]
 
@@ -39,7 +38,21 @@ class CurvePrediction(Shown):
     warnings: tuple[str, ...]
 
     def _view(self) -> View:
-        return prediction_view(self)
+        """A curve with its interval."""
+        steps, loss, low, high = self.steps, self.loss, self.low, self.high
+        end = f"interval at the end {digits(low[-1])} to {digits(high[-1])}"
+        facts = {
+            "steps": f"{len(steps)} points, {steps[0]} to {steps[-1]}",
+            "loss": f"{digits(loss[0])} to {digits(loss[-1])}, {end}",
+            "warnings": "; ".join(self.warnings) or "none",
+        }
+        arrays = {
+            "loss": (("steps",), loss, "predicted loss"),
+            "low": (("steps",), low, "lower end of the interval of a measured loss"),
+            "high": (("steps",), high, "upper end of the interval of a measured loss"),
+        }
+        lines = lambda: [Line("predicted", steps, loss, False, low, high)]
+        return View(facts, arrays, {"steps": steps}, lines, ("steps", "loss"), (False, False))
 
 
 @dataclass(frozen=True)
@@ -142,19 +155,13 @@ def predict_batch(
 
 def padded(batch: CurveBatch) -> CurveBatch:
     """The batch with its axes filled up to a power of two, so that a program compiled for one serves others."""
-    times = _LEAST_TIMES
-    while times < batch.grid.shape[1]:
-        times *= 2
-    points = _LEAST_TIMES
-    while points < batch.mask.shape[1]:
-        points *= 2
-    more, behind = times - batch.grid.shape[1], points - batch.mask.shape[1]
-    repeat = lambda values, count: np.concatenate([values, np.repeat(values[:, -1:], count, axis=1)], axis=1)
+    times, points = batch.grid.shape[1], batch.mask.shape[1]
+    more, behind = (((0, 0), (0, max(_LEAST_TIMES, 1 << (size - 1).bit_length()) - size)) for size in (times, points))
     return CurveBatch(
-        repeat(batch.grid, more),
-        repeat(batch.rates, more),
+        np.pad(batch.grid, more, mode="edge"),
+        np.pad(batch.rates, more, mode="edge"),
         batch.noise,
-        repeat(batch.index, behind),
-        repeat(batch.log_loss, behind),
-        np.pad(batch.mask, ((0, 0), (0, behind))),
+        np.pad(batch.index, behind, mode="edge"),
+        np.pad(batch.log_loss, behind, mode="edge"),
+        np.pad(batch.mask, behind),
     )

@@ -1,23 +1,21 @@
-"""Fits of curves on disk: one .npz file of arrays and a line of JSON."""
+"""Fits of curves on disk."""
 
-import json
 import os
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import _schema as schema
-from .._files import write_arrays
 from ._curve import Curve, check_curves, check_hold_out
+from ._curve_errors import CurveScore
 from ._curve_fit import CurveFit
 from ._curve_model import NAMES, CurveLaw
-from ._curve_scores import CurveScore
+from ._saved import read_fit, write_fit
 
 __all__ = ["read_curves", "write_curves"]
 
 _FORMAT, _VERSION = "spectral_sim.curves", 1
 _FIELDS = ("steps", "loss", "learning_rate")
-_FIX = "Write it anew with save()."
 _NUMBER = schema.number()
 _SCORES = schema.mapping(schema.mapping(schema.items(schema.number(finite=False), length=len(CurveScore._fields))))
 _FACTS = schema.record(
@@ -48,7 +46,6 @@ _ARRAYS = schema.record(
 
 def write_curves(fit: CurveFit, path: str | os.PathLike[str]) -> None:
     """Write a fit, replacing the file at once."""
-    target = _path(path)
     facts = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -71,20 +68,15 @@ def write_curves(fit: CurveFit, path: str | os.PathLike[str]) -> None:
     }
     for n, curve in enumerate(fit.curves.values()):
         arrays |= {f"curves.{n}.{name}": getattr(curve, name) for name in _FIELDS}
-    write_arrays(target, {"facts": np.array(json.dumps(facts)), **arrays}, compressed=True)
+    write_fit(path, facts, arrays)
 
 
 def read_curves(path: str | os.PathLike[str]) -> CurveFit:
     """The fit that `write_curves` wrote, checked against its schema."""
-    source = _path(path)
-    if not source.is_file():
-        raise FileNotFoundError(f"path={str(path)!r} is not a file: check the name.")
-    return schema.explained(f"path={str(path)!r}", _FIX, ValueError, lambda: _read(source.read_bytes()))
+    return read_fit(path, _FACTS, _ARRAYS, _made)
 
 
-def _read(data: bytes) -> CurveFit:
-    arrays = schema.read_npz(data, _ARRAYS)
-    facts = schema.read_json(str(arrays["facts"]).encode(), _FACTS)
+def _made(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> CurveFit:
     curves = {}
     if len(facts["batch_sizes"]) != len(facts["names"]):
         raise schema.Malformed(
@@ -123,10 +115,3 @@ def _read(data: bytes) -> CurveFit:
         converged=facts["converged"],
         warnings=tuple(facts["warnings"]),
     )
-
-
-def _path(path: str | os.PathLike[str]) -> Path:
-    target = Path(path)
-    if target.suffix != ".npz":
-        raise ValueError(f"path={str(path)!r} does not end in .npz: name a .npz file.")
-    return target

@@ -4,17 +4,16 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
+import scipy
 
-from .._extras import require
 from ._curve_grid import CurveBatch
 from ._curve_model import NAMES, CurveLaw, law_parts, log_losses_and_slopes
 from ._curve_tape import Tape
 
-__all__ = ["HUBER", "INSTALL_CURVES", "CurveSearch", "Found", "huber", "screen"]
+__all__ = ["HUBER", "CurveSearch", "Found", "screen"]
 
 HUBER = 1e-3  # where errors of the log loss begin to count less than their square
 _EXPONENT = NAMES.index("noise_exponent")
-INSTALL_CURVES = "pip install scipy"
 # Range of starts and middle of each parameter on the real line, in the order of NAMES.
 _LOW = np.array([np.log(0.03), np.log(0.02), -14.0, -15.0, -12.0, -20.0, -1.0])
 _HIGH = np.array([np.log(5.0), np.log(5.0), 12.0, 20.0, 12.0, 15.0, 3.0])
@@ -37,12 +36,6 @@ class Found:
     cost: float
     converged: bool
     evaluations: int
-
-
-def huber(error: np.ndarray) -> np.ndarray:
-    """Half the square of small errors, HUBER times the size of large ones, in units of HUBER squared."""
-    size = np.abs(error) / HUBER
-    return np.where(size < 1, size**2 / 2, size - 0.5)
 
 
 class CurveSearch:
@@ -86,7 +79,6 @@ class CurveSearch:
 
     def _search(self, start: np.ndarray, keep: np.ndarray | None, exponent: float | None, most: int) -> np.ndarray:
         """The fields of a `Found` in a row."""
-        optimize = require("scipy.optimize", "fitting curves", INSTALL_CURVES)
         free = np.arange(len(NAMES)) if exponent is None else np.delete(np.arange(len(NAMES)), _EXPONENT)
         full = np.clip(start, _LOW, _HIGH)
         if exponent is not None:
@@ -107,7 +99,7 @@ class CurveSearch:
             _, slope = self.evaluate(whole(part))
             return np.concatenate([slope.reshape(-1, len(NAMES))[rows][:, free], pull])
 
-        result = optimize.least_squares(
+        result = scipy.optimize.least_squares(
             errors,
             full[free],
             slopes,
@@ -128,9 +120,7 @@ def screen(law: CurveLaw, batch: CurveBatch, seed: int, count: int) -> np.ndarra
     Exponents, the eigenvalue scale and the noise exponent are drawn; the loss is linear in the energy scale, the noise
     and the floor, which non-negative least squares on relative errors then gives.
     """
-    optimize = require("scipy.optimize", "fitting curves", INSTALL_CURVES)
-    qmc = require("scipy.stats", "fitting curves", INSTALL_CURVES).qmc
-    drawn = qmc.Halton(4, seed=seed).random(count)
+    drawn = scipy.stats.qmc.Halton(4, seed=seed).random(count)
     low, high = np.array([np.log(0.15), np.log(0.05), -7.0]), np.array([np.log(2.0), np.log(1.5), 2.0])
     measured = batch.mask > 0
     target = np.exp(batch.log_loss[measured])
@@ -146,8 +136,8 @@ def screen(law: CurveLaw, batch: CurveBatch, seed: int, count: int) -> np.ndarra
         if not np.isfinite(columns).all():
             continue
         size = np.linalg.norm(columns, axis=0)
-        amounts = optimize.nnls(columns / size, np.ones(len(target)))[0] / size
-        costs.append(huber(columns @ amounts - 1).sum())
+        amounts = scipy.optimize.nnls(columns / size, np.ones(len(target)))[0] / size
+        costs.append(scipy.special.huber(HUBER, columns @ amounts - 1).sum())
         floor = np.clip(amounts[2], 1e-3, 0.995)
         with np.errstate(divide="ignore"):
             point[3:6] = np.log(amounts[0]), np.log(floor / (1 - floor)), np.log(amounts[1])

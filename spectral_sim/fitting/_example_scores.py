@@ -1,4 +1,4 @@
-"""How hard the examples of a data set are for a network: scores that pruning and curricula go by."""
+"""What training says of the examples of a data set: scores that pruning and curricula go by, losses of a reference."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,11 +17,13 @@ from ..schedules import AbstractStage, uniform
 
 __all__ = [
     "ExampleScores",
+    "Reference",
     "check_network",
     "error_norm_scores",
     "forgetting_scores",
     "gradient_norm_scores",
-    "trained",
+    "reference_losses",
+    "train_reference",
 ]
 
 _FORWARD, _BACKWARD = 1, 3  # compute of a pass for losses and of one for gradients, in units of a forward pass
@@ -165,17 +167,87 @@ def forgetting_scores(
     return ExampleScores(np.mean(counts, axis=0), duration + passes * _pass_charge(network, dynamics, _FORWARD))
 
 
-def trained(network: NetworkProblem, steps: ArrayLike, dynamics: NetworkTraining, key: Any) -> tuple[PyTree, float]:
-    """Parameters at each step of uniform training, with a leading axis of times, and the time that it took."""
-    save = lambda seen, weights: seen.state.params
-    run = simulate(network, uniform(), steps, dynamics=dynamics, save=save, key=key)
-    return run.saved, float(run.times[-1])
-
-
 def check_network(network: Any) -> None:
     """Raise TypeError for anything but a network and its data."""
     if not isinstance(network, NetworkProblem):
         raise TypeError(f"network is a {type(network).__name__}: give a NetworkProblem.")
+
+
+class Reference(NamedTuple):
+    """A trained reference, for `excess(reference.losses, reference.cost)`.
+
+    Arguments:
+        losses: its loss on each training example of the learner, or the mean over each group, shape (weights,).
+        params: its parameters.
+        step: the step at which they were taken.
+        cost: time that its training took, in units of the learner's training time.
+    """
+
+    losses: Float[np.ndarray, "weights"]
+    params: PyTree
+    step: int
+    cost: float
+
+
+def reference_losses(network: NetworkProblem, params: PyTree) -> Float[np.ndarray, "weights"]:
+    """The loss of each training example under parameters that were trained on other data, for `excess`.
+
+    Arguments:
+        network: the learner and its data.
+        params: parameters of the same network.
+
+    Raises:
+        TypeError: no network.
+    """
+    check_network(network)
+    outputs = network.outputs(params, network.inputs)
+    return np.asarray(network.per_weight(network.example_losses(outputs, network.targets)))
+
+
+def train_reference(
+    network: NetworkProblem,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    steps: ArrayLike,
+    *,
+    dynamics: NetworkTraining,
+    start: PyTree | None = None,
+    key: PRNGKeyArray | None = None,
+) -> Reference:
+    """Train a reference on held-out data, and keep it where its loss on the examples of the learner is least.
+
+    Arguments:
+        network: the learner and its data; its evaluation set is not looked at.
+        inputs, targets: the held-out data, as for `NetworkProblem`.
+        steps: steps at which the reference is looked at, whole numbers from 0, shape (times,).
+        dynamics: how it is trained.
+        start: its initial parameters; those of the learner if None.
+        key: PRNG key of mini-batches.
+
+    Raises:
+        TypeError: no network.
+        ValueError: data that do not suit the network.
+
+    Source:
+        Mindermann et al., Prioritized Training on Points that are Learnable, Worth Learning, and Not Yet Learnt (2022).
+    """
+    check_network(network)
+    params = network.params if start is None else start
+    problem = NetworkProblem(network.apply, params, inputs, targets, loss=network.loss)
+    saved, cost = _trained(problem, steps, dynamics, key)
+    outputs = jax.lax.map(lambda params: network.outputs(params, network.inputs), saved)
+    losses = jax.vmap(lambda outputs: network.example_losses(outputs, network.targets))(outputs)
+    best = int(jnp.argmin(losses @ network.example_mass))
+    kept = jax.tree.map(lambda leaf: leaf[best], saved)
+    values = np.asarray(network.per_weight(losses[best]))
+    return Reference(values, kept, int(np.asarray(steps)[best]), cost)
+
+
+def _trained(network: NetworkProblem, steps: ArrayLike, dynamics: NetworkTraining, key: Any) -> tuple[PyTree, float]:
+    """Parameters at each step of uniform training, with a leading axis of times, and the time that it took."""
+    save = lambda seen, weights: seen.state.params
+    run = simulate(network, uniform(), steps, dynamics=dynamics, save=save, key=key)
+    return run.saved, float(run.times[-1])
 
 
 def _early(
@@ -196,7 +268,7 @@ def _early(
     for start, own in _runs(network, starts, key):
         params = start.params
         if steps and dynamics is not None:
-            saved, time = trained(start, np.array([0, steps]), dynamics, own)
+            saved, time = _trained(start, np.array([0, steps]), dynamics, own)
             params, duration = jax.tree.map(lambda leaf: leaf[-1], saved), duration + time
         values.append(np.asarray(network.per_weight(score(params))))
     return ExampleScores(np.mean(values, axis=0), duration + len(values) * _pass_charge(network, dynamics, passes))

@@ -10,9 +10,9 @@ import numpy as np
 from .._checks import check_choice, check_finite, check_length, check_ndim
 from .._types import ArrayLike, PyTree
 from ..problems import NetworkProblem, OperatorProblem
+from ._example_scores import check_network
 from ._kernel_features import KernelFeatures, check_memory, dense_features, drawn_features, warn_of_cut
-from ._last_layer import last_layer
-from ._network_kernel import KERNELS, NetworkJacobian, gram, kernel_product, kernel_trace
+from ._network_kernel import KERNELS, NetworkJacobian, gram, kernel_product, kernel_trace, last_layer
 
 __all__ = ["kernel_features", "linearise", "linearise_jacobian"]
 
@@ -89,8 +89,7 @@ def kernel_features(
         ValueError: as for `linearise`.
     """
     check_choice("kernel", kernel, KERNELS)
-    if not isinstance(network, NetworkProblem):
-        raise TypeError(f"network is a {type(network).__name__}: give a NetworkProblem.")
+    check_network(network)
     if params is not None:
         network = network.with_params(params)
     full = kernel == "full"

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import scipy
 
-from .._extras import require
 from ._mixture_boost import has_lightgbm, train_trees
-from ._mixture_law import INSTALL_MIXTURE
 
 __all__ = ["BASELINES", "Baseline", "baselines_here"]
 
@@ -48,7 +47,6 @@ def mixing_law(ratios: np.ndarray, losses: np.ndarray, new: np.ndarray, ridge: f
     Source:
         Ye, Liu, Sun, Zhan, Zhou and Qiu, Data Mixing Laws (2024).
     """
-    minimize = require("scipy.optimize", "the mixing law", INSTALL_MIXTURE).minimize
     lowest, spread = losses.min(axis=0), losses.std(axis=0)
     number, domains = losses.shape[1], ratios.shape[1]
     centre = ratios.mean(axis=0)
@@ -68,8 +66,9 @@ def mixing_law(ratios: np.ndarray, losses: np.ndarray, new: np.ndarray, ridge: f
     logs = np.log(losses - 0.8 * lowest)
     gram = inputs.T @ inputs + 0.1 * np.eye(domains)
     slope = np.linalg.solve(gram, inputs.T @ (logs - logs.mean(axis=0)))
-    begin = [np.full(number, np.log(4.0)), logs.mean(axis=0) - centre @ slope, slope.ravel()]
-    found = minimize(objective, np.concatenate(begin), jac=True, method="L-BFGS-B", options={"maxiter": 300})
+    begin = np.concatenate([np.full(number, np.log(4.0)), logs.mean(axis=0) - centre @ slope, slope.ravel()])
+    options = {"maxiter": 300}
+    found = scipy.optimize.minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
     share, level, slope = _parameters(found.x, number, domains)
     return lowest * share + np.exp(np.minimum(level + new @ slope, 50))
 

@@ -1,11 +1,11 @@
 """Tables of mixtures in CSV files: shares and losses in two files with a shared column, or in one wide file."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
-from ._mixture_table import NamedTable
+from ._csv import read_csv
+from ._mixture_table import NamedTable, is_number
 
 __all__ = ["read_by_name", "read_mixtures"]
 
@@ -77,8 +77,8 @@ def read_by_name(path: Path) -> dict[str, float]:
         path: of the file.
     """
     header, rows = _read(path)
-    if len(header) == 2 and not _is_number(rows[0][0]):
-        pairs = [*([header] if _is_number(header[1]) else []), *rows]
+    if len(header) == 2 and not is_number(rows[0][0]):
+        pairs = [*([header] if is_number(header[1]) else []), *rows]
         names = [row[0] for row in pairs]
         _no_twins(path, names)
         return dict(zip(names, _numbers(path, ["name", "number"], pairs, [1])[:, 0].tolist(), strict=True))
@@ -88,20 +88,10 @@ def read_by_name(path: Path) -> dict[str, float]:
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not a file: check the name.")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = [row for row in csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",") if any(row)]
-    if len(lines) < 2:
-        raise ValueError(f"{path.name} has {len(lines)} lines: give a header and at least one row.")
-    header = [name.strip() for name in lines[0]]
-    for n, row in enumerate(lines[1:], start=2):
-        if len(row) != len(header):
-            raise ValueError(f"{path.name}, line {n} has {len(row)} entries, the header {len(header)}: align them.")
-    for name in header:
-        if header.count(name) > 1:
-            raise ValueError(f"{path.name} has two columns {name!r}: rename or drop one.")
-    return header, [[entry.strip() for entry in row] for row in lines[1:]]
+    header, rows = read_csv(path)
+    if not rows:
+        raise ValueError(f"{path.name} has {len(header[:1])} lines: give a header and at least one row.")
+    return header, rows
 
 
 def _numbers(path: Path, header, rows: list[list[str]], columns) -> np.ndarray:
@@ -120,7 +110,7 @@ def _last_steps(path: Path, header, rows, key: str, clock: str) -> tuple[list[li
     """The row of each run with its last step."""
     place, when = header.index(key), header.index(clock)
     for n, row in enumerate(rows):
-        if not _is_number(row[when]):
+        if not is_number(row[when]):
             raise ValueError(f"{path.name}, row {n}, column {clock!r} holds {row[when]!r}: give steps as numbers.")
     last: dict[str, list[str]] = {}
     for row in rows:
@@ -143,11 +133,3 @@ def _no_twins(path: Path, runs: list[str]) -> None:
         if run in seen:
             raise ValueError(f"{path.name}: {run!r} is there twice, in rows {seen[run]} and {n}: keep one of them.")
         seen[run] = n
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

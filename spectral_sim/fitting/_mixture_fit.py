@@ -6,20 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from .._shown import Shown, View
+from .._shown import Line, Shown, View
 from .._types import ArrayLike, Float
 from ._mixture_boost import Boost
-from ._mixture_clock import MixtureClock, fit_clock
-from ._mixture_intervals import Calibration
 from ._mixture_law import MixtureLaw
 from ._mixture_optimum import Optimum, find_optimum
 from ._mixture_problem import MixtureProblem
-from ._mixture_saved import read_fit, write_fit
-from ._mixture_scale import ScaleMap, fit_scale
+from ._mixture_saved import read_mixture, write_mixture
+from ._mixture_scale import MixtureClock, ScaleMap, fit_clock, fit_scale
 from ._mixture_scores import BOOSTED, MixtureScore
 from ._mixture_support import Support, find_support
 from ._mixture_table import MixtureTable, by_domain, check_shares, values_of
-from ._views import mixture_view
+from ._mixture_validation import Calibration
 
 __all__ = ["MixtureFit", "load_mixture"]
 
@@ -248,10 +246,28 @@ class MixtureFit(Shown):
         Raises:
             ValueError: another suffix.
         """
-        write_fit(self, path)
+        write_mixture(self, path)
 
     def _view(self) -> View:
-        return mixture_view(self)
+        """Error beside the best baseline; the table and what is predicted of it; predicted against measured losses."""
+        best, table = self.best_baseline, self.table
+        facts = {
+            "table": f"{len(table.runs)} runs, {len(self.domains)} domains, {len(self.metrics)} losses",
+            "law": f"{self.kind}, ridge {self.ridge:g}, {'no boosting' if self.boost is None else 'boosted residuals'}",
+            "error on held-out runs": f"{self.score.error:.3f} of a standard deviation, rank correlation "
+            f"{self.score.spearman:.3f}; best baseline ({best}) {self.scores[best].error:.3f}",
+            "notes": "; ".join(self.notes) or "none",
+        }
+        predicted = self.predict(table.ratios)
+        arrays = {
+            "ratios": (("runs", "domains"), table.ratios, "shares of the domains"),
+            "loss": (("runs", "metrics"), table.losses, "measured losses"),
+            "predicted": (("runs", "metrics"), predicted, "losses that the fit predicts of these runs"),
+        }
+        coords = {name: np.asarray(getattr(table, name)) for name in ("runs", "domains", "metrics")}
+        pairs = zip(self.metrics, table.losses.T, predicted.T, strict=True)
+        lines = [Line(name, measured, fitted, points=True) for name, measured, fitted in pairs]
+        return View(facts, arrays, coords, lambda: lines, ("measured loss", "fitted loss"), (False, False))
 
     def _shares(self, ratios: Any) -> tuple[np.ndarray, bool]:
         """Mixtures as an array of shape (runs, domains) with sums of one, and whether there was only one."""
@@ -282,4 +298,4 @@ def load_mixture(path: str | os.PathLike[str]) -> MixtureFit:
         FileNotFoundError: no such file.
         ValueError: a file of something else, or of another version.
     """
-    return MixtureFit(**read_fit(path))
+    return MixtureFit(**read_mixture(path))

@@ -4,14 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from .._checks import check_choice
-from ._mixture_boost import fit_boost, has_lightgbm
+from ._mixture_boost import INSTALL_MIXTURE, fit_boost, has_lightgbm
 from ._mixture_fit import MixtureFit
-from ._mixture_intervals import calibrate
-from ._mixture_law import INSTALL_MIXTURE
 from ._mixture_scale import ScaleMap
 from ._mixture_scores import BOOSTED, score_mixture
 from ._mixture_table import mixture_table
-from ._mixture_validation import compare_baselines, cross_fit, select_ridge, validate_boost
+from ._mixture_validation import calibrate, compare_baselines, cross_fit, select_ridge, validate_boost
 
 __all__ = ["fit_mixture"]
 
@@ -43,7 +41,7 @@ def fit_mixture(
 
     Raises:
         ValueError: a table that cannot be fitted; the message names row and column.
-        ImportError: scipy is not installed, or LightGBM where it is asked for.
+        ImportError: LightGBM is asked for and not installed.
 
     Source:
         x^-theta = 1/Gamma(theta) int lam^(theta-1) exp(-lam x) d lam: a continuum of modes that decay at rates

@@ -3,13 +3,11 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 
-from .._extras import require
 from .._types import ArrayLike, Float
 
-__all__ = ["INSTALL_MIXTURE", "LawObjective", "MixtureLaw", "closed_form", "fit_law"]
-
-INSTALL_MIXTURE = "pip install 'spectral_sim[mixture]'"
+__all__ = ["LawObjective", "MixtureLaw", "closed_form", "fit_law"]
 
 # Where the search begins, and what the weak ridge pulls towards: a floor of 0.6 of the lowest loss, x^-0.25, shares to
 # the power 0.65, and a progress of exp(-1.5) that needs none of the domains.
@@ -96,21 +94,16 @@ def fit_law(
         ridge: strength of the ridge on log S around its row and column means.
         linear: hold every p_g at 1.
         iterations: steps of L-BFGS at most.
-
-    Raises:
-        ImportError: scipy is not installed.
     """
-    minimize = require("scipy.optimize", "fitting a mixture law", INSTALL_MIXTURE).minimize
     objective = LawObjective(ratios, losses, ridge, linear)
     begin = objective.pack(closed_form(ratios, losses, linear))
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20}
-    found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
+    found = scipy.optimize.minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
     return objective.unpack(found.x)
 
 
 def closed_form(ratios: np.ndarray, losses: np.ndarray, linear: bool) -> MixtureLaw:
     """Non-negative least squares on ((L - c) / a)^(-1 / theta), which is linear in eps and S for given c, theta, p."""
-    nnls = require("scipy.optimize", "fitting a mixture law", INSTALL_MIXTURE).nnls
     num_domains, num_losses = ratios.shape[1], losses.shape[1]
     power = np.full(num_domains, 1.0 if linear else _POWER)
     floor = _FLOOR * losses.min(axis=0)
@@ -119,7 +112,7 @@ def closed_form(ratios: np.ndarray, losses: np.ndarray, linear: bool) -> Mixture
     offset, strength = np.zeros(num_losses), np.zeros((num_losses, num_domains))
     for h in range(num_losses):
         progress = ((losses[:, h] - floor[h]) / amplitude[h]) ** (-1 / _THETA)
-        solution, _ = nnls(columns / progress[:, None], np.ones(len(ratios)))
+        solution, _ = scipy.optimize.nnls(columns / progress[:, None], np.ones(len(ratios)))
         offset[h], strength[h] = solution[0], solution[1:]
     # a coefficient of exactly zero has no logarithm to move from
     strength = np.maximum(strength, 0.01 * strength.mean(axis=1, keepdims=True) + 1e-6)

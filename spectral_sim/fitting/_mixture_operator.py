@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-
-from .._extras import require
-from ._mixture_law import INSTALL_MIXTURE
+import scipy
 
 __all__ = ["OperatorObjective", "Operators", "fit_operators"]
 
@@ -57,7 +55,6 @@ def fit_operators(
         static: fit the losses under the totals: as flexible a law that knows no order.
         start: operators to begin from, for fits to a part of the runs; they share a basin, and are fitted to their end.
     """
-    minimize = require("scipy.optimize", "an operator law", INSTALL_MIXTURE).minimize
     objective = OperatorObjective(_held(ratios, fractions, static), losses)
     if start is None:
         rng, number = np.random.default_rng(seed), losses.shape[1]
@@ -69,8 +66,8 @@ def fit_operators(
     else:
         begins = [objective.pack(start)]
     options = {"maxiter": _ITERATIONS if start is None else _MORE, "maxcor": 20}
-    found = [minimize(objective, begin, jac=True, method="L-BFGS-B", options=options) for begin in begins]
-    return objective.unpack(min(found, key=lambda result: result.fun).x)
+    search = lambda begin: scipy.optimize.minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
+    return objective.unpack(min(map(search, begins), key=lambda result: result.fun).x)
 
 
 class OperatorObjective:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import scipy
 
-from .._extras import require
-from ._mixture_law import INSTALL_MIXTURE, MixtureLaw, fit_law
+from ._mixture_law import MixtureLaw, fit_law
 from ._mixture_operator import Operators
 
 __all__ = [
@@ -153,7 +153,6 @@ def _worth(totals: np.ndarray, pools: np.ndarray, epochs: float) -> np.ndarray:
 
 def fit_retention(ratios: np.ndarray, fractions: np.ndarray, losses: np.ndarray, ridge: float) -> RetentionLaw:
     """Fit the law and the forgetting in turns: each step is a smooth search, and two rounds settle them."""
-    minimize = require("scipy.optimize", "a retention law", INSTALL_MIXTURE).minimize
     forgetting = np.zeros(ratios.shape[2])
     spread, remaining = losses.std(axis=0), np.maximum(_remaining(fractions), 0)[..., None]
     law = fit_law(totals_of(ratios, fractions), losses, ridge, iterations=_ITERATIONS)
@@ -172,6 +171,6 @@ def fit_retention(ratios: np.ndarray, fractions: np.ndarray, losses: np.ndarray,
 
         bounds = [(0, 10)] * len(forgetting)
         start = np.maximum(forgetting, 0.1)
-        forgetting = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+        forgetting = scipy.optimize.minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x
         law = fit_law(_retained(ratios, fractions, forgetting), losses, ridge, iterations=_ITERATIONS)
     return RetentionLaw(law, forgetting)

@@ -1,16 +1,15 @@
 """Tables whose mixtures change during the run: what the order of the data does, if anything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy
 
-from .._extras import require
 from .._types import Float
 from ._mixture_fit import MixtureFit
 from ._mixture_fitting import fit_mixture
-from ._mixture_law import INSTALL_MIXTURE
 from ._mixture_operator import Operators, fit_operators
 from ._mixture_phase_laws import (
     OperatorLaw,
@@ -22,7 +21,7 @@ from ._mixture_phase_laws import (
     totals_of,
 )
 from ._mixture_phase_table import checked_phases, phase_table
-from ._mixture_scores import MixtureScore, folds, ranks, score_mixture
+from ._mixture_scores import MixtureScore, folds, score_mixture
 from ._mixture_table import NamedTable, by_domain
 
 __all__ = ["OrderEffect", "PhaseFit", "fit_phases"]
@@ -223,20 +222,14 @@ def _fits(
     kinds: Sequence[str],
 ) -> dict[str, PhaseLaw]:
     """The laws of some kinds, fitted to the runs given; operators begin from `start` where there is one."""
-    arrays = table, parts, losses
-    fitted: dict[str, PhaseLaw] = {}
-    for kind in kinds:
-        if kind == "totals":
-            fitted[kind] = fit_totals(*arrays, ridge)
-        elif kind == "retention":
-            fitted[kind] = fit_retention(*arrays, ridge)
-        elif kind == "repetition":
-            assert pools is not None
-            fitted[kind] = fit_repetition(*arrays, ridge, pools)
-        else:
-            begin = None if start is None else start["operator"]
-            fitted[kind] = fit_order(*arrays, ridge, fit_operators(*arrays, seed, static=False, start=begin))
-    return fitted
+    arrays, begin = (table, parts, losses), None if start is None else start["operator"]
+    fits: dict[str, Callable[[], PhaseLaw]] = {
+        "totals": lambda: fit_totals(*arrays, ridge),
+        "retention": lambda: fit_retention(*arrays, ridge),
+        "repetition": lambda: fit_repetition(*arrays, ridge, np.asarray(pools)),
+        "operator": lambda: fit_order(*arrays, ridge, fit_operators(*arrays, seed, static=False, start=begin)),
+    }
+    return {kind: fits[kind]() for kind in kinds}
 
 
 def _cross_fits(
@@ -269,7 +262,7 @@ def _cross_fits(
 
 def _signed_ranks(better: np.ndarray) -> float:
     """How far above zero differences lie, in standard errors of the signed-rank statistic; robust to outliers."""
-    rank = ranks(np.abs(better))
+    rank = scipy.stats.rankdata(np.abs(better))
     return float(np.sum(rank * np.sign(better)) / np.sqrt(np.sum(rank**2)))
 
 
@@ -282,20 +275,10 @@ def _order(law: PhaseLaw, shares: np.ndarray, parts: np.ndarray) -> np.ndarray:
 
 def _search(loss, start: np.ndarray) -> np.ndarray:
     """Shares of each phase with the least loss: L-BFGS on their logits, with differences for gradients."""
-    minimize = require("scipy.optimize", "the best schedule", INSTALL_MIXTURE).minimize
-
-    def shares(values):
-        raised = np.exp(values.reshape(start.shape) - values.reshape(start.shape).max(axis=1, keepdims=True))
-        return raised / raised.sum(axis=1, keepdims=True)
-
-    begin = np.log(np.maximum(start, 1e-4))
-    found = None
-    rng = np.random.default_rng(0)
+    shares = lambda values: scipy.special.softmax(values.reshape(start.shape), axis=1)
+    value, options = lambda values: loss(shares(values)), {"maxiter": 100}
+    begin, rng, found = np.log(np.maximum(start, 1e-4)), np.random.default_rng(0), []
     for noise in (0.0, 1.0, 1.0):  # a static mixture may be a saddle
         here = begin + noise * rng.standard_normal(begin.shape)
-        result = minimize(
-            lambda values: loss(shares(values)), here.ravel(), method="L-BFGS-B", options={"maxiter": 100}
-        )
-        if found is None or result.fun < found.fun:
-            found = result
-    return shares(found.x)  # pyright: ignore[reportOptionalMemberAccess]
+        found.append(scipy.optimize.minimize(value, here.ravel(), method="L-BFGS-B", options=options))
+    return shares(min(found, key=lambda result: result.fun).x)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
-__all__ = ["BOOSTED", "MixtureScore", "folds", "ranks", "score_mixture"]
+__all__ = ["BOOSTED", "MixtureScore", "folds", "score_mixture"]
 
 BOOSTED = "law with boosted residuals"  # among the scores by name
 
@@ -30,17 +31,11 @@ def score_mixture(predicted: np.ndarray, true: np.ndarray) -> MixtureScore:
         true: measured losses, shape (runs, losses).
     """
     error = np.sqrt(np.mean((predicted - true) ** 2, axis=0)) / true.std(axis=0)
-    first, second = (np.stack([ranks(column) for column in table.T], axis=1) for table in (predicted, true))
+    first, second = (scipy.stats.rankdata(table, axis=0) for table in (predicted, true))
     first, second = (table - table.mean(axis=0) for table in (first, second))
     size = np.sqrt(np.sum(first**2, axis=0) * np.sum(second**2, axis=0))
     spearman = np.sum(first * second, axis=0) / np.where(size > 0, size, 1)  # a constant prediction orders nothing
     return MixtureScore(float(error.mean()), float(spearman.mean()))
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Rank of each value, shape (values,), from 1; equal values share the mean of their ranks."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count - 1) / 2)[place]
 
 
 def folds(ratios: np.ndarray, number: int, seed: int, repeat: int = 0) -> np.ndarray:

@@ -4,9 +4,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-
-from .._extras import require
-from ._mixture_law import INSTALL_MIXTURE
+import scipy
 
 __all__ = ["least_shares", "start_between"]
 
@@ -28,7 +26,6 @@ def least_shares(
         high: largest shares, with a sum of at least one.
         start: shares that meet the limits.
     """
-    minimize = require("scipy.optimize", "the best mixture", INSTALL_MIXTURE).minimize
     bottom = np.minimum(np.maximum(low, _SMALLEST), high)
     value = abs(function(np.maximum(start, bottom))[0]) or 1.0
 
@@ -36,7 +33,7 @@ def least_shares(
         result, gradient = function(np.maximum(shares, bottom))
         return result / value, gradient / value
 
-    found = minimize(
+    found = scipy.optimize.minimize(
         scaled,
         np.clip(start, bottom, high),
         jac=True,

@@ -9,7 +9,16 @@ import numpy as np
 from .._checks import nearest
 from .._types import Float
 
-__all__ = ["FEWEST_RUNS", "MixtureTable", "NamedTable", "by_domain", "check_shares", "mixture_table", "values_of"]
+__all__ = [
+    "FEWEST_RUNS",
+    "MixtureTable",
+    "NamedTable",
+    "by_domain",
+    "check_shares",
+    "is_number",
+    "mixture_table",
+    "values_of",
+]
 
 FEWEST_RUNS = 8
 _ROUNDING = 0.02  # sums of shares this near to one are taken for rounded
@@ -128,7 +137,7 @@ def values_of(table: Any, name: str, kind: str) -> tuple[np.ndarray, tuple[str, 
         values = np.asarray(table, np.float64)
     except (TypeError, ValueError):
         for row, column in np.ndindex(table.shape):
-            if not _is_number(table[row, column]):
+            if not is_number(table[row, column]):
                 where = f"row {row if rows is None else rows[row]}, column {names[column]!r}"
                 raise ValueError(f"{name}: {where} holds {table[row, column]!r}: give a number.") from None
         raise
@@ -240,7 +249,8 @@ def _no_repeats(name: str, what: str, names: Sequence[str]) -> None:
         seen.add(each)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether something can be read as a number."""
     try:
         float(value)
     except (TypeError, ValueError):

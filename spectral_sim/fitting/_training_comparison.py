@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from .._shown import Shown, View
+from .._shown import Line, Shown, View
 from .._trajectory import Trajectory
 from ._training_scores import Agreement, speedups
-from ._views import training_view
 
 __all__ = ["Doubts", "TrainingComparison"]
 
@@ -140,4 +139,26 @@ class TrainingComparison(Shown):
         return [(words, f"{told:.3g}", "" if np.isnan(other) else f"{other:.3g}") for words, told, other in pairs]
 
     def _view(self) -> View:
-        return training_view(self)
+        """Scores beside those of another real run; real and predicted losses; predictions as lines, runs as points."""
+        real, predicted = np.asarray(self.real.loss, np.float64), np.asarray(self.predicted.loss, np.float64)
+        facts = {
+            "runs": f"{len(self.names)} schedules, {len(real)} real seeds, against {self.baseline}",
+            "loss": self.measure,
+            "predicted by": f"the {self.predictor} kernel",
+        }
+        facts |= {words: f"{told} (another real run {other or 'unknown'})" for words, told, other in self.spoken()}
+        facts["trust"] = f"{self.trust:.2f} of 1, a rule of thumb"
+        arrays = {
+            "real_loss": (("seeds", "schedules", "steps"), real, "loss of real runs"),
+            "predicted_loss": (("schedules", "steps"), predicted, "loss that the kernel predicts"),
+        }
+
+        def lines() -> list[Line]:
+            drawn = []
+            for n, name in enumerate(self.names):
+                drawn.append(Line(f"{name}, predicted", self.steps, predicted[n]))
+                drawn.append(Line(name, self.steps, np.exp(np.log(real[:, n]).mean(axis=0)), points=True))
+            return drawn
+
+        coords = {"schedules": np.asarray(self.names), "steps": self.steps}
+        return View(facts, arrays, coords, lines, ("steps", self.measure), (False, True))

@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 
 from .._types import Float
 from ..analysis import speedup
 
-__all__ = ["Agreement", "agreement", "clock_factor", "mean_agreement", "order_agreement", "speedups"]
+__all__ = ["Agreement", "agreement", "clock_factor", "mean_agreement", "speedups"]
 
 _NO_GAIN = 0.01  # of a log speed-up: it has no side
 _SLOWEST_SEEN = 2  # times slower than uniform training: a schedule that is slower shows as that slow
@@ -51,7 +52,7 @@ def agreement(
     sided, slowest = known & (np.abs(fast_true) > _NO_GAIN), -np.log(_SLOWEST_SEEN)
     both = known & (fast_told > slowest + 1e-9) & (fast_true > slowest + 1e-9)
     return Agreement(
-        order_agreement(last_told, last_true),
+        float(scipy.stats.kendalltau(last_told, last_true).statistic),
         float(errors.mean()),
         float(np.abs(gains[0] - gains[1]).mean()) if others.any() else 0.0,
         float(last_true[np.argmin(last_told)] - last_true.min()),
@@ -65,14 +66,6 @@ def mean_agreement(scores: list[Agreement]) -> Agreement:
     known = [[score for score in column if not np.isnan(score)] for column in zip(*scores, strict=True)]
     found = [float(np.mean(column)) if column else float("nan") for column in known]
     return Agreement(*(found or [float("nan")] * len(Agreement._fields)))
-
-
-def order_agreement(one: np.ndarray, other: np.ndarray) -> float:
-    """Kendall's tau-b of two lists of numbers; NaN where one of them is all ties."""
-    first, second = np.triu_indices(len(one), 1)
-    left, right = np.sign(one[first] - one[second]), np.sign(other[first] - other[second])
-    pairs = np.sqrt(np.count_nonzero(left) * np.count_nonzero(right))
-    return float(np.sum(left * right) / pairs) if pairs else float("nan")
 
 
 def speedups(loss: np.ndarray, steps: np.ndarray, baseline: int) -> np.ndarray:

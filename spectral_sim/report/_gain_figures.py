@@ -42,17 +42,9 @@ def difference_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] 
     }
     figure["xaxis"] |= log_axis((x[0], x[-1])) | time_ticks(axis, (x[0], x[-1]))
     places = spread_labels([end for _, end, _ in labels], low, high, 0.075 * (high - low))
+    beside = {"x": 1.01, "xref": "paper", "xanchor": "left", "align": "left"}
     figure["annotations"] = [
-        {
-            "text": in_lines(name),
-            "x": 1.01,
-            "xref": "paper",
-            "xanchor": "left",
-            "y": place,
-            "showarrow": False,
-            "font": {"color": colour, "size": 11},
-            "align": "left",
-        }
+        _label(name, place, **beside, font={"color": colour, "size": 11})
         for (name, _, colour), place in zip(labels, places, strict=True)
     ]
     figure["margin"]["r"] = 118
@@ -89,19 +81,16 @@ def cost_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] | None
     named = sorted(points, key=lambda point: -point[3])[:6]
     low, high = float(np.log10(span[0])), float(np.log10(span[1]))
     heights = spread_labels([float(np.log10(point[2])) for point in named], low, high, 0.07 * (high - low))
-    figure["annotations"] = [
-        {
-            "text": in_lines(name),
-            "x": float(np.log10(max(cost, least))),
-            "y": place,
-            "showarrow": False,
-            "xanchor": "left" if cost < most / 30 else "right",
-            "xshift": 9 if cost < most / 30 else -9,
-            "font": {"size": 11},
-        }
-        for (name, cost, _, _), place in zip(named, heights, strict=True)
-    ]
+    figure["annotations"] = []
+    for (name, cost, _, _), place in zip(named, heights, strict=True):
+        side = {"xanchor": "left", "xshift": 9} if cost < most / 30 else {"xanchor": "right", "xshift": -9}
+        x = float(np.log10(max(cost, least)))
+        figure["annotations"].append(_label(name, place, x=x, font={"size": 11}, **side))
     return {"data": data, "layout": figure}
+
+
+def _label(name: str, height: float, **more: Any) -> dict[str, Any]:
+    return {"text": in_lines(name), "y": height, "showarrow": False, **more}
 
 
 def _is_shaded(name: str, numbers: Table) -> bool:

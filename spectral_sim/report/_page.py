@@ -65,8 +65,12 @@ class Page:
     def text(self, title: str) -> str:
         """The whole page, plotly.js included once."""
         versions = environment()
-        device = " ".join(dict.fromkeys((versions["platform"], versions["device_kind"])))  # on CPUs both are the same word
-        subtitle = f"spectral_sim {versions['spectral_sim']}, jax {versions['jax']}, on {device}. This page works offline."
+        device = " ".join(
+            dict.fromkeys((versions["platform"], versions["device_kind"]))
+        )  # on CPUs both are the same word
+        subtitle = (
+            f"spectral_sim {versions['spectral_sim']}, jax {versions['jax']}, on {device}. This page works offline."
+        )
         values = {
             "title": html.escape(title),
             "subtitle": html.escape(subtitle),

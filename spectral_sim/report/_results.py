@@ -1,6 +1,5 @@
 """Results as files: labelled arrays in NetCDF, the numbers of the table in JSON."""
 
-import csv
 import dataclasses
 import json
 import math
@@ -14,7 +13,7 @@ import numpy as np
 
 from .. import __version__
 from .._extras import require
-from .._files import write_text, write_whole
+from .._files import write_rows, write_text, write_whole
 from .._status import FIRST_FAULT, status_legend
 from ..analysis import Speedup
 from ..assessment import Assessment, Gains, Interval, Row, Search, Taught, bracket, claim, table, verdict
@@ -213,15 +212,8 @@ def write_results(assessment: Assessment, folder: Path) -> None:
 def write_table(assessment: Assessment, folder: Path) -> None:
     """Write `table.csv`: the numbers of the table, unrounded, one row for each schedule."""
     rows = table(assessment).rows
-
-    def write(aside: Path) -> None:
-        with aside.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)  # which leaves None empty
-            writer.writerow(["schedule", "status", *_NUMBERS])
-            for row in rows:
-                writer.writerow([row.name, row.status, *(_plain(number(row)) for number in _NUMBERS.values())])
-
-    write_whole(folder / "table.csv", write)
+    lines = ([row.name, row.status, *(_plain(number(row)) for number in _NUMBERS.values())] for row in rows)
+    write_rows(folder / "table.csv", ["schedule", "status", *_NUMBERS], lines)
 
 
 def _of(gain: str, part: str = "value") -> Callable[[Row], Any]:

@@ -8,7 +8,7 @@ from c_peer import build, closed_loop, find_compiler, modal_loop
 
 import spectral_sim as ss
 from spectral_sim.benchmark import PeerUnavailable, bare_losses, numpy_losses
-from spectral_sim.benchmark._closed_task import KINDS, ClosedTask, closed_losses, plain_losses
+from spectral_sim.benchmark._closed_cases import KINDS, ClosedTask, closed_losses, plain_losses
 from spectral_sim.benchmark._modal_task import ModalTask, diffrax_losses, our_losses, torch_losses
 from spectral_sim.benchmark._operator_task import (
     OperatorTask,

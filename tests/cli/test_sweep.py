@@ -93,7 +93,7 @@ def test_shipped_sweeps_can_be_built_and_have_a_theory(name):
     assert job.attributes["theory"] == name in THEORIES
     for metric in job.metrics:
         assert metric.variables(job.times)
-    assert len(job.spec) > 30
+    assert len(job.schedules) > 30
 
 
 CURATED = f"""

@@ -10,7 +10,7 @@ from helpers import tiny_network
 import spectral_sim as ss
 from spectral_sim._files import SavedFileError
 from spectral_sim.fitting._training_comparison import Doubts
-from spectral_sim.fitting._training_scores import agreement, clock_factor, order_agreement, speedups
+from spectral_sim.fitting._training_scores import agreement, clock_factor, speedups
 
 STEPS = np.array([0, 4, 12, 40])
 RNG = np.random.default_rng(3)
@@ -81,8 +81,6 @@ def test_scores_by_hand():
     np.testing.assert_allclose(speedups(told, steps, 0), [1, 2 / late, 0.5], rtol=1e-9)
     assert found.speedup_side == 0.5  # the first is truly faster, and told to be slower
     np.testing.assert_allclose(found.speedup_error, np.log(late / early), rtol=1e-9)
-    one, other = np.array([3.0, 1.0, 1.0, 2.0]), np.array([2.0, 1.0, 3.0, 3.0])
-    np.testing.assert_allclose(order_agreement(one, other), scipy.stats.kendalltau(one, other).statistic)
 
 
 def test_one_factor_on_time():

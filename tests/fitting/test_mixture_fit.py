@@ -169,17 +169,17 @@ def test_files_of_something_else_are_refused(mixture_fit, tmp_path):
     with pytest.raises(FileNotFoundError):
         load_mixture(path)
     np.savez(path, a=np.zeros(2))
-    with pytest.raises(ValueError, match="holds no mixture fit"):
+    with pytest.raises(ValueError, match="is damaged or not what it should be: facts"):
         load_mixture(path)
     mixture_fit.save(path)
     with np.load(path) as file:
         arrays = dict(file)
     facts = json.loads(str(arrays["facts"]))
     np.savez(path, **{**arrays, "facts": np.array(json.dumps({**facts, "version": 99}))})
-    with pytest.raises(ValueError, match="of version 99"):
+    with pytest.raises(ValueError, match="version is 99"):
         load_mixture(path)
     np.savez(path, **{**arrays, "law.power": arrays["law.power"][:, :2]})
-    with pytest.raises(ValueError, match=r"law.power has shape \(1, 2\), expected finite numbers of shape \(1, 4\)"):
+    with pytest.raises(ValueError, match=r"law.power has shape \(1, 2\), not \(1, 4\)"):
         load_mixture(path)
     np.savez(path, **{**arrays, "facts": np.array(json.dumps({**facts, "ridge": "strong"}))})
     with pytest.raises(ValueError, match="ridge is 'strong'"):
