@@ -73,7 +73,7 @@ class Page:
         )
         values = {
             "title": html.escape(title),
-            "subtitle": html.escape(subtitle),
+            "subtitle": html.escape(f"{made_by}. This page works offline."),
             "body": "\n".join(part for part in self._parts if part),
             "figures": script_json(self._figures),
             "plotly": self._plotly,
