@@ -65,12 +65,9 @@ class Page:
     def text(self, title: str) -> str:
         """The whole page, plotly.js included once."""
         versions = environment()
-        device = " ".join(
-            dict.fromkeys((versions["platform"], versions["device_kind"]))
-        )  # on CPUs both are the same word
-        subtitle = (
-            f"spectral_sim {versions['spectral_sim']}, jax {versions['jax']}, on {device}. This page works offline."
-        )
+        # on CPUs both are the same word
+        device = " ".join(dict.fromkeys((versions["platform"], versions["device_kind"])))
+        made_by = f"spectral_sim {versions['spectral_sim']}, jax {versions['jax']}, on {device}"
         values = {
             "title": html.escape(title),
             "subtitle": html.escape(f"{made_by}. This page works offline."),
