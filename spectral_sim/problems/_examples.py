@@ -27,6 +27,11 @@ class ExampleProblem(AbstractProblem):
     num_groups: int | None = eqx.field(static=True)
     eval_targets: Float[Array, "held_out outputs"] | None
 
+    def _take(self, mass: Array, groups: Any, eval_targets: Array | None, examples: str) -> None:
+        """Keep these fields, once checked; `examples` is what the examples are called in messages."""
+        self.example_mass, self.eval_targets = mass, eval_targets
+        self.groups, self.num_groups = check_groups(groups, mass, examples)
+
     @property
     def mass(self) -> PerWeight:
         """Base mass of examples, or of groups where the problem has them."""

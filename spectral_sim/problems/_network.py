@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_length, check_mass, check_ndim
 from .._types import Array, ArrayLike, Float, PerWeight, PyTree
-from ._examples import ExampleProblem, check_groups
+from ._examples import ExampleProblem
 from ._network_checks import check_apply, check_params, check_rows, checked_targets
 
 if TYPE_CHECKING:
@@ -95,18 +95,17 @@ class NetworkProblem(ExampleProblem):
         width = check_apply(apply, self.params, self.inputs)
         self.apply = apply
         self.targets = checked_targets("targets", targets, examples, width, loss, dtype)
-        self.eval_targets = None
+        held_out = None
         if self.eval_inputs is not None:
-            held_out = self.eval_inputs.shape[0]
-            self.eval_targets = checked_targets("eval_targets", eval_targets, held_out, width, loss, dtype)
+            rows = self.eval_inputs.shape[0]
+            held_out = checked_targets("eval_targets", eval_targets, rows, width, loss, dtype)
         if mass is None:
             mass = jnp.full(examples, 1.0 / examples, dtype)
         check_ndim("mass", mass, 1, "examples")
         check_length("mass", mass, examples, f"inputs with {examples} examples")
         check_mass("mass", mass)
         mass = jnp.asarray(mass, dtype)
-        self.example_mass = mass / jnp.sum(mass)
-        self.groups, self.num_groups = check_groups(groups, self.example_mass, "inputs")
+        self._take(mass / jnp.sum(mass), groups, held_out, "inputs")
 
     @property
     def dtype(self) -> Any:

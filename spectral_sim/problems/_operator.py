@@ -11,7 +11,7 @@ from .._types import Array, ArrayLike, Float, PerWeight, as_inexact
 from .._where import where
 from ..numerics import row_product, sum_rows
 from ._base import Bound
-from ._examples import ExampleProblem, check_groups
+from ._examples import ExampleProblem
 from ._modal import ModalProblem
 
 if TYPE_CHECKING:
@@ -87,9 +87,8 @@ class OperatorProblem(ExampleProblem):
         check_finite("initial_parameters", initial_parameters)
         self.features = features.astype(dtype)
         self.targets = targets.astype(dtype)
-        self.example_mass = mass.astype(dtype)
-        self.eval_features, self.eval_targets, self.eval_mass = eval_features, eval_targets, eval_mass
-        self.groups, self.num_groups = check_groups(groups, self.example_mass, "features")
+        self.eval_features, self.eval_mass = eval_features, eval_mass
+        self._take(mass.astype(dtype), groups, eval_targets, "features")
         self.initial_parameters = as_inexact(initial_parameters).astype(dtype)
 
     @property
