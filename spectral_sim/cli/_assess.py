@@ -158,8 +158,9 @@ def assess(
             by_group=by_group,
             seed=seed,
         )
+        rate = "auto" if learning_rate is None else learning_rate
         dynamics = DynamicsConfig.model_construct(
-            steps=steps, horizon=horizon, learning_rate=learning_rate or "auto", batch_size=_batch_size(batch_size)
+            steps=steps, horizon=horizon, learning_rate=rate, batch_size=_batch_size(batch_size)
         )
         config = Config.model_construct(
             problem=source,

@@ -141,6 +141,7 @@ def test_wrong_names_get_the_nearest_one(files, refused, tmp_path):
         (("--quick", "--schedules", "leverage"), "--quick and --schedules"),
         (("--batch-size", "many"), "--batch-size many is not possible"),
         (("--learning-rate", -1), "learning_rate is -1"),
+        (("--learning-rate", 0), "learning_rate is 0"),
         (("--horizon", -1), "--horizon -1"),
         (("--times", 2, 1, 9), "increasing range"),
         (("--features", 1000), "num_features=1000"),
