@@ -1,7 +1,7 @@
 """How tight are certificates, and does any schedule beat one? Every number of docs/certificates.md, from one command.
 
-    python benchmarks/certificates.py [beaten] [torus] [caps] [domains] [conflict] [routes] [closing] [cost] [large]
-                                      [digits] [digits12] [digits24] [digits32]
+    python benchmarks/certificates.py [beaten] [torus] [caps] [domains] [conflict] [routes] [closing] [cost] [ahead]
+                                      [large] [digits] [digits12] [digits24] [digits32]
 
 Each part is run on its own or all in turn, and replaces its part of results/certificates.json, from which
 results/certificates.md is written anew. "ratio" is the certificate over the best learned loss: 1 would prove the
@@ -26,7 +26,7 @@ jax.config.update("jax_enable_x64", True)
 
 import spectral_sim as ss  # noqa: E402
 from spectral_sim.bounds import certificate, speed_limit  # noqa: E402
-from spectral_sim.bounds._certificate_cost import seconds_needed, shape_ahead  # noqa: E402
+from spectral_sim.bounds._certificate_cost import memory_needed, seconds_needed, shape_ahead  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 SIGNS = 0  # seed of the target's signs on the torus
@@ -287,6 +287,16 @@ def cost() -> Any:
         yield tell(row | {"foreseen s": seconds_needed(shape_ahead(problem), pieces // 3), "processor s": seconds})
 
 
+def ahead() -> Any:
+    """What is foreseen for sizes that no part runs, and for one that does."""
+    for features in (12, 24, 32, 48, 64):
+        for pieces in (3, 6):
+            shape = shape_ahead(digit_problem(400, features))
+            row = {"problem": f"digits, 400 examples, {features} features, ten outputs", "pieces": pieces}
+            minutes = seconds_needed(shape, pieces // 3) / 60
+            yield tell(row | {"foreseen minutes": minutes, "GB": memory_needed(shape, pieces // 3) / 1e9})
+
+
 def large() -> list[dict[str, Any]]:
     return [measure("torus, 64 examples", ss.torus(2.0, 2.0, 64, seed=SIGNS), 19.5, 12, 200, 1)]
 
@@ -334,6 +344,7 @@ PARTS = {
     "routes": routes,
     "closing": closing,
     "cost": cost,
+    "ahead": ahead,
     "large": large,
     "digits": digits,
     "digits12": digits_12,

@@ -147,9 +147,9 @@ def _prove(tasks, knots, degree, cap, route, tolerance, interrupted: bool, told=
     proven, limit, finished, parts = [], 0.0, True, []
     for bundle in bundles:
         constant = [_constant(task, knots, degree) for task in bundle]
-        found = (
-            None if interrupted else _search(bundle, knots, degree, cap, route, tolerance, _heard(told, tasks, proven))
-        )
+        before = proven_loss(tasks[: len(proven)], proven) if proven else 0.0
+        heard = _heard(told, before, proven_loss(bundle, constant), bundle[0].loss_scale)
+        found = None if interrupted else _search(bundle, knots, degree, cap, route, tolerance, heard)
         if found is None:
             proven, limit, finished, interrupted = [*proven, *constant], np.nan, False, True
             continue
@@ -162,12 +162,9 @@ def _prove(tasks, knots, degree, cap, route, tolerance, interrupted: bool, told=
     return _Proof(tuple(proven), proven_loss(tasks, proven), limit, shares, finished, interrupted)
 
 
-def _heard(told, tasks: list[CertificateTask], proven: list[Multiplier]):
-    """What a search calls: the bound so far is that of the outputs that are proven, and of its own."""
-    if told is None:
-        return None
-    before = proven_loss(tasks[: len(proven)], proven) if proven else 0.0
-    return lambda value: told(before + max(value, 0.0) * tasks[0].loss_scale)
+def _heard(told: Callable[[float], None] | None, before: float, least: float, unit: float):
+    """What a search calls: its bound is at least what no parameters remove, and adds to that of outputs before it."""
+    return None if told is None else lambda value: told(before + max(value * unit, least))
 
 
 def _search(tasks, knots, degree, cap, route, tolerance, told) -> Found | None:

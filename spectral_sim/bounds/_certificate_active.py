@@ -60,7 +60,7 @@ def scalable_multipliers(
         tolerance: how near to the best multipliers the search goes, relative.
         told: called before each step with the bound so far, in units of the tasks, which is not proven yet.
     """
-    choices, point, known = len(tasks[0].generators), None, None
+    choices, point, known, best, kept = len(tasks[0].generators), None, None, -np.inf, []
     begun = choices if cap is not None else first_round(choices, len(tasks))
     whole = begun == choices
     # spread evenly: a choice of those that move the state most may leave the programme unbounded
@@ -77,6 +77,8 @@ def scalable_multipliers(
         point.interrupted = point.interrupted or stopped
         excess[active] = 0
         value = sum(float(task.start @ m.control[0] @ task.start) for task, m in zip(tasks, found, strict=True))
+        if not kept or value - cost > best:  # a round that is cut short may prove less than the one before it
+            best, kept = value - cost, multipliers
         holds = cost <= tolerance / 4 * abs(value) or len(active) == choices
         if point.interrupted or (holds and near <= tolerance):
             break
@@ -88,7 +90,7 @@ def scalable_multipliers(
         if len(taken) == len(active):
             break
         known, active = np.searchsorted(taken, active), taken
-    return _found(method, point, multipliers, active, choices, holds)
+    return _found(method, point, kept, active, choices, holds)
 
 
 def _found(method: InteriorMethod, point: InteriorPoint, multipliers, active, choices: int, holds: bool) -> Found:

@@ -109,17 +109,21 @@ BASELINES: dict[str, Baseline] = {
 
 def fit_baseline(baseline: Baseline, curves: Sequence[Curve], peak: float, lowest: float) -> np.ndarray:
     """Parameters on the real line of least Huber loss of the log loss: starts are compared on few points."""
-    few = [thinned(curve, _COARSE) for curve in curves]
-    found = [_minimum(baseline, np.array(start), few, peak, lowest, 200) for start in baseline.starts]
+    few = _measured([thinned(curve, _COARSE) for curve in curves], peak)
+    found = [_minimum(baseline, np.array(start), few, lowest, 200) for start in baseline.starts]
     best = min(found, key=lambda result: result.cost)
-    return _minimum(baseline, best.x, curves, peak, lowest, 200).x
+    return _minimum(baseline, best.x, _measured(curves, peak), lowest, 200).x
+
+
+def _measured(curves: Sequence[Curve], peak: float) -> tuple[list[_Features], np.ndarray]:
+    """What the laws see of curves, and the log losses of all, one after the other."""
+    return [_features(curve, peak) for curve in curves], np.concatenate([np.log(curve.loss) for curve in curves])
 
 
 def _minimum(
-    baseline: Baseline, start: np.ndarray, curves: Sequence[Curve], peak: float, lowest: float, most: int
+    baseline: Baseline, start: np.ndarray, curves: tuple[list[_Features], np.ndarray], lowest: float, most: int
 ) -> Any:
-    seen = [_features(curve, peak) for curve in curves]
-    measured = np.concatenate([np.log(curve.loss) for curve in curves])
+    seen, measured = curves
 
     def errors(p):
         with np.errstate(all="ignore"):

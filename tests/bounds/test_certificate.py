@@ -381,6 +381,39 @@ def test_an_interrupt_between_steps_loses_nothing(monkeypatch):
         assert not found.finished[1]  # and the second not begun
 
 
+def test_a_round_cut_short_returns_what_the_one_before_it_proves(monkeypatch):
+    problem, _ = draw("missed", seed=2)
+    monkeypatch.setattr(cost, "MANY", 6)
+    monkeypatch.setattr(active, "_LOOSE", 1e-3)
+    solve, step, rounds = interior.InteriorMethod.solve, interior.InteriorMethod._step, []
+
+    def counted(self, *args):
+        rounds.append(None)
+        return solve(self, *args)
+
+    def stopped(self, point):
+        if len(rounds) > 1:
+            raise KeyboardInterrupt
+        return step(self, point)
+
+    settled, worth = active.settled, []
+
+    def noted(tasks, found):
+        out = settled(tasks, found)
+        worth.append(tasks[0].loss_scale * (tasks[0].start @ out[0][0].control[0] @ tasks[0].start))
+        return out
+
+    monkeypatch.setattr(interior.InteriorMethod, "solve", counted)
+    monkeypatch.setattr(interior.InteriorMethod, "_step", stopped)
+    monkeypatch.setattr(active, "settled", noted)
+    found = certificate(problem, TIMES, pieces=6)
+    assert len(rounds) == 2
+    assert found.verified
+    assert worth[0] > 2 * worth[1]
+    assert found.loss[0] == pytest.approx(worth[0], rel=1e-6)
+    assert not found.finished[0]
+
+
 def test_a_search_says_how_far_it_is():
     problem, _ = draw("many outputs")
     heard = []
