@@ -19,8 +19,6 @@ from ._run import Run, charges_of, run_of, taught_by
 from ._runs import Recorded, run_split
 from ._search import Search
 
-__all__ = ["Assessment", "Store", "run_assessment"]
-
 
 class Store(Protocol):
     """Keeps what was recorded on each split, so that an interrupted comparison goes on where it was."""

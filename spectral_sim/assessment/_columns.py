@@ -8,8 +8,6 @@ from ..analysis import ExponentFit, Speedup
 from ._gains import Gains
 from ._interval import Interval
 
-__all__ = ["NONE", "Column", "Row", "columns_of", "format_interval", "format_short", "format_speedup"]
-
 NONE = "-"
 _SIGN = {"=": "", "<=": "≤", ">=": "≥"}
 _LEAST, _MOST = 0.01, 1000.0  # ends of intervals of speed-ups that are written out

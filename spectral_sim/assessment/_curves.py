@@ -10,8 +10,6 @@ from ..bounds import Certificate, ideal_oracle, static_sandwich
 from ..problems import AbstractProblem, ModalProblem
 from ..schedules import AbstractStage, stages_of
 
-__all__ = ["CERTIFICATE", "Curve", "bounds_of", "certified"]
-
 CERTIFICATE = "certificate"
 
 

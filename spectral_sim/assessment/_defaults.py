@@ -31,8 +31,6 @@ from ..schedules import (
 )
 from ._entry import Entry
 
-__all__ = ["QUICK", "REFRESHES_PER_DECADE", "chosen_entries", "default_entries", "default_times"]
-
 REFRESHES_PER_DECADE = 8
 """How many refreshes the default grid has in each decade of time."""
 

@@ -11,8 +11,6 @@ from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ..schedules import AbstractStage
 
-__all__ = ["Entry", "Family", "Split", "Steps", "family"]
-
 Family = Literal["uniform", "own labels", "static", "open loop", "closed loop"]
 
 

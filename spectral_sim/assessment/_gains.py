@@ -10,8 +10,6 @@ from ..analysis import Speedup, interpolated, race, speedup, time_to_loss
 from ._interval import Interval, interval
 from ._run import Run
 
-__all__ = ["Gains", "Window", "first_ahead", "gain_window", "gains", "log_gain"]
-
 _FROM, _TO = 0.1, 0.95
 
 

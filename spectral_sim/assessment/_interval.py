@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LEVEL", "Interval", "interval"]
-
 LEVEL = 0.9
 # quantiles of Student's t at 95%, by degrees of freedom; what a one-sided 95% leaves out on either side is 90%
 _QUANTILES = (math.nan, 6.3138, 2.9200, 2.3534, 2.1318, 2.0150, 1.9432, 1.8946, 1.8595, 1.8331, 1.8125)

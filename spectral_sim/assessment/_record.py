@@ -15,8 +15,6 @@ from ..numerics import group_sums, mass_rank
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ..schedules import difficulty
 
-__all__ = ["Record", "Rows", "Spectrum", "recorder"]
-
 _QUANTILES = 20
 _MOST_MODES = 128
 

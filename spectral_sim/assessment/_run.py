@@ -16,8 +16,6 @@ from ..schedules import AbstractStage, stages_of
 from ._entry import Entry, Family, Split, Steps, family
 from ._runs import Recorded
 
-__all__ = ["Charges", "Run", "Taught", "charges_of", "run_of", "taught_by"]
-
 _FORWARD = 1 / 3  # of the compute of a training step on the same examples
 
 

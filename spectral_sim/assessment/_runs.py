@@ -12,8 +12,6 @@ from ..problems import AbstractProblem
 from ._entry import Entry, Split
 from ._record import Record
 
-__all__ = ["Recorded", "run_split"]
-
 
 @dataclass(frozen=True)
 class Recorded:

@@ -6,8 +6,6 @@ import numpy as np
 
 from ..learning import AbstractObjective, ByHand, CeilingAndDeployable, Learned
 
-__all__ = ["Search", "SearchCurve", "search_of_data", "search_of_modes"]
-
 
 @dataclass(frozen=True)
 class SearchCurve:

@@ -13,8 +13,6 @@ from ._entry import Steps
 from ._gains import Window, first_ahead, gain_window, gains, log_gain
 from ._run import Run, Taught
 
-__all__ = ["FEWEST_ROWS", "FEWEST_SPLITS", "SCALED", "Table", "table"]
-
 SCALED = 0.1
 FEWEST_ROWS, FEWEST_SPLITS = 30, 3
 

@@ -9,8 +9,6 @@ import numpy as np
 from ..analysis import compute_exponents, compute_frontier, fit_exponent
 from ..sweeps import as_grid
 
-__all__ = ["THEORIES", "Finding", "findings"]
-
 _NEAR = 0.08  # of an exponent over a few decades of compute to the asymptotic one
 
 

@@ -12,8 +12,6 @@ from ._curves import Curve
 from ._interval import Interval
 from ._table import FEWEST_ROWS, FEWEST_SPLITS, SCALED, Table
 
-__all__ = ["Claim", "bracket", "claim", "most_gain", "verdict"]
-
 Claim = Literal["pays", "nothing", "unsure", "unsaid"]
 
 _SEEN = 1.01  # a gain below one percent is none

@@ -11,8 +11,6 @@ from ._verdict import verdict
 if TYPE_CHECKING:
     from ._assessment import Assessment
 
-__all__ = ["assessment_view"]
-
 
 def assessment_view(found: "Assessment") -> View:
     """How much has run and the first sentence of the verdict; losses and weights; a curve for each run and bound."""

@@ -14,8 +14,6 @@ from ._operator_task import OperatorTask
 from ._result import CaseResult, Figure
 from ._timing import spread
 
-__all__ = ["CASES"]
-
 _ACCELERATORS = ("gpu", "tpu")
 _TOLERANCE = 1e-6
 

@@ -10,8 +10,6 @@ from ._program import Compiled
 from ._result import CaseResult, Figure
 from ._timing import interleaved, spread
 
-__all__ = ["PEERS", "Case", "Peer", "PeerUnavailable", "Settings", "absent", "apart", "apart_by_row", "ratio", "timed"]
-
 
 @dataclass(frozen=True)
 class Settings:

@@ -36,8 +36,6 @@ from ._program import Compiled
 from ._result import CaseResult
 from ._rivals import Rival, added_rivals, against
 
-__all__ = ["CASES", "KINDS", "ClosedTask", "Kind", "closed_losses", "plain_losses"]
-
 _ACCURACY = 1e-4  # of losses in float32, over e-folds
 _FIRST, _LAST_PER_MODE = 1e-1, 2.0  # until a mode has lost some three e-folds: far from where float32 underflows
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from ._result import CaseResult, Figure, Results
 from ._timing import Spread
 
-__all__ = ["Change", "Comparison", "compare"]
-
 _ONCE = 0.25  # what is measured once has no spread: this much, relatively, is taken for one
 
 Entry = tuple[Spread, str, bool]  # value, unit, whether more is better

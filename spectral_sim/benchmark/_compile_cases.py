@@ -19,8 +19,6 @@ from ._program import uncached
 from ._result import CaseResult, Figure
 from ._timing import spread
 
-__all__ = ["CASES", "count_traces"]
-
 _TRACED = "/jax/core/compile/jaxpr_trace_duration"
 
 

@@ -20,8 +20,6 @@ from ._program import Compiled
 from ._result import CaseResult, Figure
 from ._timing import spread
 
-__all__ = ["CASES"]
-
 _BATCH, _NOISE = 4.0, 0.01
 _TIMED_STEPS = 2_000  # of the scan, whose steps all cost the same
 _COMPARED = 4  # schedules that the scan takes through all steps

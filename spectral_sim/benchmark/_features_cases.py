@@ -15,8 +15,6 @@ from ._case import Case, Settings, apart, ratio
 from ._result import CaseResult, Figure
 from ._timing import interleaved, spread
 
-__all__ = ["CASES"]
-
 _ALPHA, _BETA, _MODES = 1.4, 2.0, 10**8
 _NARROWEST, _WIDEST = 8.0, 4096.0
 _FIRST, _LAST = 0.1, 1e7  # times

@@ -17,8 +17,6 @@ from ._case import Case, Settings, ratio, timed
 from ._program import Compiled
 from ._result import CaseResult
 
-__all__ = ["CASES"]
-
 
 def _objective(times: np.ndarray, problem: Any, tables: Any) -> Any:
     """Sum over schedules of the anytime log loss under a table each."""

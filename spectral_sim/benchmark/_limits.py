@@ -12,8 +12,6 @@ import numpy as np
 from ..numerics import exponential
 from ._timing import seconds_of
 
-__all__ = ["OPERATIONS_PER_EXP", "copy_pass", "exp_pass", "gemm"]
-
 OPERATIONS_PER_EXP = 4  # of the fused pass: multiply, add, exponential, add to the row sum
 
 _LONG_ENOUGH = 0.05  # seconds of one product, so that starting it does not show

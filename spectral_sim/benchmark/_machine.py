@@ -14,8 +14,6 @@ import jax
 from .._extras import require
 from .._version import __version__
 
-__all__ = ["DeviceError", "commit", "device_of", "free_bytes", "machine", "peak_bytes", "slug", "versions"]
-
 _PACKAGES = ("jax", "jaxlib", "equinox", "numpy", "scipy", "diffrax", "torch")
 
 _CGROUP = Path("/sys/fs/cgroup")

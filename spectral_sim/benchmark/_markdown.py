@@ -6,8 +6,6 @@ from ._result import CaseResult, Figure, Results
 from ._targets import incomparable, standings
 from ._timing import Spread
 
-__all__ = ["markdown", "shown", "size_words"]
-
 
 def markdown(results: Results) -> str:
     """The report of a run, in Markdown: targets first, then every case with its programs and figures, then the limits.

@@ -15,8 +15,6 @@ from ._program import Body, Compiled
 from ._result import CaseResult
 from ._rivals import Rival, added_rivals, against
 
-__all__ = ["CASES", "modal_program"]
-
 _TSIT5_TOLERANCE = 3e-7  # its steps are as long as stability allows, so this costs it nothing
 _CACHED = 2**19  # bytes of scratch that NumPy works on at a time
 _ACCURACY = 1e-4  # of losses in float32, over e-folds by the dozen; what both sides of a ratio have to reach

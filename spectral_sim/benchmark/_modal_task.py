@@ -14,8 +14,6 @@ from .._types import Array, Float
 from ..problems import ModalProblem, power_law
 from ..schedules import power_tilt
 
-__all__ = ["ModalTask", "bare_losses", "diffrax_losses", "numpy_loop", "numpy_losses", "our_losses", "torch_losses"]
-
 _FIRST, _LAST_PER_MODE = 1e-1, 20.0  # until the slowest mode has lost about ten e-folds, whatever their number
 
 

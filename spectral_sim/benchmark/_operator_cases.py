@@ -26,8 +26,6 @@ from ._result import CaseResult, Figure
 from ._rivals import Rival, against
 from ._timing import interleaved, spread
 
-__all__ = ["CASES", "gemm_share", "operator_program"]
-
 TOLERANCE = 1e-8
 _EXACT, _NEARLY_EXACT = 1e-13, 1e-10  # what expm_multiply reaches, whatever is asked, and what rounding leaves of it
 _RATES = (1.0, 1e2, 1e3, 1e4, 1e5)  # h R

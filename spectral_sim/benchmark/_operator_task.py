@@ -16,18 +16,6 @@ from ..numerics._chebyshev import expansion
 from ..problems import OperatorProblem
 from ..schedules import TableSchedule
 
-__all__ = [
-    "OperatorTask",
-    "Work",
-    "by_dop853",
-    "by_expm",
-    "diffrax_run",
-    "interval_systems",
-    "our_advance",
-    "our_run",
-    "product_pair",
-]
-
 
 class Work(NamedTuple):
     """What a route does over an interval: terms of its expansion, flops of all products, and both in words."""

@@ -12,8 +12,6 @@ from ..report import BOUND_COLOUR, PALETTE, new_figure
 from ._result import CaseResult, Program, Results
 from ._targets import Standing, standings
 
-__all__ = ["PLOTS", "write_plots"]
-
 _DPI = 130
 _GRID = {"lw": 0.4, "color": "#dddddd"}
 _MARKERS = "osD^vP"

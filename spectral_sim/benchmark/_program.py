@@ -12,8 +12,6 @@ import numpy as np
 from ._result import Program
 from ._timing import spread
 
-__all__ = ["Body", "Compiled", "uncached"]
-
 
 @contextmanager
 def uncached() -> Iterator[None]:

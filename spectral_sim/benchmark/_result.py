@@ -8,8 +8,6 @@ from typing import Any
 from .._files import write_text
 from ._timing import Spread
 
-__all__ = ["SUITE", "CaseResult", "Figure", "Point", "Program", "Results", "load_results", "save_results"]
-
 SUITE = 2
 """Version of the suite: results of different versions measure different things and are not compared."""
 

@@ -9,8 +9,6 @@ import numpy as np
 from ._case import PEERS, PeerUnavailable, Settings, absent, apart, ratio, timed
 from ._result import CaseResult, Figure
 
-__all__ = ["Rival", "added_rivals", "against"]
-
 
 class Rival(NamedTuple):
     """Another program for the task of a case.

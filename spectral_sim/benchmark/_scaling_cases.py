@@ -17,8 +17,6 @@ from ._program import Compiled
 from ._result import CaseResult, Point
 from ._timing import interleaved, spread
 
-__all__ = ["CASES"]
-
 _HR = 100.0
 _HALVINGS = 3  # four sizes along an axis, each half the next
 

@@ -29,8 +29,6 @@ from ._scaling_cases import CASES as _SCALING
 from ._timing import interleaved, one_blas_thread, spread
 from ._whole_cases import CASES as _WHOLE
 
-__all__ = ["CASES", "chosen_cases", "measure_limits", "run_case", "run_suite"]
-
 CASES: dict[str, Case] = {
     case.name: case
     for case in (

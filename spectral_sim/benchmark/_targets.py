@@ -7,8 +7,6 @@ from pathlib import Path
 
 from ._result import CaseResult, Figure, Results
 
-__all__ = ["LESS_ACCURATE", "TARGETS", "Standing", "Target", "incomparable", "judged", "load_targets", "standings"]
-
 LESS_ACCURATE = 10.0
 """How much larger a peer's error may be than ours for a ratio of times to count, unless both are below the tolerance of
 the case."""

@@ -10,8 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["Spread", "interleaved", "one_blas_thread", "seconds_of", "spread"]
-
 Clock = Callable[[], float]
 
 _SHORTEST = 0.01  # seconds of one sample: shorter calls are repeated, as clocks and schedulers have a grain

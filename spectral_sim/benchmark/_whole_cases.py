@@ -36,8 +36,6 @@ from ._program import Compiled, uncached
 from ._result import CaseResult, Figure
 from ._timing import interleaved, seconds_of, spread
 
-__all__ = ["CASES"]
-
 _FEW = 3  # rounds where each compiles anew
 _METRICS = "final_loss", "exponent", "max_weight", AnytimeSpeedup(horizons=33)
 _TILT, _PRACTICAL = "power tilts", "practical oracles"

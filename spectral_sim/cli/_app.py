@@ -26,8 +26,6 @@ from ._read_config import read_config
 from ._running import compile_quickly, keep_compiled, reporting
 from ._sweep import report, sweep
 
-__all__ = ["app"]
-
 app = typer.Typer(
     help="How much faster would a model learn if its training data were curated?",
     no_args_is_help=True,

@@ -45,8 +45,6 @@ from ._output import OutputFolder
 from ._running import reporting
 from ._validation import trained_on_validation
 
-__all__ = ["assess"]
-
 
 def assess(
     data: Annotated[

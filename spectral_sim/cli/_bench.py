@@ -26,8 +26,6 @@ from ._errors import UserError, explained
 from ._progress import steps
 from ._running import device_per_core, running
 
-__all__ = ["bench"]
-
 
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, few rounds: two or three minutes.")] = False,

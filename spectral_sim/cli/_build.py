@@ -32,8 +32,6 @@ from ._spectra import spectral_problem
 from ._splits import DataSplits
 from ._stages import build_dynamics, build_schedule, check_suits, second_model_of
 
-__all__ = ["build_data_part", "build_part", "data_splits", "data_task", "standard_entries"]
-
 # what a configuration and `load_table` call by the same name
 _DATA_OPTIONS = sorted(
     set(DataProblem.model_fields) & set(inspect.signature(load_table).parameters) - {"path", "target"}

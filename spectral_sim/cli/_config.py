@@ -4,28 +4,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-__all__ = [
-    "PICKING",
-    "PROBLEMS",
-    "TIMES_TAGS",
-    "AnyProblem",
-    "Config",
-    "DEFAULT_BATCH",
-    "DataProblem",
-    "DatasetProblem",
-    "DynamicsConfig",
-    "LearnConfig",
-    "LearnFile",
-    "ModalFile",
-    "Model",
-    "PowerLawProblem",
-    "RandomFeaturesProblem",
-    "ScheduleConfig",
-    "TimesConfig",
-    "TimesOption",
-    "TorusProblem",
-]
-
 DEFAULT_BATCH = 32
 PICKING = 1 / 3
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -14,8 +14,6 @@ from ._options import Force, Resume
 from ._output import CURVE_SEARCH, OutputFolder
 from ._running import running
 
-__all__ = ["curves"]
-
 
 def curves(
     logs: Annotated[

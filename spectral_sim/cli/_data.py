@@ -14,8 +14,6 @@ from ..problems import Dataset, ModalProblem, OperatorProblem, modal_view
 from ..schedules import static_weights
 from ._features import Features, made_features, mapped
 
-__all__ = ["LearningTask", "known_noise", "learning_task"]
-
 _LONGER = 4  # than uniform sampling takes to its lowest held-out loss, for what it learns later
 _FORWARD = 1 / 3  # of the compute of a training step on the same examples
 

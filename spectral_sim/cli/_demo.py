@@ -20,8 +20,6 @@ from ._part import Part, data_part, first_task
 from ._splits import DataSplits
 from ._validation import on_picking_rows, trained_on_validation
 
-__all__ = ["PARTS", "demo_parts"]
-
 _WRONG = 0.3
 _TARGET_SHARE = 0.1
 _NAMES = ("random 70%", "easiest 70%", "hardest 70%", "loss-proportional", "practical oracle")

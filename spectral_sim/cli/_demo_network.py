@@ -28,8 +28,6 @@ from ..schedules import (
 )
 from ._progress import steps
 
-__all__ = ["demo_comparison", "show_network"]
-
 _TITLE = "A small network in training, and what its kernel predicts"
 _RATE, _BATCH, _WRONG = 0.2, 32, 0.2
 _EXAMPLES, _HELD_OUT = 160, 60

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["UserError", "check_type", "explained"]
-
 
 class UserError(Exception):
     """A mistake in the input; its message says where, what, and how to put it right."""

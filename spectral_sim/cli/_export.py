@@ -20,8 +20,6 @@ from ._features import Features
 from ._part import Export
 from ._splits import DataSplits
 
-__all__ = ["exporter", "rows_of_file", "write_weights"]
-
 _KEY = "spectral_sim.weights"
 _SHOWN = 5  # rows with the most weight, and as many with the least
 _SHOWN_COLUMNS, _LONGEST = 7, 24

@@ -9,8 +9,6 @@ import numpy as np
 from .._checks import check_choice
 from ..problems import Dataset, arc_cosine, feature_map, from_kernel, linear, rbf
 
-__all__ = ["KERNELS", "METHODS", "Features", "made_features", "mapped"]
-
 KERNELS = {"rbf": rbf, "linear": linear, "arc_cosine": arc_cosine}
 METHODS = ("exact", "nystrom", "random")
 DEFAULT_FEATURES = 128

@@ -15,8 +15,6 @@ from ._options import Force
 from ._output import OutputFolder
 from ._running import running
 
-__all__ = ["fit"]
-
 fit = typer.Typer(help="Fit a law to a table of what was tried.", no_args_is_help=True, rich_markup_mode=None)
 fit.command()(curves)
 

@@ -15,8 +15,6 @@ from ._progress import steps
 from ._show import first_row, show
 from ._split_store import SplitStore
 
-__all__ = ["Part", "run_job"]
-
 
 def run_job(
     parts: Sequence[tuple[str, Callable[[], Part]]],

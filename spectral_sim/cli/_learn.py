@@ -39,8 +39,6 @@ from ._progress import Steps, steps
 from ._stages import build_schedule, check_suits
 from ._validation import on_picking_rows
 
-__all__ = ["CHECKPOINT", "learn_part"]
-
 CHECKPOINT = "search.npz"
 _QUANTILES = 16
 _RATES = {"table": 0.1, "policy": 0.01}

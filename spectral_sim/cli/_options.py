@@ -10,36 +10,6 @@ import typer
 
 from ..problems.tables import options_worded
 
-__all__ = [
-    "Drop",
-    "Encoding",
-    "Eval",
-    "EvalFraction",
-    "EvalWhere",
-    "FeaturesFrom",
-    "Force",
-    "Gram",
-    "Group",
-    "Inputs",
-    "Kernel",
-    "Method",
-    "Missing",
-    "MissingOption",
-    "NoStandardise",
-    "NoiseColumn",
-    "Precision",
-    "PrecisionOption",
-    "Resume",
-    "Split",
-    "SplitBy",
-    "SplitOption",
-    "Targets",
-    "Task",
-    "TaskOption",
-    "named_as_flags",
-    "named_as_keys",
-]
-
 # what may be chosen, each value under its own name
 Precision = StrEnum("Precision", ["float64", "float32"])
 Kernel = StrEnum("Kernel", ["rbf", "linear", "arc_cosine"])

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from ._errors import UserError, explained
 
-__all__ = ["CURVE_SEARCH", "OutputFolder"]
-
 # Everything that a command ever writes. With --force these are replaced, and nothing else in the folder is touched.
 _OWN = (
     *("results.nc", "summary.json", "loss.png", "weights.png", "spectra.png", "speedups.png", "report.html"),

@@ -14,8 +14,6 @@ from ._data import LearningTask, learning_task
 from ._features import Features
 from ._splits import DataSplits
 
-__all__ = ["Export", "Part", "data_part", "first_task"]
-
 Export = Callable[[Assessment, Path, Sequence[Entry]], Assessment]
 """Writes more of a comparison, given its folder and its schedules, and gives back what is shown of it."""
 

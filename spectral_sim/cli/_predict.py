@@ -11,8 +11,6 @@ from ..report import write_curve_report
 from ._errors import UserError, explained
 from ._running import running
 
-__all__ = ["predict"]
-
 
 def predict(
     fit: Annotated[Path, typer.Argument(help="fit.npz, written by fit curves.", show_default=False)],

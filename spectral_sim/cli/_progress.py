@@ -8,8 +8,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-__all__ = ["Steps", "steps"]
-
 
 class Steps:
     """Progress of one stage of a command.

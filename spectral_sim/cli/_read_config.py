@@ -11,8 +11,6 @@ from .._checks import nearest
 from ._config import PROBLEMS, TIMES_TAGS, Config
 from ._errors import UserError
 
-__all__ = ["parsed", "read_config"]
-
 C = TypeVar("C", bound=Config)
 M = TypeVar("M", bound=BaseModel)
 

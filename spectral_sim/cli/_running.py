@@ -16,8 +16,6 @@ from .._extras import require
 from ..sweeps import StoreError, SweepInterrupted
 from ._errors import UserError, explained
 
-__all__ = ["compile_quickly", "device_per_core", "keep_compiled", "plain_console", "reporting", "running"]
-
 _PIPED_WIDTH = 160
 
 

@@ -7,8 +7,6 @@ from rich.table import Table as RichTable
 from ..assessment import Assessment, Table, format_speedup, table
 from ..report import verdict_of
 
-__all__ = ["first_row", "show"]
-
 _TEXT_WIDTH = 110
 _GAP = 3  # between columns
 

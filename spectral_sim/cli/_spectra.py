@@ -10,8 +10,6 @@ from .._checks import nearest
 from ..problems import AbstractProblem, ModalProblem, power_law, random_features, torus
 from ._config import ModalFile, PowerLawProblem, RandomFeaturesProblem, TorusProblem
 
-__all__ = ["spectral_problem"]
-
 
 def spectral_problem(source: Any, folder: Path, precision: str) -> tuple[AbstractProblem, str]:
     """A problem given by its spectrum, and a sentence about it."""

@@ -11,8 +11,6 @@ from .._version import __version__
 from ..assessment import Recorded, Split
 from ._part import Part
 
-__all__ = ["SplitStore"]
-
 _FILE = "splits.npz"
 _ARRAYS = schema.record(None, schema.array("fiubU"))
 

@@ -10,8 +10,6 @@ import numpy as np
 from ..problems import Dataset
 from ..problems.tables import repeated_rows, split_rows
 
-__all__ = ["DataSplits"]
-
 _KEPT = 0.75  # of the rows of either part, where what is held out is fixed
 _FEWEST = 45  # held-out rows from which on some of them serve for picking
 

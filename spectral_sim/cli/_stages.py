@@ -17,9 +17,6 @@ from ._data import LearningTask
 from ._errors import UserError, check_type, explained
 from ._features import Features
 
-__all__ = ["SecondModel", "build_dynamics", "build_schedule", "check_suits", "second_model_of"]
-
-
 SecondModel = Callable[[dict[str, Any], str], Any]
 """(options of the stage, place for messages) -> features of the second model, None for those of the learner.
 

@@ -20,9 +20,6 @@ from ._errors import UserError, explained
 from ._running import device_per_core, running
 from ._sweep_config import SHIPPED, read_sweep
 
-__all__ = ["report", "sweep"]
-
-
 EngineName = StrEnum("EngineName", ["local", "ray"])
 
 

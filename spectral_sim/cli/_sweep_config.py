@@ -22,8 +22,6 @@ from ._read_config import parsed
 from ._spectra import spectral_problem
 from ._stages import build_dynamics, build_schedule, check_suits, second_model_of
 
-__all__ = ["SHIPPED", "SweepJob", "read_sweep"]
-
 _FOLDER = resources.files(__package__ or "").joinpath("sweeps")
 SHIPPED = tuple(sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml")))
 """Sweeps that come with the library, by name."""

@@ -21,8 +21,6 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow.parquet
 
-__all__ = ["WeightedRows", "draw_positions"]
-
 
 class WeightedRows:
     """Row numbers drawn with the probabilities that are in force at a step.

@@ -8,8 +8,6 @@ from .._simulate import simulate
 from ..problems import AbstractProblem, OperatorProblem
 from ..schedules import uniform
 
-__all__ = ["on_picking_rows", "trained_on_validation"]
-
 
 def on_picking_rows(problem: OperatorProblem, picking: np.ndarray | None) -> OperatorProblem:
     """The problem as a search sees it that goes by the rows for picking, which never score what is found.

@@ -28,8 +28,6 @@ from ._training_comparison import Doubts, TrainingComparison
 from ._training_scores import agreement, clock_factor, mean_agreement
 from ._training_store import RunStore
 
-__all__ = ["compare_training"]
-
 PREDICTORS = ("warm", "initial", "checkpoints")
 _CHECKPOINTS = (0.0, 0.05, 0.2, 0.5)  # shares of a run at which the kernel is taken anew
 _SMALL = 1e-8  # added to root mean squares of gradients, as optimisers do

@@ -3,8 +3,6 @@
 import csv
 from pathlib import Path
 
-__all__ = ["read_csv"]
-
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a CSV or TSV file, without blank lines, and without blanks around entries.

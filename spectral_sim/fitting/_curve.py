@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Curve", "check_curves", "check_hold_out", "interpolate_rates", "rates_of_steps"]
-
 _FEWEST = 8  # points of a curve that is fitted
 
 

@@ -11,8 +11,6 @@ from ._curve import Curve
 from ._curve_grid import refine, thinned
 from ._curve_search import HUBER
 
-__all__ = ["BASELINES", "Baseline", "fit_baseline", "predict_baseline"]
-
 _COARSE = 32  # most points of a curve while starts are compared
 _MEMORY = 0.999  # of the momentum law, as published
 

@@ -15,8 +15,6 @@ from ._curve_prediction import CurvePrediction
 if TYPE_CHECKING:
     from ._curve_fit import CurveFit
 
-__all__ = ["BestRates", "best_rates"]
-
 _RAMP = 4  # intervals of a warm-up
 _INTERVALS = 192  # of a run: rates often fall within a small part of it
 

@@ -7,8 +7,6 @@ import numpy as np
 
 from ._curve_model import NAMES
 
-__all__ = ["CurveScore", "Spread", "flat_directions", "mean_score", "score_curve", "spread", "spread_of_loss"]
-
 _WIDEST = 2.0  # standard deviation, on the real line, of a parameter that the curves do not determine at all
 _FLAT = 0.4  # standard deviation from which a direction is called flat
 

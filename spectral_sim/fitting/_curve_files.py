@@ -12,8 +12,6 @@ from .._extras import require
 from ._csv import read_csv
 from ._curve import Curve, interpolate_rates
 
-__all__ = ["read_logs", "read_rates"]
-
 # Rows of one curve: step -> value, for losses and for rates.
 _Values = dict[str, dict[int, float]]
 _STEPS, _CURVES = ("step", "steps", "global_step"), ("curve", "run", "name")

@@ -17,8 +17,6 @@ from ._curve_grid import CurveBatch, refine
 from ._curve_model import CurveLaw
 from ._curve_prediction import CurvePrediction, Reach, padded, predict_batch
 
-__all__ = ["LAW", "CurveFit", "load_curves"]
-
 LAW = "spectral law"
 _POINTS = 128  # of a prediction whose steps are not given
 

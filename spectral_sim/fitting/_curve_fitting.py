@@ -19,8 +19,6 @@ from ._curve_search import CurveSearch, Found, screen
 from ._curve_tape import Tape
 from ._curve_validation import Validation, choose_exponent, validate
 
-__all__ = ["fit_curves"]
-
 _COARSE, _FINE = 32, 400  # most points of a curve while searching, and in the end
 _SCREENED, _STARTS, _FIRST, _MOST = 48, 3, 30, 50  # points screened, searches begun, evaluations at first and later
 

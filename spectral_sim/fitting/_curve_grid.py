@@ -7,8 +7,6 @@ import numpy as np
 
 from ._curve import Curve
 
-__all__ = ["CurveBatch", "curve_batch", "refine", "thinned"]
-
 _MOVE = 0.03  # of the peak; how much the rate may move in an interval
 _MOST = 1024  # intervals that are added for moves of the rate
 

@@ -13,8 +13,6 @@ from ..problems import ModalProblem, power_law
 from ..schedules import AbstractStage, uniform
 from ._curve_grid import CurveBatch
 
-__all__ = ["NAMES", "CurveLaw", "ensemble_losses", "law_parts", "log_losses", "log_losses_and_slopes"]
-
 # What is fitted, in the order of a vector of parameters. Each is mapped to the real line; see `CurveLaw.natural`.
 NAMES = ("alpha", "beta", "eigenvalue_scale", "energy_scale", "floor", "noise_strength", "noise_exponent")
 

@@ -13,8 +13,6 @@ from ._curve import Curve
 from ._curve_grid import CurveBatch
 from ._curve_model import CurveLaw, ensemble_losses
 
-__all__ = ["CurvePrediction", "Reach", "predict_batch"]
-
 _BEYOND = 1.02  # times the range that was seen
 _LEAST_TIMES = 128  # intervals of a padded grid; predictions of similar length share a program
 

@@ -12,8 +12,6 @@ from ._curve_fit import CurveFit
 from ._curve_model import NAMES, CurveLaw
 from ._saved import read_fit, write_fit
 
-__all__ = ["read_curves", "write_curves"]
-
 _FORMAT, _VERSION = "spectral_sim.curves", 1
 _FIELDS = ("steps", "loss", "learning_rate")
 _NUMBER = schema.number()

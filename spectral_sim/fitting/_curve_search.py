@@ -10,8 +10,6 @@ from ._curve_grid import CurveBatch
 from ._curve_model import NAMES, CurveLaw, law_parts, log_losses_and_slopes
 from ._curve_tape import Tape
 
-__all__ = ["HUBER", "CurveSearch", "Found", "screen"]
-
 HUBER = 1e-3  # where errors of the log loss begin to count less than their square
 _EXPONENT = NAMES.index("noise_exponent")
 # Range of starts and middle of each parameter on the real line, in the order of NAMES.

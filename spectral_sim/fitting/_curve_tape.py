@@ -15,8 +15,6 @@ from .. import _schema as schema
 from .._files import write_arrays
 from .._identity import identity
 
-__all__ = ["Tape"]
-
 _FIX = "Delete it to begin anew, or give another path."
 _VERSION = 1
 

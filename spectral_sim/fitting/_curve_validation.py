@@ -8,8 +8,6 @@ from ._curve_errors import spread, spread_of_loss
 from ._curve_model import NAMES
 from ._curve_search import CurveSearch, Found
 
-__all__ = ["Validation", "choose_exponent", "validate"]
-
 _STEP, _LEAST, _LARGEST = 0.25, -1.0, 2.0  # grid of exponents
 _MOST = 40  # evaluations for each fit
 

@@ -15,17 +15,6 @@ from ..dynamics import NetworkTraining
 from ..problems import NetworkProblem
 from ..schedules import AbstractStage, uniform
 
-__all__ = [
-    "ExampleScores",
-    "Reference",
-    "check_network",
-    "error_norm_scores",
-    "forgetting_scores",
-    "gradient_norm_scores",
-    "reference_losses",
-    "train_reference",
-]
-
 _FORWARD, _BACKWARD = 1, 3  # compute of a pass for losses and of one for gradients, in units of a forward pass
 _BLOCK_BYTES = 2**27  # of gradients that are held at once
 

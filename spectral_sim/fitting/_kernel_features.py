@@ -10,8 +10,6 @@ import scipy.linalg
 from .._checks import check_whole
 from .._types import Float
 
-__all__ = ["KernelFeatures", "check_memory", "dense_features", "drawn_features", "warn_of_cut"]
-
 _MEMORY = 2**32  # bytes that a kernel may take while its features are computed
 _EXTRA = 10  # vectors beyond the rank, which make the last features of a drawn subspace exact
 _SMALLEST = {"float32": 1e-7, "float64": 1e-13}  # of the largest eigenvalue: what rounding leaves of a kernel

@@ -14,8 +14,6 @@ from ._example_scores import check_network
 from ._kernel_features import KernelFeatures, check_memory, dense_features, drawn_features, warn_of_cut
 from ._network_kernel import KERNELS, NetworkJacobian, gram, kernel_product, kernel_trace, last_layer
 
-__all__ = ["kernel_features", "linearise", "linearise_jacobian"]
-
 
 def linearise(
     network: NetworkProblem,

@@ -8,8 +8,6 @@ import scipy
 
 from ._mixture_boost import has_lightgbm, train_trees
 
-__all__ = ["BASELINES", "Baseline", "baselines_here"]
-
 Baseline = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """Predicts losses from (ratios, losses, new ratios)."""
 

@@ -7,8 +7,6 @@ import numpy as np
 
 from .._extras import require
 
-__all__ = ["INSTALL_MIXTURE", "Boost", "fit_boost", "has_lightgbm", "train_trees"]
-
 INSTALL_MIXTURE = "pip install 'spectral_sim[mixture]'"
 _TREES = 300
 _OPTIONS = {"learning_rate": 0.03, "num_leaves": 6, "min_data_in_leaf": 8, "feature_fraction": 0.5}

@@ -7,8 +7,6 @@ import numpy as np
 from ._csv import read_csv
 from ._mixture_table import NamedTable, is_number
 
-__all__ = ["read_by_name", "read_mixtures"]
-
 _STEPS = ("step", "steps")
 
 

@@ -19,8 +19,6 @@ from ._mixture_support import Support, find_support
 from ._mixture_table import MixtureTable, by_domain, check_shares, values_of
 from ._mixture_validation import Calibration
 
-__all__ = ["MixtureFit", "load_mixture"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MixtureFit(Shown):

@@ -11,8 +11,6 @@ from ._mixture_scores import BOOSTED, score_mixture
 from ._mixture_table import mixture_table
 from ._mixture_validation import calibrate, compare_baselines, cross_fit, select_ridge, validate_boost
 
-__all__ = ["fit_mixture"]
-
 LAWS = ("power", "linear")
 BOOSTS = ("auto", "lightgbm", "none")
 _FEWEST_BOOSTED = 32

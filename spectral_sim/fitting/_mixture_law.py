@@ -7,8 +7,6 @@ import scipy
 
 from .._types import ArrayLike, Float
 
-__all__ = ["LawObjective", "MixtureLaw", "closed_form", "fit_law"]
-
 # Where the search begins, and what the weak ridge pulls towards: a floor of 0.6 of the lowest loss, x^-0.25, shares to
 # the power 0.65, and a progress of exp(-1.5) that needs none of the domains.
 _FLOOR, _THETA, _POWER, _LOG_OFFSET = 0.6, 0.25, 0.65, -1.5

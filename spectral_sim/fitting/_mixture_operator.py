@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-__all__ = ["OperatorObjective", "Operators", "fit_operators"]
-
 _DIRECTIONS, _RANK = 4, 2
 _RIDGE = 0.01
 _STARTS, _ITERATIONS, _MORE = 2, 250, 100

@@ -14,8 +14,6 @@ from ._mixture_table import by_domain
 if TYPE_CHECKING:
     from ._mixture_fit import MixtureFit
 
-__all__ = ["Gain", "Optimum", "find_optimum"]
-
 
 @dataclass(frozen=True)
 class Gain:

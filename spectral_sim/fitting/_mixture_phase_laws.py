@@ -10,19 +10,6 @@ import scipy
 from ._mixture_law import MixtureLaw, fit_law
 from ._mixture_operator import Operators
 
-__all__ = [
-    "OperatorLaw",
-    "PhaseLaw",
-    "RepetitionLaw",
-    "RetentionLaw",
-    "TotalsLaw",
-    "fit_order",
-    "fit_repetition",
-    "fit_retention",
-    "fit_totals",
-    "totals_of",
-]
-
 _ROUNDS, _ITERATIONS = 2, 200
 _RIDGE_RETENTION = 1.0
 _REPEATS = (1.0, 2.0, 5.0, 15.0, 50.0)  # epochs after which repeated data are worth 1 - 1/e less

@@ -7,8 +7,6 @@ import numpy as np
 
 from ._mixture_table import check_shares, values_of
 
-__all__ = ["checked_phases", "phase_table"]
-
 
 def phase_table(
     ratios: Any, fractions: Any, domains: Sequence[str] | None

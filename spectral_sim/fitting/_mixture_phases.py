@@ -24,8 +24,6 @@ from ._mixture_phase_table import checked_phases, phase_table
 from ._mixture_scores import MixtureScore, folds, score_mixture
 from ._mixture_table import NamedTable, by_domain
 
-__all__ = ["OrderEffect", "PhaseFit", "fit_phases"]
-
 PHASE_LAWS = ("totals", "retention", "repetition", "operator")
 _STATIC, _FREE = "operators under the totals", "operators alone"
 _FOLDS = 5

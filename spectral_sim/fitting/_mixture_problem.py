@@ -18,8 +18,6 @@ from ..problems import AbstractProblem, Bound
 from ._mixture_law import MixtureLaw
 from ._mixture_simplex import least_shares
 
-__all__ = ["MixtureFlow", "MixtureProblem", "power_modes"]
-
 _SPACING = 0.4  # of the rule in log lambda: its relative error is about exp(-pi^2 / spacing), 2e-11
 _LONGEST = 100.0  # progress up to this multiple of that of one run is resolved
 

@@ -17,8 +17,6 @@ from ._saved import read_fit, write_fit
 if TYPE_CHECKING:
     from ._mixture_fit import MixtureFit
 
-__all__ = ["read_mixture", "write_mixture"]
-
 _FORMAT, _VERSION = "spectral_sim.mixture", 1
 _LAW = {
     **{name: ("losses",) for name in ("floor", "amplitude", "offset", "exponent")},

@@ -13,8 +13,6 @@ from ._mixture_table import check_losses, is_number
 if TYPE_CHECKING:
     from ._mixture_fit import MixtureFit
 
-__all__ = ["SCALE_METHODS", "MixtureClock", "ScaleMap", "fit_clock", "fit_scale"]
-
 SCALE_METHODS = ("auto", "ratio", "affine")
 _FEWEST_AFFINE = 4
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-__all__ = ["BOOSTED", "MixtureScore", "folds", "score_mixture"]
-
 BOOSTED = "law with boosted residuals"  # among the scores by name
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 import numpy as np
 import scipy
 
-__all__ = ["least_shares", "start_between"]
-
 _MOST_GAP = 1e-4  # of the value; predictions are seldom better
 _SMALLEST = 1e-9  # shares are kept above it, where powers below one have a finite slope
 

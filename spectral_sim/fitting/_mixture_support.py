@@ -6,8 +6,6 @@ import numpy as np
 
 from ._mixture_table import MixtureTable
 
-__all__ = ["Support", "find_support", "nearest_distances", "share_distance"]
-
 
 @dataclass(frozen=True)
 class Support:

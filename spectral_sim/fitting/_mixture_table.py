@@ -9,17 +9,6 @@ import numpy as np
 from .._checks import nearest
 from .._types import Float
 
-__all__ = [
-    "FEWEST_RUNS",
-    "MixtureTable",
-    "NamedTable",
-    "by_domain",
-    "check_shares",
-    "is_number",
-    "mixture_table",
-    "values_of",
-]
-
 FEWEST_RUNS = 8
 _ROUNDING = 0.02  # sums of shares this near to one are taken for rounded
 _EXACT = 1e-9

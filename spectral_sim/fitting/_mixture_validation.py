@@ -16,19 +16,6 @@ from ._mixture_table import MixtureTable
 if TYPE_CHECKING:
     from ._mixture_fit import MixtureFit
 
-__all__ = [
-    "RIDGES",
-    "Calibration",
-    "CrossFits",
-    "LearningCurve",
-    "calibrate",
-    "compare_baselines",
-    "cross_fit",
-    "learning_curve",
-    "select_ridge",
-    "validate_boost",
-]
-
 _ITERATIONS = 200  # of a law on a part of the runs; more changes its predictions by far less than their error
 _SIZES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)  # runs of a learning curve
 _DRAWS = 3  # of each of them

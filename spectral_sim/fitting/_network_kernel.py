@@ -12,8 +12,6 @@ import numpy as np
 from .._types import Array, Float, PyTree
 from ..problems import NetworkProblem
 
-__all__ = ["KERNELS", "NetworkJacobian", "gram", "kernel_product", "kernel_trace", "last_layer"]
-
 KERNELS = ("trace", "full", "last_layer")
 _TRIED = 8  # examples on which outputs are tried to be linear
 _BLOCK_BYTES = 2**28  # of Jacobian rows, or of directions in parameter space, that are held at once

@@ -11,8 +11,6 @@ import numpy as np
 from .. import _schema as schema
 from .._files import write_arrays
 
-__all__ = ["read_fit", "write_fit"]
-
 _FIX = "Write it anew with save()."
 
 

@@ -9,8 +9,6 @@ from .._shown import Line, Shown, View
 from .._trajectory import Trajectory
 from ._training_scores import Agreement, speedups
 
-__all__ = ["Doubts", "TrainingComparison"]
-
 _ADAPTIVE = 0.6  # of trust where steps are no multiples of gradients
 _DEPTH = 0.1  # of trust lost, about, for each e-fold of the training loss
 # What the scores of `Agreement` are, in its order.

@@ -8,8 +8,6 @@ import scipy
 from .._types import Float
 from ..analysis import speedup
 
-__all__ = ["Agreement", "agreement", "clock_factor", "mean_agreement", "speedups"]
-
 _NO_GAIN = 0.01  # of a log speed-up: it has no side
 _SLOWEST_SEEN = 2  # times slower than uniform training: a schedule that is slower shows as that slow
 _SLOWEST, _SCALES = 0.2, 97  # time factors that are tried: from this to its reciprocal

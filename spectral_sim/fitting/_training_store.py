@@ -13,8 +13,6 @@ from .._identity import identity
 from .._schema import Malformed, Schema, array, choice, record, text
 from .._trajectory import Trajectory
 
-__all__ = ["RunStore"]
-
 _VERSION = 1
 _FIX = "Delete it to run that seed anew, or give another folder."
 

@@ -22,8 +22,6 @@ from ._reading import reading
 from ._results import verdict_of
 from ._style import GROSS_COLOUR, NET_COLOUR
 
-__all__ = ["report_html", "write_report"]
-
 # plotly's own legend would take the hatching of the first bar for that of all
 _BAR_LEGEND = (
     f'<small><i style="background:{GROSS_COLOUR}"></i> gross <i style="background:{NET_COLOUR}"></i> net of the '

@@ -7,8 +7,6 @@ from ._page import Page
 from ._plotly import band, linear_layout, scatter
 from ._style import BAND, BOUND_COLOUR, PALETTE
 
-__all__ = ["best_rates_section"]
-
 
 def best_rates_section(page: Page, fit: CurveFit, best: BestRates) -> None:
     """Rates of every step, the predicted loss beside the best curve of about its length, and the families by hand."""

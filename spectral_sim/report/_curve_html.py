@@ -12,8 +12,6 @@ from ._page import Page
 from ._plotly import band, linear_layout, scatter
 from ._style import BAND, BOUND_COLOUR, PALETTE
 
-__all__ = ["curves_html", "write_curve_report"]
-
 
 def write_curve_report(fit: CurveFit, path: Path, title: str, best: BestRates | None = None) -> None:
     """Write the report on a fit, replacing the file at once.

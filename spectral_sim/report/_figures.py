@@ -26,17 +26,6 @@ from ._views import (
     speedup_bars,
 )
 
-__all__ = [
-    "RED_BLUE",
-    "eigenvalue_figure",
-    "energy_figure",
-    "learned_figure",
-    "loss_figure",
-    "search_figure",
-    "speedup_figure",
-    "weight_figure",
-]
-
 _MOST_TICKS = 8
 _SPEEDUP_TICKS = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
 _RDBU = "#053061 #2166ac #4393c3 #92c5de #d1e5f0 #f7f7f7 #fddbc7 #f4a582 #d6604d #b2182b #67001f"

@@ -10,8 +10,6 @@ from ._gains_view import differences, shown_runs, spread_labels, time_axis
 from ._plotly import band, in_lines, layout, line, log_axis, rounded, scatter, time_ticks
 from ._style import styles
 
-__all__ = ["cost_figure", "difference_figure"]
-
 
 def difference_figure(assessment: Assessment, numbers: Table) -> dict[str, Any] | None:
     """Loss at the same compute against uniform sampling, in percent: below zero a schedule pays for itself."""

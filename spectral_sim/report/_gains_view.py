@@ -6,8 +6,6 @@ import numpy as np
 
 from ..assessment import Assessment, Interval, Run, Table, interval, table
 
-__all__ = ["TimeAxis", "Difference", "differences", "shown_runs", "spread_labels", "time_axis"]
-
 MOST_CURVES = 8
 
 

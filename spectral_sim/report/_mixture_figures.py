@@ -9,8 +9,6 @@ from ._figures import RED_BLUE
 from ._plotly import linear_layout, rounded, scatter
 from ._style import BOUND_COLOUR, PALETTE
 
-__all__ = ["curve_figure", "distance_figure", "fold_figure", "optimum_figure", "sensitivity_figure"]
-
 
 def fold_figure(fit: MixtureFit) -> dict[str, Any]:
     """Predicted without the run against measured; the views are the losses."""

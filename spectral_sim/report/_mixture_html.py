@@ -8,8 +8,6 @@ from ..fitting import LearningCurve, MixtureFit, Optimum
 from ._mixture_figures import curve_figure, distance_figure, fold_figure, optimum_figure, sensitivity_figure
 from ._page import Page
 
-__all__ = ["mixture_html", "write_mixture_report"]
-
 
 def write_mixture_report(fit: MixtureFit, optimum: Optimum, curve: LearningCurve, path: Path, title: str) -> None:
     """Write the report on a fit and its optimum, replacing the file at once.

@@ -9,8 +9,6 @@ from typing import Any
 from .._extras import require
 from ._results import environment
 
-__all__ = ["Page", "script_json"]
-
 
 class Page:
     """What stands on a page so far.

@@ -15,8 +15,6 @@ from ..problems import ModalProblem
 from ..schedules import chain, mix, proportional, self_scoring
 from ._style import new_figure
 
-__all__ = ["Phases", "draw_phases", "self_scoring_phases"]
-
 _BEFORE = 1e-3  # the first refresh after the start, over the start of the window
 
 

@@ -9,19 +9,6 @@ import numpy as np
 from ._gains_view import TimeAxis
 from ._views import log_ticks
 
-__all__ = [
-    "band",
-    "in_lines",
-    "layout",
-    "line",
-    "linear_layout",
-    "log_axis",
-    "padded",
-    "rounded",
-    "scatter",
-    "time_ticks",
-]
-
 _LONGEST = 18  # letters of a line
 
 

@@ -25,8 +25,6 @@ from ._views import (
     speedup_bars,
 )
 
-__all__ = ["PLOTS", "write_plots"]
-
 _DPI = 110
 _MOST_MAPS = 4
 

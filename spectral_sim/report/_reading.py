@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 from ..assessment import Assessment
 
-__all__ = ["reading"]
-
 _LINES = (
     "Black: uniform sampling. Dashed: weights fixed at the start. Dash-dotted: weights that follow a clock. Solid: "
     "weights that follow the residual. A dash and two dots: uniform sampling, in part with labels of the learner's own "

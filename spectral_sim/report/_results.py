@@ -18,8 +18,6 @@ from .._status import FIRST_FAULT, status_legend
 from ..analysis import Speedup
 from ..assessment import Assessment, Gains, Interval, Row, Search, Taught, bracket, claim, table, verdict
 
-__all__ = ["environment", "summary", "to_dataset", "verdict_of", "write_dataset", "write_json", "write_results"]
-
 
 def environment() -> dict[str, str]:
     """Versions and the device of this process."""

@@ -6,19 +6,6 @@ from typing import Any
 from .._extras import require
 from ..assessment import Run
 
-__all__ = [
-    "BAND",
-    "BOUND_COLOUR",
-    "CURVE_DASHES",
-    "GROSS_COLOUR",
-    "LEVEL_COLOURS",
-    "NET_COLOUR",
-    "PALETTE",
-    "Style",
-    "new_figure",
-    "styles",
-]
-
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F4F24")
 """Colours of schedules: those of Okabe and Ito (2008), told apart with any colour vision, and a brown.
 

@@ -11,8 +11,6 @@ from ._plotly import line as plotly_line
 from ._plotly import log_axis, rounded, scatter
 from ._style import PALETTE
 
-__all__ = ["is_log", "phase_figure", "slice_figure", "time_figure"]
-
 _MOST_CELLS = 160  # along an axis of a diagram
 _MOST_LINES = 7
 _MOST_VIEWS = 24

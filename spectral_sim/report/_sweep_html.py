@@ -13,8 +13,6 @@ from ..sweeps import as_grid
 from ._page import Page
 from ._sweep_figures import is_log, phase_figure, slice_figure, time_figure
 
-__all__ = ["sweep_html", "write_sweep_report"]
-
 _BEST = 5
 _OBJECTIVES = {
     "final_loss": "lowest",

@@ -12,8 +12,6 @@ from ._page import Page
 from ._plotly import linear_layout, log_axis, padded, rounded, scatter
 from ._style import BOUND_COLOUR, PALETTE, new_figure
 
-__all__ = ["draw_training", "training_html", "write_training_report"]
-
 _CHANGES = "predicted log change of the loss", "real log change of the loss"  # against uniform training
 _COLUMNS = {
     "real_loss": "real loss",

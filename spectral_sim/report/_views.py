@@ -10,25 +10,6 @@ from ..analysis import frontier as resolution_frontier
 from ..assessment import Assessment, Curve, Run, Table, format_short
 from ..problems import ModalProblem
 
-__all__ = [
-    "COLOUR_TICKS",
-    "END_OF_GAIN",
-    "BarGroup",
-    "HeatMap",
-    "LossView",
-    "SearchView",
-    "colour_limit",
-    "energy_span",
-    "frontier_line",
-    "heat_map",
-    "log_ticks",
-    "loss_views",
-    "mode_curves",
-    "search_views",
-    "shown_beside",
-    "speedup_bars",
-]
-
 COLOUR_TICKS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 END_OF_GAIN = "expected end of a teacher's gain"
