@@ -35,7 +35,7 @@ def linear_maps(
     return push, lambda pull: scaled.T @ pull.reshape(-1, 1), (features.shape[1], 1)
 
 
-class NetworkDescent(AbstractDynamics):
+class AbstractNetworkDescent(AbstractDynamics):
     """Steps of descent on the loss of a network, real or linearised, whose state has `outputs` and `eval_outputs`."""
 
     adjoint: ClassVar[str] = "stored"  # an interval holds many steps

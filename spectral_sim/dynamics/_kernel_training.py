@@ -11,7 +11,7 @@ from .._types import Array, Float, Int, PerWeight, PRNGKeyArray, PyTree, as_inex
 from ..numerics import repeat
 from ..problems import AbstractProblem, NetworkProblem
 from ._base import require
-from ._descent import NetworkDescent, diverged, linear_maps, stable_rate
+from ._descent import AbstractNetworkDescent, diverged, linear_maps, stable_rate
 from ._sgd_settings import Setting, no_steps
 
 
@@ -31,7 +31,7 @@ class KernelState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class _KernelDescent(NetworkDescent):
+class _KernelDescent(AbstractNetworkDescent):
     """Descent on fixed features, from the outputs of the network itself on."""
 
     def init(self, problem: Any) -> PyTree:

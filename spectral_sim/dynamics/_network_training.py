@@ -14,7 +14,7 @@ from .._types import Array, Float, Int, PerRefresh, PerWeight, PRNGKeyArray, PyT
 from ..numerics import repeat
 from ..problems import NetworkProblem
 from ._base import AbstractDynamics, require
-from ._descent import NetworkDescent, diverged, stable_rate
+from ._descent import AbstractNetworkDescent, diverged, stable_rate
 from ._pool_draws import check_draw, draw_law, draw_table, key_of_step
 from ._sgd_settings import Setting, no_steps
 
@@ -39,7 +39,7 @@ class NetworkState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class NetworkTraining(NetworkDescent):
+class NetworkTraining(AbstractNetworkDescent):
     """Training of a `NetworkProblem` by an optimiser, step for step, on mini-batches or on the whole set.
 
     The refresh grid counts steps. Intrinsic time, which stages such as `lag` are given in, is the sum of learning

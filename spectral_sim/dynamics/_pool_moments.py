@@ -19,8 +19,8 @@ from ._sgd_settings import (
     SETTING_FAULTS,
     TOO_MANY,
     UNSTABLE,
+    AbstractStepDynamics,
     Setting,
-    SettingDynamics,
     as_setting,
     no_steps,
     setting_faults,
@@ -45,7 +45,7 @@ class PoolState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class PoolMoments(SettingDynamics):
+class PoolMoments(AbstractStepDynamics):
     """Expected residual energies of SGD whose batches are drawn from the examples of a data problem, step for step.
 
     A step draws B examples by themselves, with replacement, from d and moves

@@ -18,8 +18,8 @@ from ._pool_draws import check_draw, draw_law, draw_table, key_of_step
 from ._sgd_settings import (
     SETTING_FAULTS,
     TOO_MANY,
+    AbstractStepDynamics,
     Setting,
-    SettingDynamics,
     as_setting,
     no_steps,
     over_intervals,
@@ -41,7 +41,7 @@ class TrainingState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class PoolTraining(SettingDynamics):
+class PoolTraining(AbstractStepDynamics):
     """Monte Carlo of `PoolMoments`: mini-batches drawn from the examples of a data problem, at any size.
 
     A step draws batch_size examples with replacement and costs O(batch features outputs). Many seeds at once are a

@@ -22,7 +22,7 @@ from ..numerics import (
 )
 from ..problems import ModalProblem
 from ._base import AbstractDynamics, require, shown
-from ._sgd_settings import SETTING_FAULTS, UNSTABLE, Setting, SettingDynamics, as_setting, no_steps, setting_faults
+from ._sgd_settings import SETTING_FAULTS, UNSTABLE, AbstractStepDynamics, Setting, as_setting, no_steps, setting_faults
 
 # Many steps at once are precise relative to what there was before, so an interval is cut where the loss falls far.
 _FALL, _DEEPEST, _GROWTH = 4.0, 30.0, 8.0  # e-folds at once; the most that can be seen; of a part over the last
@@ -41,7 +41,7 @@ class SGDState(eqx.Module):
     steps: Int[Array, ""]
 
 
-class SGDMoments(SettingDynamics):
+class SGDMoments(AbstractStepDynamics):
     """Expected residual energies of one-pass SGD on Gaussian features, step for step, at the cost of a few steps.
 
     Every step draws a fresh batch of B examples with features x ~ N(0, diag(lam~)), lam~_k = lam_k w_k, and labels with

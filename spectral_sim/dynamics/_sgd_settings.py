@@ -148,7 +148,7 @@ def _sample(name: str, setting: Callable, steps: np.ndarray, least: float) -> tu
     return values, sampled
 
 
-class SettingDynamics(AbstractDynamics):
+class AbstractStepDynamics(AbstractDynamics):
     """Dynamics with steps of a learning rate, a batch size and label noise, each of them a setting.
 
     The fields that `ranges` names are those of its subclasses, in an order of their own.

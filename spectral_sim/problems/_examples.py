@@ -12,7 +12,7 @@ from ..numerics import group_sums
 from ._base import AbstractProblem
 
 
-class ExampleProblem(AbstractProblem):
+class AbstractExampleProblem(AbstractProblem):
     """Examples with a base mass, in groups or not, and a loss that half the mean of their energies is.
 
     Arguments:

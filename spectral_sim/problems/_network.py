@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from .._checks import check_choice, check_length, check_mass, check_ndim
 from .._types import Array, ArrayLike, Float, PerWeight, PyTree
-from ._examples import ExampleProblem
+from ._examples import AbstractExampleProblem
 from ._network_checks import check_apply, check_params, check_rows, checked_targets
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ LOSSES = ("squared", "cross_entropy")
 _BLOCK_BYTES = 2**28  # of Jacobian rows that are held at once
 
 
-class NetworkProblem(ExampleProblem):
+class NetworkProblem(AbstractExampleProblem):
     """A network on a data set, to be trained under weights on its examples, for real or as its linearisation.
 
     The network is a function of its parameters. An equinox model is parted into its arrays and the rest:

@@ -11,14 +11,14 @@ from .._types import Array, ArrayLike, Float, PerWeight, as_inexact
 from .._where import where
 from ..numerics import row_product, sum_rows
 from ._base import Bound
-from ._examples import ExampleProblem
+from ._examples import AbstractExampleProblem
 from ._modal import ModalProblem
 
 if TYPE_CHECKING:
     from ..dynamics import AbstractDynamics
 
 
-class OperatorProblem(ExampleProblem):
+class OperatorProblem(AbstractExampleProblem):
     """Least squares on fixed features, trained by gradient flow on reweighted examples.
 
     theta' = Phi^T P W (Y - Phi theta), W the weights on examples and P the base mass. The loss is

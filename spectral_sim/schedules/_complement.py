@@ -14,8 +14,8 @@ from .._where import where
 from ..numerics import log_or_minus_inf, without_derivative
 from ._base import SMALLEST
 from ._second_model import (
+    AbstractSecondModelStage,
     SecondModel,
-    SecondModelStage,
     learner_model,
     once_trained,
     progress,
@@ -28,7 +28,7 @@ _ROUNDING = 32  # units of the dtype's precision that a logarithm of a residual 
 _INTEGRATED = {"float32": 1e-4, "float64": 1e-8}  # of the largest residual at the start, that one on data may be off by
 
 
-class Complement(SecondModelStage):
+class Complement(AbstractSecondModelStage):
     """Excess residual over a second model of another kind, max(0, E_learner - E_second).
 
     The second model has another spectrum (on modes) or another kernel (on data). It is trained by gradient flow on

@@ -12,7 +12,7 @@ from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from .._where import where
 from ..numerics import mean_one, project_to_bounds
 from ._base import AbstractStage, Kind
-from ._observe import FirstOrderLag
+from ._observe import AbstractFirstOrderLag
 
 
 class Clip(AbstractStage):
@@ -71,7 +71,7 @@ class Mix(AbstractStage):
         return (1 - self.eps) * mean_one(signal, observation.mass) + self.eps, state
 
 
-class Smooth(FirstOrderLag):
+class Smooth(AbstractFirstOrderLag):
     """Weights that move slowly: a first-order lag on weights of mean one.
 
     Arguments:

@@ -10,10 +10,10 @@ from .._observation import Observation
 from .._types import Array, Float, PerWeight, PyTree, Ranges, as_inexact
 from ..numerics import lowest_mass
 from ._base import SMALLEST
-from ._score import ScoredStage
+from ._score import AbstractScoredStage
 
 
-class Curriculum(ScoredStage):
+class Curriculum(AbstractScoredStage):
     """Equal weights on a pool that grows from the easiest (or the hardest) to everything.
 
     The pool is updated at refreshes and held between them, as any curation is.

@@ -14,7 +14,7 @@ from ..numerics import exponential, group_sums, log_or_minus_inf, mass_rank
 from ._base import SMALLEST, AbstractStage, Kind, require_modal, stage_name
 
 
-class FirstOrderLag(AbstractStage):
+class AbstractFirstOrderLag(AbstractStage):
     """A stage with a time constant; the state is the time of the last refresh and the lagged signal."""
 
     ranges: ClassVar[Ranges] = {"tau": (0.0, None)}
@@ -36,7 +36,7 @@ class FirstOrderLag(AbstractStage):
         return memory, (observation.time, memory)
 
 
-class Lag(FirstOrderLag):
+class Lag(AbstractFirstOrderLag):
     """Show a running average of the residual: s += (1 - exp(-h / tau)) (signal - s), h the time since the last refresh.
 
     Arguments:

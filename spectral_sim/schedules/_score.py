@@ -12,7 +12,7 @@ from ..problems import AbstractProblem
 from ._base import AbstractStage, Kind, TrainingCost, no_scoring, scored_once, stage_name
 
 
-class ScoredStage(AbstractStage):
+class AbstractScoredStage(AbstractStage):
     """A stage that goes by how hard each weight is: by a `score`, or by the difficulty that the problem states.
 
     The fields `score` and `score_cost` are those of its subclasses, in an order of their own.

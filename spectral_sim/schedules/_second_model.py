@@ -18,7 +18,7 @@ from ..problems import AbstractProblem, ModalProblem, OperatorProblem, mean_squa
 from ._base import AbstractStage, Kind, TrainingCost, scored_once, stage_name
 
 
-class SecondModelStage(AbstractStage):
+class AbstractSecondModelStage(AbstractStage):
     """A stage that sees the residual through a second model, whose training and passes over the data it is charged.
 
     The fields `training_time`, `exponent`, `eigenvalues`, `features` and `cost` are those of its subclasses.

@@ -12,7 +12,7 @@ from .._types import Array, Float, Int, PerWeight, PyTree, Ranges, Refreshes, as
 from .._where import where
 from ..numerics import lowest_mass, mass_rank, score_of
 from ._base import SMALLEST, AbstractStage, Kind, no_scoring, require_modal, require_operator, scored_once
-from ._score import ScoredStage, leverage
+from ._score import AbstractScoredStage, leverage
 
 
 class _Static(AbstractStage):
@@ -121,7 +121,7 @@ class RandomPruning(_Static):
         return lowest_mass(state, self.fraction), state
 
 
-class HardPruning(ScoredStage):
+class HardPruning(AbstractScoredStage):
     """The easiest or the hardest part of the mass is kept, at equal weight; the rest is never sampled.
 
     Where entries at the border are equally hard they share what is left for them.

@@ -12,8 +12,8 @@ from .._where import where
 from ..numerics import log_or_minus_inf
 from ._base import SMALLEST
 from ._second_model import (
+    AbstractSecondModelStage,
     SecondModel,
-    SecondModelStage,
     once_trained,
     progress,
     second_model,
@@ -25,7 +25,7 @@ from ._second_model import (
 from ._self_scoring import check_sharpness
 
 
-class Teacher(SecondModelStage):
+class Teacher(AbstractSecondModelStage):
     """What a teacher can show of the residual; the teacher's own training is simulated.
 
     The teacher is trained beforehand on uniform samples for `training_time`, from zero and exactly. On modes it has
