@@ -5,7 +5,8 @@ import dataclasses
 from ..problems import OperatorProblem
 from ._certificate_task import STACKED, CertificateTask
 
-PIECES, DEGREE = 12, 3  # cubic pieces: for the same number of control matrices the bound is far tighter than straight
+PIECES = 12
+DEGREE = 3  # of the pieces: for the same number of control matrices the bound is far tighter than with straight ones
 MEMORY = 8e9
 MANY = 128  # examples whose conditions are taken together; of more, those that bind are looked for
 _STEPS = 25  # of one search
