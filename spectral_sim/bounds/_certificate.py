@@ -257,8 +257,9 @@ def _check_size(tasks: list[CertificateTask], pieces: int, degree: int, cap: flo
         )
     needed = memory_needed(shape_of(tasks, cap), pieces, degree)
     if needed > MEMORY:
-        fits = max(int(degree * pieces * MEMORY / needed), 1)
+        fits = int(degree * pieces * MEMORY / needed)
+        fewer = f"at most about {fits} pieces, fewer features" if fits > 1 else "fewer features"
         raise ValueError(
             f"pieces={degree * pieces} with {choices} examples or groups and {size} coordinates needs about "
-            f"{needed / 1e9:.0f} GB: give at most about {fits} pieces, fewer features, or groups."
+            f"{needed / 1e9:.0f} GB: give {fewer}, or groups."
         )
