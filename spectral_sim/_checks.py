@@ -105,10 +105,12 @@ def _finite(array: np.ndarray) -> bool:
 
 
 def check_entries(name: str, value: Any, is_good: Callable[[np.ndarray], Any], fix: str) -> None:
-    """Raise on the first entry that is not good."""
+    """Raise on the first entry that is not good, and where there is none."""
     if not is_concrete(value):
         return
     array = concrete(value)
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: {fix}.")
     bad = ~np.asarray(is_good(array))
     if bad.any():
         raise ValueError(f"{name}{first_index(bad)} is {array[bad][0]:.6g}: {fix}.")

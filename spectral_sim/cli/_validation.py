@@ -29,21 +29,22 @@ def trained_on_validation(problem: AbstractProblem, picking: np.ndarray, times: 
         picking: mass of its held-out rows for picking, shape (held_out,).
         times: refresh grid.
     """
-    assert isinstance(problem, OperatorProblem)
+    data = problem.as_operator()
+    assert data is not None
     chosen = picking > 0
-    added, labels = np.asarray(problem.eval_features)[chosen], np.asarray(problem.eval_targets)[chosen]
-    rows = np.concatenate([np.asarray(problem.features), added])
-    targets = np.concatenate([np.asarray(problem.targets), labels])
-    own = np.arange(len(rows)) < problem.num_examples
-    held_out = {name: getattr(problem, name) for name in ("eval_features", "eval_targets", "eval_mass")}
+    added, labels = np.asarray(data.eval_features)[chosen], np.asarray(data.eval_targets)[chosen]
+    rows = np.concatenate([np.asarray(data.features), added])
+    targets = np.concatenate([np.asarray(data.targets), labels])
+    own = np.arange(len(rows)) < data.num_examples
+    held_out = {name: getattr(data, name) for name in ("eval_features", "eval_targets", "eval_mass")}
 
     def lowest(trained_on: np.ndarray) -> float:  # rows without mass do not train: one program for all three
         trained = OperatorProblem(rows, targets, mass=trained_on.astype(rows.dtype), **held_out)
         return float(np.min(np.asarray(simulate(trained, uniform(), times, adjoint="direct").loss)))
 
     plain = lowest(own)
-    together = _change(lowest(np.ones(len(rows))) / plain - 1, problem.measure)
-    alone = _change(lowest(~own) / plain - 1, problem.measure)
+    together = _change(lowest(np.ones(len(rows))) / plain - 1, data.measure)
+    alone = _change(lowest(~own) / plain - 1, data.measure)
     return (
         f"Training uniformly on the {int(chosen.sum())} rows set aside for picking as well {together}; training on "
         f"them alone {alone}."

@@ -99,7 +99,7 @@ class SamplerWeights:
             arrays |= {"times": self.times, "weights": self.weights, "mass": self.mass}
             write_arrays(target, arrays, compressed=True)
         else:
-            pyarrow, parquet = _pyarrow("pyarrow"), _pyarrow("pyarrow.parquet")
+            pyarrow, parquet = _pyarrow()
             columns = {"example": np.arange(len(self.mass)), "mass": self.mass}
             columns |= {f"weight_{n}": row for n, row in enumerate(self.weights)}
             about = {"version": _VERSION, "times": self.times.tolist(), "last": self.last}
@@ -166,7 +166,7 @@ def _is_consistent(times: np.ndarray, weights: np.ndarray, mass: np.ndarray, las
 
 
 def _read_parquet(path: Path) -> dict[str, Any]:
-    parquet = _pyarrow("pyarrow.parquet")
+    _, parquet = _pyarrow()
 
     def read() -> dict[str, Any]:
         try:
@@ -190,5 +190,6 @@ def per_example(observation: Any, weights: Array) -> Array:
     return jnp.asarray(observation.problem.per_example(weights))
 
 
-def _pyarrow(module: str) -> Any:
-    return require(module, "a .parquet file", "pip install 'spectral_sim[data]', or use .npz.")
+def _pyarrow() -> list[Any]:
+    install = "pip install 'spectral_sim[data]', or use .npz."
+    return [require(module, "a .parquet file", install) for module in ("pyarrow", "pyarrow.parquet")]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._extras import require
 from .._simulate import simulate
 from .._times import log_times
 from ..problems import ModalProblem
@@ -110,6 +111,7 @@ def draw_phases(phases: Phases, path: Path | None = None) -> Any:
     Returns:
         The matplotlib figure.
     """
+    require("matplotlib", "a map")
     count, ideal = len(phases.refreshes_per_decade), phases.beta - 1
     figure = new_figure(3.3 * count + 1.2, 4.3)
     mesh: Any = None

@@ -68,6 +68,12 @@ def difficulty(problem: AbstractProblem) -> PerWeight:
     ridge regression on the base mass whose penalty is the mean eigenvalue: what a briefly trained probe still gets
     wrong. Groups: its mean over the group. Other problems: what their `difficulty()` returns.
 
+    Arguments:
+        problem: with modes, examples or groups, or of a class that has a `difficulty()` of its own.
+
+    Returns:
+        One number for each weight, shape (weights,).
+
     Raises:
         ValueError: a problem that does not say.
 
@@ -85,6 +91,12 @@ def difficulty(problem: AbstractProblem) -> PerWeight:
 
 def leverage(problem: AbstractProblem) -> PerWeight:
     """Ridge leverage scores phi_i^T (M + r I)^-1 phi_i, r the mean eigenvalue of M; a mean over each group.
+
+    Arguments:
+        problem: with examples and features, or groups of them.
+
+    Returns:
+        One number for each weight, shape (weights,).
 
     Raises:
         ValueError: a problem without features.

@@ -505,7 +505,7 @@ def test_refuses_bad_input(monkeypatch):
     ):
         with pytest.raises(ValueError, match=message):
             certificate(problem, TIMES, pieces=pieces)
-    with pytest.raises(ValueError, match="needs about .* GB: give fewer features, or groups"):  # even for one piece
+    with pytest.raises(ValueError, match=r"needs about .* GB: give fewer features, or groups"):  # even for one piece
         certificate(ss.torus(2.0, 2.0, 256), TIMES)
     with pytest.raises(ValueError, match=r"cap is 0.5: weights of mean one need a cap of at least 1"):
         certificate(problem, TIMES, cap=0.5)

@@ -116,7 +116,11 @@ def test_keys_of_an_assessment_reach_the_part(write_config, files):
             "horizon = 7.0\nsteps = 3",
             "dynamics.steps and dynamics.horizon both say where the run ends",
         ),
-        ("features = 3\neval_fraction = 0.6", "features = 60\neval_fraction = 0.2", "would take hours: add features ="),
+        (
+            "features = 3\neval_fraction = 0.6",
+            'features = 120\nmethod = "random"\neval_fraction = 0.2',
+            "of one processor and",
+        ),
     ],
 )
 def test_wrong_keys_are_refused(refused, write_config, files, tmp_path, old, new, words):

@@ -11,7 +11,7 @@ import spectral_sim as ss
 from spectral_sim.bounds._certificate_interior import InteriorMethod
 from spectral_sim.cli import _certify
 from spectral_sim.cli._errors import UserError
-from spectral_sim.cli._job_part import Part
+from spectral_sim.cli._part import Part
 
 TIMES = np.linspace(0.0, 1.0, 11)
 
