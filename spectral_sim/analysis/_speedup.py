@@ -33,7 +33,8 @@ def time_to_loss(times: ArrayLike, loss: ArrayLike, target: ArrayLike) -> float 
         ValueError: bad curve (see the message), or a target that is not positive.
     """
     grid, values = as_curve(times, loss=loss)
-    check_positive("target", target, "a loss target lies above zero; subtract no floor from it")
+    if np.size(target):
+        check_positive("target", target, "a loss target lies above zero; subtract no floor from it")
     reached = crossing_times(grid, values, np.asarray(target, dtype=np.float64))
     return reached if np.ndim(target) else float(reached)
 
