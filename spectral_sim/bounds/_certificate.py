@@ -17,9 +17,6 @@ from ._certificate_multiplier import Multiplier, hold, proven_loss, repaired
 from ._certificate_result import Certificate
 from ._certificate_task import CertificateTask, certificate_tasks
 
-Told = Callable[[float, float], None]
-"""Takes the horizon that a search is at, and the bound there so far in units of the loss, which is not proven yet."""
-
 _CROWDING = 1.5  # pieces crowd towards the horizon, where the multiplier bends most
 _PRICED = 4000  # unknown prices at one point in time, up to which a cap is taken into account
 _EXACT_STATE, _EXACT_SIZE = 49, 24 * 24
@@ -36,6 +33,7 @@ def certificate(
     method: str = "auto",
     tolerance: float = 1e-2,
     key: Any = None,
+    report: Callable[[float, float], None] | None = None,
 ) -> Certificate:
     """Prove how low no schedule whatever can bring the loss at a horizon.
 
@@ -60,6 +58,8 @@ def certificate(
         tolerance: how near to the best multiplier on the pieces the search goes, relative. An interrupt from the
             keyboard ends it early, with what is proven by then.
         key: not needed, as nothing is drawn; accepted so that all searches can be called alike.
+        report: called before each step of the scalable search with the horizon that it is at, and the bound there so
+            far in units of the loss, which is not proven yet.
 
     Returns:
         A `Certificate`.
@@ -69,28 +69,6 @@ def certificate(
         ValueError: a bad horizon, cap or number of pieces, a problem too large for the route, or features that explain
             no part of the targets.
         ImportError: method="exact" without cvxpy.
-    """
-    return certified(
-        problem, times, horizon=horizon, pieces=pieces, cap=cap, groups=groups, method=method, tolerance=tolerance
-    )
-
-
-def certified(
-    problem: AbstractProblem,
-    times: ArrayLike,
-    *,
-    horizon: ArrayLike | None = None,
-    pieces: int = PIECES,
-    cap: float | None = None,
-    groups: ArrayLike | None = None,
-    method: str = "auto",
-    tolerance: float = 1e-2,
-    told: Told | None = None,
-) -> Certificate:
-    """`certificate`, which also says how far it is.
-
-    Arguments:
-        told: called before each step of the scalable search.
     """
     data = problem.as_operator()
     if data is None:
@@ -110,7 +88,7 @@ def certified(
     for end in horizons:
         knots = crowded * end / tasks[0].time_scale
         over = any(proof.interrupted for proof in proofs)
-        heard = None if told is None else functools.partial(told, float(end))
+        heard = None if report is None else functools.partial(report, float(end))
         proofs.append(_prove(tasks, knots, degree, cap, route, tolerance, over, heard))
     width = crowded[1:] - crowded[:-1]
     instants = (crowded[:-1, None] + width[:, None] * (np.arange(degree + 1) + 0.5) / (degree + 1)).ravel()

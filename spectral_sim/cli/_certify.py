@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from rich.console import Console
 
-from ..bounds._certificate import certified
+from ..bounds import certificate
 from ..bounds._certificate_cost import MEMORY, memory_needed, seconds_needed, shape_ahead
 from ..problems import OperatorProblem
 from ..problems.tables import option
@@ -47,7 +47,7 @@ def certifier(part: Part, where: str, progress: Console) -> Callable[[Part], Par
     def certify(part: Part) -> Part:
         lines = _Lines(part, progress)
         with explained(where):
-            found = certified(data, part.times, horizon=horizons, told=lines.told)
+            found = certificate(data, part.times, horizon=horizons, report=lines.report)
         for horizon, loss, finished in zip(horizons, found.loss, found.finished, strict=True):
             early = "" if finished else " (the search was stopped early: a longer one may prove more)"
             _say(progress, part, f"no schedule goes below {loss:.4g} at {horizon:.4g}{early}")
@@ -65,7 +65,7 @@ class _Lines:
         self.begin = time.perf_counter()
         self._part, self._progress, self._last, self._horizon = part, progress, self.begin, -1.0
 
-    def told(self, horizon: float, bound: float) -> None:
+    def report(self, horizon: float, bound: float) -> None:
         now = time.perf_counter()
         if horizon == self._horizon and now - self._last < _OFTEN:
             return

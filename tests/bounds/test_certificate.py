@@ -15,7 +15,6 @@ from spectral_sim.bounds import _certificate as public
 from spectral_sim.bounds import _certificate_active as active
 from spectral_sim.bounds import _certificate_cost as cost
 from spectral_sim.bounds import _certificate_interior as interior
-from spectral_sim.bounds._certificate import certified
 from spectral_sim.bounds._certificate_multiplier import repaired, violations
 from spectral_sim.bounds._certificate_newton import BandMatrix, Symmetric
 from spectral_sim.bounds._certificate_task import certificate_tasks
@@ -417,7 +416,8 @@ def test_a_round_cut_short_returns_what_the_one_before_it_proves(monkeypatch):
 def test_a_search_says_how_far_it_is():
     problem, _ = draw("many outputs")
     heard = []
-    found = certified(problem, TIMES, horizon=[HORIZON / 2, HORIZON], pieces=6, told=lambda *said: heard.append(said))
+    said = lambda *pair: heard.append(pair)
+    found = certificate(problem, TIMES, horizon=[HORIZON / 2, HORIZON], pieces=6, report=said)
     for horizon, loss, limit in zip(found.horizon, found.loss, found.limit, strict=True):
         bounds = [bound for at, bound in heard if at == horizon]
         assert len(bounds) > 3
