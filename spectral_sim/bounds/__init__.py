@@ -4,8 +4,9 @@ from ._certificate import certificate
 from ._certificate_multiplier import Multiplier
 from ._certificate_result import Certificate
 from ._ideal import IdealOracle, ideal_oracle
+from ._lower_bound import lower_bound
 from ._quadrature import quadrature_error
-from ._speed_limit import SpeedLimit, lower_bound, speed_limit
+from ._speed_limit import SpeedLimit, speed_limit
 from ._static import Sandwich, SpectralBounds, spectral_bounds, static_sandwich, uniform_loss
 
 __all__ = [
