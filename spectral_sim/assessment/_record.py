@@ -11,7 +11,7 @@ from .._observation import Observation
 from .._save import save_summary
 from .._types import Array, Float, Int, PyTree
 from .._where import where
-from ..numerics import group_sums, mass_rank
+from ..numerics import group_sums, mass_rank, squared_norms
 from ..problems import AbstractProblem, ModalProblem, OperatorProblem
 from ..schedules import difficulty
 
@@ -182,7 +182,7 @@ def _data_facts(problem: OperatorProblem) -> tuple[Array, Array, Array, Array]:
     values, vectors = jnp.linalg.eigh(problem.features.T @ (problem.example_mass[:, None] * problem.features))
     values, vectors = values[::-1], vectors[:, ::-1]
     null = values <= values[0] * jnp.finfo(problem.dtype).eps * len(values)
-    return rank, where(null, 0, values), vectors, jnp.sum(problem.features**2, axis=1)
+    return rank, where(null, 0, values), vectors, squared_norms(problem.features)
 
 
 def _modal_recorder(problem: ModalProblem) -> tuple[Record, Rows, Spectrum]:

@@ -98,7 +98,7 @@ def our_advance(method: str, tolerance: float | None) -> Callable[..., Array]:
 
 def product_pair(features: Array, scale: Array, rows: Array) -> Array:
     """M_w on one vector of each schedule: the inner loop of the expansion, shape (schedules, features)."""
-    return ((rows @ features.T) * scale) @ features
+    return ((features @ rows.T).T * scale) @ features
 
 
 def our_run(times: np.ndarray, method: str, tolerance: float | None) -> Callable[[Any, Any], Array]:

@@ -29,10 +29,10 @@ def linear_maps(
 ) -> tuple[Callable[[Array], Array], Callable[[Array], Array], tuple[int, int]]:
     """Parameters to outputs and back, and the shape of parameters; `linearise` says how the rows are scaled."""
     if features.shape[0] == examples:
-        return lambda theta: features @ theta, lambda pull: features.T @ pull, (features.shape[1], outputs)
+        return lambda theta: features @ theta, lambda pull: (pull.T @ features).T, (features.shape[1], outputs)
     scaled = features / jnp.sqrt(jnp.asarray(outputs, features.dtype))
     push = lambda theta: (scaled @ theta).reshape(examples, outputs)
-    return push, lambda pull: scaled.T @ pull.reshape(-1, 1), (features.shape[1], 1)
+    return push, lambda pull: (pull.reshape(1, -1) @ scaled).T, (features.shape[1], 1)
 
 
 class AbstractNetworkDescent(AbstractDynamics):

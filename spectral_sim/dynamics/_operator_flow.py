@@ -16,6 +16,7 @@ from ..numerics import (
     held_spectrum,
     once_pays,
     row_product,
+    squared_norms,
     sum_rows,
     weighted_phi1,
     without_derivative,
@@ -102,14 +103,14 @@ class OperatorFlow(AbstractDynamics):
         self, problem: Any, state: PyTree, weights: PerWeight, duration: Array, key: PRNGKeyArray | None
     ) -> PyTree:
         scale = duration * problem.example_mass * problem.per_example(weights)
-        drive = sum_rows(row_product, problem.features, scale[:, None] * state.residual)
+        drive = sum_rows(row_product, problem.features, scale[:, None] * state.residual, after=state.gain)
         step, gain = weighted_phi1(problem.features, scale, drive, self.method, self._tolerance(problem))
         return _state(problem, state.parameters + step, gain)
 
     def verify(self, problem: Any, before: PyTree, after: PyTree, weights: PerWeight) -> Sequence[tuple[Array, Any]]:
         """Flow under held weights lowers the loss that they weight, always; and rounding may not be a part of it."""
         rows = (before.residual, after.residual, problem.targets, problem.features)
-        squares = jnp.stack([jnp.sum(without_derivative(each) ** 2, axis=1) for each in rows], axis=1)
+        squares = jnp.stack([squared_norms(without_derivative(each)) for each in rows], axis=1)
         measure = without_derivative(_measure(problem, weights))
         start, end, nothing, trace = jnp.sum(measure[:, None] * squares, axis=0)
         rose = end - start > _MOST_RISE * start + _MOST_NOISE[problem.dtype.name] * nothing
@@ -154,7 +155,8 @@ class _HeldOperatorFlow(AbstractDynamics):
         return self.flow.init(problem)
 
     def advance(self, problem, state, weights, duration, key):
-        drive = sum_rows(row_product, problem.features, _measure(problem, weights)[:, None] * state.residual)
+        scaled = _measure(problem, weights)[:, None] * state.residual
+        drive = sum_rows(row_product, problem.features, scaled, after=state.gain)
         step, gain = held_phi1(self.held, drive, duration)
         return _state(problem, state.parameters + step, gain)
 

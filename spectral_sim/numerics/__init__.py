@@ -13,7 +13,7 @@ from ._quadrature import ShellRule, shell_rule
 from ._rank_one_power import SHORTEST_POWER, rank_one_power
 from ._repeat import batch_max, batch_size, repeat, repeat_while
 from ._route_costs import once_pays
-from ._rows import row_product, sum_rows
+from ._rows import row_product, squared_norms, sum_rows
 from ._scores import mean_one, power_score, relative_log, scaled_mean, score_of, unit_of
 from ._segmented import INTERVAL, SCALAR, segment_length, segmented_scan
 from ._selection import Rank, lowest_mass, mass_rank, top_mass
@@ -65,6 +65,7 @@ __all__ = [
     "segment_length",
     "segmented_scan",
     "shell_rule",
+    "squared_norms",
     "sum_rows",
     "top_mass",
     "total",

@@ -29,7 +29,7 @@ from .._types import Array, Float
 from .._where import where
 from ._phi import divided_differences, phi1
 from ._repeat import batch_max
-from ._rows import fold_rows, map_rows, row_product, sum_rows
+from ._rows import fold_rows, map_rows, row_product, squared_norms, sum_rows
 
 _MOST_ROUNDING = 1e-4  # of the weighted residual, before singular values are taken
 _NULL = 8.0  # units of rounding of the largest singular value
@@ -45,12 +45,18 @@ class Spectrum(NamedTuple):
 
 def gram(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Array:
     """The matrix A = Phi^T diag(s) Phi; in a batch members come first, as every later product reads it."""
-    return sum_rows(lambda left, scale, right: row_product(scale[:, None] * left, right), features, scale, features)
+    return weighted_product(features, scale, features, after=scale[0])
+
+
+def weighted_product(left: Array, scale: Array, right: Array, after: Array | None = None) -> Array:
+    """left^T diag(s) right; `after` as in `sum_rows`."""
+    product = lambda left, scale, right: row_product(scale[:, None] * left, right)
+    return sum_rows(product, left, scale, right, after=after)
 
 
 def trace_bound(features: Float[Array, "examples features"], scale: Float[Array, "examples"]) -> Float[Array, ""]:
     """A bound on the eigenvalues of every member of a batch; a member that is lost does not decide for the others."""
-    trace = jnp.sum(scale * jnp.sum(features**2, axis=1))
+    trace = jnp.sum(scale * squared_norms(features))
     return batch_max(where(jnp.isfinite(trace), trace, 0))
 
 

@@ -13,12 +13,11 @@ import jax.numpy as jnp
 from .._types import Array
 from .._where import where
 from ._chebyshev import Expansion, Terms, apply, expansion, tangent, transposed
-from ._eigen_step import eigen_advance, eigen_change, eigen_pull, gram, spectrum, trace_bound
+from ._eigen_step import eigen_advance, eigen_change, eigen_pull, gram, spectrum, trace_bound, weighted_product
 from ._repeat import batch_max
-from ._rows import map_rows, row_product, sum_rows
+from ._rows import map_rows
 
 _GATHERED = 16  # terms
-_SMALL = 2**22  # bytes
 _LARGEST = 0.64  # of z phi_1(-z^2)
 
 
@@ -36,8 +35,8 @@ def _matrix_advance(features, scale, drive, *, tolerance):
 
 def _features_advance(features, scale, drive, *, tolerance):
     """The value by the expansion, with two products of Phi for one of A, which is never formed."""
-    series, columns = expansion(trace_bound(features, scale), tolerance), _columns(features)
-    return apply(lambda rows: ((rows @ columns) * scale) @ features, drive, series), _gain(series)
+    series = expansion(trace_bound(features, scale), tolerance)
+    return apply(lambda rows: (_seen(features, rows) * scale) @ features, drive, series), _gain(series)
 
 
 def _gain(series: Expansion) -> Array:
@@ -61,10 +60,8 @@ def _features_change(dense, features, scale, drive, term, step, operands, *, tol
         return _change_through_matrix(gram(features, scale), series, features, scale, drive, operands)
     scale_dot, drive_dot = operands
 
-    columns = _columns(features)
-
     def bilinear(rows, rows_dot):
-        seen, seen_dot = jnp.split(jnp.concatenate([rows, rows_dot]) @ columns, 2)
+        seen, seen_dot = jnp.split(_seen(features, jnp.concatenate([rows, rows_dot])), 2)
         both = jnp.concatenate([seen * scale, seen_dot * scale + seen * scale_dot]) @ features
         change, change_dot = jnp.split(both, 2)
         return change, change_dot
@@ -89,10 +86,8 @@ def _features_pull(dense, features, scale, drive, term, step, cotangents, *, tol
         bars = _matrix_transposed(gram(features, scale), term, step, drive, cotangents[0], series)
         return _pull_through_matrix(dense, features, scale, *bars)
 
-    columns = _columns(features)
-
     def pull(rows, bar):
-        seen = jnp.concatenate([rows, bar]) @ columns
+        seen = _seen(features, jnp.concatenate([rows, bar]))
         change, change_bar = jnp.split((seen * scale) @ features, 2)
         left, right = jnp.split(seen, 2)
         return change, change_bar, left, right
@@ -101,9 +96,9 @@ def _features_pull(dense, features, scale, drive, term, step, cotangents, *, tol
     return transposed(pull, gather, term, step, drive, cotangents[0], series, block=1)
 
 
-def _columns(features):
-    """Phi^T: laid out anew where that is small, since rows times it are then two to four times as fast."""
-    return features.T if features.nbytes > _SMALL else jax.lax.optimization_barrier(features.T)
+def _seen(features, rows):
+    """The rows times Phi^T, with Phi as the first factor: as the second, XLA lays a copy of it out on CPUs."""
+    return (features @ rows.T).T
 
 
 def _matrix_series(features, scale, tolerance) -> tuple[Array, Expansion]:
@@ -116,9 +111,9 @@ def _matrix_series(features, scale, tolerance) -> tuple[Array, Expansion]:
 def _gram_change(features, scale, operands):
     """How A changes with s, and with Phi where that moves."""
     scale_dot, _, *features_dot = operands
-    change = gram(features, scale_dot)
+    change = weighted_product(features, scale_dot, features)
     for each in features_dot:
-        half = sum_rows(lambda left, s, right: row_product(s[:, None] * left, right), each, scale, features)
+        half = weighted_product(each, scale, features)
         change = change + half + half.T
     return change
 

@@ -9,7 +9,7 @@ import numpy as np
 from .._checks import check_finite, check_length, check_mass, check_ndim, is_concrete
 from .._types import Array, ArrayLike, Float, PerWeight, as_inexact
 from .._where import where
-from ..numerics import row_product, sum_rows
+from ..numerics import row_product, squared_norms, sum_rows
 from ._base import Bound
 from ._examples import AbstractExampleProblem
 from ._modal import ModalProblem
@@ -217,7 +217,7 @@ def mean_squared_norm(mass: Float[Array, "examples"], features: Float[Array, "ex
         mass: p, shape (examples,).
         features: Phi, shape (examples, features).
     """
-    return jnp.sum(mass * jnp.sum(features**2, axis=1))
+    return jnp.sum(mass * squared_norms(features))
 
 
 def _ridged(covariance: Array) -> Array:

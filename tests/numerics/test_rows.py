@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import QUICK
 
+import spectral_sim as ss
 from spectral_sim.numerics import weighted_phi1
 from spectral_sim.numerics._eigen_step import gram, spectrum
 from spectral_sim.numerics._phi_routes import ADVANCE, CHANGE, PULL
@@ -84,3 +85,21 @@ def test_memory_does_not_grow_with_rows_times_members(small_blocks):
     assert temporary() >= 8 * features.nbytes
     small_blocks()
     assert temporary() < features.nbytes
+
+
+@pytest.mark.parametrize("method", ["auto", "eigh", "chebyshev"])
+def test_a_run_and_its_gradient_make_no_copy_of_the_features(method, monkeypatch):
+    """Neither squares of them, nor their transpose, nor blocks that are kept for reverse mode."""
+    monkeypatch.setattr("spectral_sim.numerics._rows._BLOCK_BYTES", 2**18)
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((16_000, 64), np.float32)  # what else is as tall is a tenth of them in all
+    problem = ss.OperatorProblem(features, features[:, 0])
+    times, dynamics = np.array([0.0, 0.3, 1.0, 3.0]), ss.OperatorFlow(method=method)
+
+    def value(power, problem):
+        run = ss.simulate(problem, ss.proportional(power), times, dynamics=dynamics, throw=False)
+        return jnp.log(run.loss[-1])
+
+    for function in (value, jax.value_and_grad(value)):
+        memory = jax.jit(function).lower(jnp.float32(0.5), problem).compile().memory_analysis()
+        assert memory.temp_size_in_bytes < features.nbytes
