@@ -4,6 +4,7 @@ import numpy as np
 import scipy.linalg
 
 (_DSYRK,) = scipy.linalg.get_blas_funcs(["syrk"], dtype=np.float64)
+_ROUNDING = np.finfo(np.float64).eps / 2
 _BAND = 2  # a condition joins a control matrix to the one before and the one after
 
 
@@ -88,13 +89,16 @@ class BandMatrix:
             self._blocks[row, column] = block.copy()
 
     def factor(self) -> None:
-        """Replace the matrix by its Cholesky factor.
+        """Replace the matrix by its Cholesky factor, with as much added to its diagonal as rounding may take off it.
+
+        Near the end of a path the matrix is singular to rounding, and many steps before it where there are many features.
 
         Raises:
             LinAlgError: the matrix is not positive definite in float64.
         """
         blocks = self._blocks
         for row in range(self._length):
+            blocks[row, row].flat[:: self._size + 1] *= 1 + self._size * _ROUNDING
             for column in range(max(0, row - _BAND), row + 1):
                 for earlier in range(max(0, row - _BAND), column):
                     if (row, earlier) not in blocks or (column, earlier) not in blocks:
