@@ -14,6 +14,7 @@ _TO_BOUNDARY = 0.95  # part of the way to the boundary of the cone that a step g
 _STEPS = 60
 _BATCHES = 16  # parts in which matrices are looked at for the longest step, the most doubtful ones first
 _START = 1e-2  # size of the first multiplier next to the terminal form: of 1e-4 to 1 the one with the fewest steps
+_MOMENTS = 10.0  # size of the first moments next to the start: much less makes some searches diverge, more costs a step
 _MIXED = (0.1, 0.2, 0.4, 0.6, 0.8, 0.9)  # parts of the first multiplier that are tried where a search is resumed
 _FEASIBLE = 1e-4  # residual of the primal constraints, relative, below which its objective is taken for an upper bound
 
@@ -95,6 +96,7 @@ class InteriorMethod:
         self.linked = len(tasks) > 1
         self.outputs = [Conditions(task, knots, degree, cap, self.linked, space) for task in tasks]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def solve(
         self,
         tolerance: float,
@@ -113,16 +115,18 @@ class InteriorMethod:
         point = self._begin()
         if before is not None and known is not None:
             point = self._resume(point, before, known)
+        best = point  # a search that diverges, which is rare, ends far below where it began
         try:
             while point.steps < _STEPS and not self._settled(point, tolerance):
                 if told is not None:
                     told(self._value(point))
                 point = self._step(point)
+                best = max(best, point, key=self._value)  # NaN is not
         except KeyboardInterrupt:
             point.interrupted = True
         except np.linalg.LinAlgError:
             pass  # rounding has the last word near the end of the path: the multiplier is feasible all the same
-        return point
+        return dataclasses.replace(point, parts=best.parts)
 
     def prices(self, point: InteriorPoint) -> np.ndarray | None:
         """With a cap the prices of the conditions, shape (conditions, choices, state, state)."""
@@ -159,7 +163,7 @@ class InteriorMethod:
                 price = unit / (2 * max(conditions.burden.sum() - 1, 0.5))
                 prices = np.broadcast_to(price * np.eye(size), (len(conditions.rows), *task.generators.shape))
             slacks, last = conditions.slacks(control, prices)
-            scale = max(float(each.task.start @ each.task.start) for each in self.outputs) / size
+            scale = _MOMENTS * max(float(each.task.start @ each.task.start) for each in self.outputs) / size
             moments = np.broadcast_to(scale * np.eye(size), slacks.shape).copy()
             parts.append(Part(control, slacks, moments, task.terminal + last, scale * np.eye(size)))
         return InteriorPoint(parts)

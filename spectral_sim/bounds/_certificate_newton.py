@@ -91,7 +91,7 @@ class BandMatrix:
     def factor(self) -> None:
         """Replace the matrix by its Cholesky factor, with as much added to its diagonal as rounding may take off it.
 
-        Near the end of a path the matrix is singular to rounding, and many steps before it where there are many features.
+        Near the end of a path the matrix is singular to rounding; where there are many features, steps before it.
 
         Raises:
             LinAlgError: the matrix is not positive definite in float64.

@@ -7,7 +7,6 @@ Vectors are rows, shape (outputs, features): as such a batch of them meets Phi i
 speed of the machine. Operands of a change are (s_dot, g_dot), and Phi_dot where the change is dense.
 """
 
-import jax
 import jax.numpy as jnp
 
 from .._types import Array

@@ -659,3 +659,13 @@ def test_small_problems_are_bounded_by_a_certificate_by_default():
     blind = ss.OperatorProblem(np.array([[1.0], [1.0]]), np.array([1.0, -1.0]))
     assert blind.lower_bound(times).name == "speed limit"
     assert small.lower_bound([0.0]).name == "speed limit"
+
+
+@pytest.mark.parametrize("kind", ["realisable", "wide", "capped"])
+def test_a_search_that_diverges_leaves_what_is_proven(kind, monkeypatch):
+    """Moments that begin too small send the multiplier off to infinity."""
+    monkeypatch.setattr(interior, "_MOMENTS", 1e-6)
+    problem, options = draw(kind)
+    found = certificate(problem, np.array([0.0, 10.0]), method="scalable", **options)
+    assert found.verified
+    assert found.loss[0] == 0
