@@ -6,13 +6,12 @@ from collections.abc import Callable
 import numpy as np
 
 from ._certificate_conditions import Conditions
+from ._certificate_cone import inverse_root, is_inside, longest_step, symmetrised
 from ._certificate_newton import BandMatrix, Symmetric
 from ._certificate_task import CertificateTask
 from ._certificate_transfers import Consensus, least_transfers
 
-_TO_BOUNDARY = 0.95  # part of the way to the boundary of the cone that a step goes
 _STEPS = 60
-_BATCHES = 16  # parts in which matrices are looked at for the longest step, the most doubtful ones first
 _START = 1e-2  # size of the first multiplier next to the terminal form: of 1e-4 to 1 the one with the fewest steps
 _MOMENTS = 10.0  # size of the first moments next to the start: much less makes some searches diverge, more costs a step
 _MIXED = (0.1, 0.2, 0.4, 0.6, 0.8, 0.9)  # parts of the first multiplier that are tried where a search is resumed
@@ -184,7 +183,7 @@ class InteriorMethod:
             for c, first, part, (slacks, last) in zip(self.outputs, begun.parts, point.parts, given, strict=True):
                 slack = (1 - share) * slacks + share * first.slacks
                 last_slack = (1 - share) * (c.task.terminal + last) + share * first.last_slack
-                if not (_is_inside(slack) and _is_inside(last_slack)):
+                if not (is_inside(slack) and is_inside(last_slack)):
                     break
                 moments = np.repeat(part.moments.mean(axis=1, keepdims=True), slack.shape[1], axis=1)
                 moments[:, known] = part.moments
@@ -219,14 +218,17 @@ class InteriorMethod:
     def _step(self, point: InteriorPoint) -> InteriorPoint:
         order = sum(part.control.shape[1] * (np.prod(part.slacks.shape[:2]) + 1) for part in point.parts)
         gap = sum(part.product for part in point.parts) / order
-        inverses = [(_sym(np.linalg.inv(part.slacks)), _sym(np.linalg.inv(part.last_slack))) for part in point.parts]
+        inverses = [
+            (symmetrised(np.linalg.inv(part.slacks)), symmetrised(np.linalg.inv(part.last_slack)))
+            for part in point.parts
+        ]
         systems = []
         for conditions, part, inverse in zip(self.outputs, point.parts, inverses, strict=True):
             systems.append(conditions.system(part.moments, inverse[0], part.last_moment, inverse[1]))
             systems[-1].factor()
         consensus = Consensus(self.outputs, systems) if self.linked else None
         roots = [
-            [_inverse_root(each) for each in (part.slacks, part.last_slack, part.moments, part.last_moment)]
+            [inverse_root(each) for each in (part.slacks, part.last_slack, part.moments, part.last_moment)]
             for part in point.parts
         ]
 
@@ -239,12 +241,12 @@ class InteriorMethod:
             for part, aim, inverse, root, (control, slack, last) in zip(
                 point.parts, aims, inverses, roots, self._newton(systems, consensus, aims), strict=True
             ):
-                moment = aim[0] - part.moments - _sym(part.moments @ slack @ inverse[0])
-                last_moment = aim[1] - part.last_moment - _sym(part.last_moment @ last @ inverse[1])
+                moment = aim[0] - part.moments - symmetrised(part.moments @ slack @ inverse[0])
+                last_moment = aim[1] - part.last_moment - symmetrised(part.last_moment @ last @ inverse[1])
                 for factor, change in ((root[0], slack), (root[1], last)):
-                    dual = _longest(factor, change, dual)
+                    dual = longest_step(factor, change, dual)
                 for factor, change in ((root[2], moment), (root[3], last_moment)):
-                    primal = _longest(factor, change, primal)
+                    primal = longest_step(factor, change, primal)
                 changes.append(Part(control, slack, moment, last, last_moment))
             return changes, primal, dual
 
@@ -252,7 +254,7 @@ class InteriorMethod:
         ahead = sum(part.moved(c, primal, dual).product for part, c in zip(point.parts, changes, strict=True))
         centring = max(min(1.0, ahead / order / gap) ** 2, 1e-3)
         corrections = [
-            (_sym(c.moments @ c.slacks @ inverse[0]), _sym(c.last_moment @ c.last_slack @ inverse[1]))
+            (symmetrised(c.moments @ c.slacks @ inverse[0]), symmetrised(c.last_moment @ c.last_slack @ inverse[1]))
             for c, inverse in zip(changes, inverses, strict=True)
         ]
         changes, primal, dual = direction(centring, corrections)
@@ -268,43 +270,3 @@ class InteriorMethod:
         vectors, prices = conditions.solve(systems[0], conditions.gain + drive, of_prices)
         control = conditions.space.matrix(vectors)
         return [(control, *conditions.slacks(control, prices))]
-
-
-def _inverse_root(matrices: np.ndarray) -> np.ndarray:
-    return np.linalg.inv(np.linalg.cholesky(matrices))
-
-
-def _is_inside(matrices: np.ndarray) -> bool:
-    try:
-        np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        return False
-    return True
-
-
-def _longest(root: np.ndarray, change: np.ndarray, most: float) -> float:
-    """The part of a change that keeps matrices positive definite, with a margin; at most `most`.
-
-    Eigenvalues are taken only where the mean of a matrix's less sqrt(n - 1) of their standard deviations, below which
-    none is, would shorten the step.
-
-    Source:
-        Wolkowicz, Styan, "Bounds for eigenvalues using traces", Linear Algebra and its Applications 29 (1980).
-    """
-    turned = root @ change @ root.swapaxes(-1, -2)
-    turned = turned.reshape(-1, *turned.shape[-2:])
-    size = turned.shape[-1]
-    mean = np.trace(turned, axis1=1, axis2=2) / size
-    spread = np.maximum(np.einsum("nij,nij->n", turned, turned) / size - mean**2, 0)
-    lower = mean - np.sqrt((size - 1) * spread)
-    order = np.argsort(lower)
-    for some in np.array_split(order, min(_BATCHES, len(order))):
-        if lower[some[0]] >= -_TO_BOUNDARY / most:
-            break
-        least = float(np.linalg.eigvalsh(turned[some]).min())
-        most = most if least >= 0 else min(most, -_TO_BOUNDARY / least)
-    return most
-
-
-def _sym(matrices: np.ndarray) -> np.ndarray:
-    return (matrices + matrices.swapaxes(-1, -2)) / 2

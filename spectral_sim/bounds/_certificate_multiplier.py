@@ -42,6 +42,15 @@ class Multiplier:
 
         A polynomial whose Bernstein coefficients are positive semidefinite is so throughout the piece. The derivative
         is raised to the degree of P. With a cap the prices S_i - cap sum_j p_j S_j are added.
+
+        Arguments:
+            task: what the multiplier is for.
+            piece: number of the piece, from 0.
+            order: number of the coefficient, from 0 to the degree.
+            cap: largest weight; None for none.
+
+        Returns:
+            Shape (choices, state, state).
         """
         degree, duration = self.degree, self.knots[piece + 1] - self.knots[piece]
         at = degree * piece + order

@@ -15,6 +15,7 @@ from spectral_sim.bounds import _certificate as public
 from spectral_sim.bounds import _certificate_active as active
 from spectral_sim.bounds import _certificate_cost as cost
 from spectral_sim.bounds import _certificate_interior as interior
+from spectral_sim.bounds._certificate_cone import longest_step
 from spectral_sim.bounds._certificate_multiplier import repaired, violations
 from spectral_sim.bounds._certificate_newton import BandMatrix, Symmetric
 from spectral_sim.bounds._certificate_task import certificate_tasks
@@ -456,9 +457,9 @@ def test_the_longest_step_is_that_of_all_eigenvalues():
         change = change + change.swapaxes(-1, -2)
         least = np.linalg.eigvalsh(roots @ change @ roots.swapaxes(-1, -2)).min()
         expected = min(1.0, -0.95 / least)
-        assert interior._longest(roots, change, 1.0) == pytest.approx(expected, rel=1e-12)
-        assert interior._longest(roots, change, expected / 2) == expected / 2
-    assert interior._longest(roots, np.broadcast_to(np.eye(6), roots.shape), 0.7) == 0.7
+        assert longest_step(roots, change, 1.0) == pytest.approx(expected, rel=1e-12)
+        assert longest_step(roots, change, expected / 2) == expected / 2
+    assert longest_step(roots, np.broadcast_to(np.eye(6), roots.shape), 0.7) == 0.7
 
 
 def test_what_could_not_be_proven_is_never_returned(monkeypatch):
