@@ -9,7 +9,7 @@ PIECES = 12
 DEGREE = 3  # of the pieces: for the same number of control matrices the bound is far tighter than with straight ones
 MEMORY = 8e9
 MANY = 128  # examples whose conditions are taken together; of more, those that bind are looked for
-_STEPS = 25  # of one search
+_STEPS, _STEPS_OF_GROUPS = 20, 12  # of one search
 _LARGE = 3.5e10  # operations a second of one thread in products of large matrices
 _SMALL = 3e9  # and in batches of small ones
 
@@ -83,7 +83,8 @@ def seconds_needed(shape: Shape, pieces: int = PIECES // DEGREE, degree: int = D
     first = first_round(shape.choices, shape.linked)
     if first < shape.choices:  # loose searches over some of the choices and over those that bind come before
         step += step + _step_seconds(shape, first, pieces, degree)
-    return _STEPS * step * shape.multipliers / shape.linked
+    steps = _STEPS if shape.rank_one else _STEPS_OF_GROUPS
+    return steps * step * shape.multipliers / shape.linked
 
 
 def _at_the_end(shape: Shape) -> int:

@@ -41,7 +41,7 @@ def exponential(x: Float[Array, "..."]) -> Float[Array, "..."]:
 def log_or_minus_inf(score: Float[Array, "..."]) -> Float[Array, "..."]:
     """Logarithm; minus infinity, without derivative, at zero and for what is subnormal, negative or no number.
 
-    The compiler takes it for what it undoes: of the exponential of a logarithm neither is computed.
+    The compiler takes it for what it undoes, up to jax 0.10: of the logarithm of an exponential neither is computed.
 
     Arguments:
         score: any shape; non-negative where a number is wanted.

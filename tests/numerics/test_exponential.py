@@ -42,6 +42,7 @@ def test_the_logarithm_of_what_is_no_positive_number_is_minus_infinity_without_d
     np.testing.assert_allclose(slope, np.array([0, 0, 0, 0, 1 / tiny, 0.5]), rtol=4 * np.finfo(dtype).eps)
 
 
+@pytest.mark.skipif(jax.__version_info__ >= (0, 11), reason="later compilers compute both")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_of_the_exponential_of_a_logarithm_the_compiler_computes_neither(dtype):
     x = jnp.linspace(-3, 3, 7, dtype=dtype)
