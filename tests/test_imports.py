@@ -17,7 +17,7 @@ MAX_LINES = 400
 # From the bottom up. A module imports from its own part and from the layers listed before its own, never from a
 # neighbour in the same layer.
 LAYERS = (
-    {"_types", "_version", "_extras", "_code", "_schema"},
+    {"_types", "_version", "_extras", "_code", "_schema", "_wording"},
     {"_identity", "_files", "_where"},
     {"_checks", "_shown"},
     {"_registry", "_state"},

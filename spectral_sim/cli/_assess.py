@@ -185,8 +185,7 @@ def assess(
         )
         prove = None
         if certify:
-            with named_as_flags():
-                prove = certifier(part, f"{where} --certify", progress)
+            prove = certifier(part, f"{where} --certify", progress)
         if search:
             folder.open()
             if part.picking is not None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from rich.console import Console
 
+from .._wording import option
 from ..bounds import certificate
 from ..bounds._certificate_cost import MEMORY, memory_needed, seconds_needed, shape_ahead
 from ..problems import OperatorProblem
-from ..problems.tables import option
 from ._errors import UserError, explained
 from ._part import Part
 
@@ -39,7 +39,7 @@ def certifier(part: Part, where: str, progress: Console) -> Callable[[Part], Par
     horizons = [part.times[np.argmin(np.abs(part.times - last * factor))] for factor in _HORIZONS]
     horizons = np.unique([time for time in horizons if time > 0])
     if not _fits(data, len(horizons)):
-        raise UserError(_too_large(data, len(horizons)))
+        raise UserError(_too_large(part, data, len(horizons)))
     needed = len(horizons) * seconds_needed(shape_ahead(data))
     if needed > _OFTEN:
         _say(progress, part, f"will take about {_spelled(needed)} of one processor at {len(horizons)} horizons")
@@ -79,16 +79,27 @@ def _fits(data: OperatorProblem, horizons: int, features: int | None = None) -> 
     return horizons * seconds_needed(shape) <= _LONGEST and memory_needed(shape) <= MEMORY
 
 
-def _too_large(data: OperatorProblem, horizons: int) -> str:
+def _too_large(part: Part, data: OperatorProblem, horizons: int) -> str:
     choices, (features, outputs) = data.mass.shape[0], data.initial_parameters.shape
     shape = shape_ahead(data)
-    most = max((n for n in range(1, features) if _fits(data, horizons, n)), default=None)
-    advice = "weights on groups" if most is None else f"{option('features', most)}, or weights on groups"
     return (
         f"{option('certify')} with {choices} weights, {features} features and {outputs} outputs would take about "
-        f"{_spelled(horizons * seconds_needed(shape))} of one processor and {memory_needed(shape) / 1e9:.0f} GB: add "
-        f"{advice} ({option('group')} and {option('by_group')})."
+        f"{_spelled(horizons * seconds_needed(shape))} of one processor and {memory_needed(shape) / 1e9:.0f} GB: give "
+        f"{_smaller(part, data, horizons)}."
     )
+
+
+def _smaller(part: Part, data: OperatorProblem, horizons: int) -> str:
+    """What would make it fit, of what this command takes beside what it has been given."""
+    found, kernel, features = [], part.settings.get("kernel"), data.initial_parameters.shape[0]
+    most = max((n for n in range(1, features) if _fits(data, horizons, n)), default=None)
+    if most is not None and kernel != "own":  # of one's own kernel there are as many as rows
+        found.append(f"a file of {most} features" if kernel == "own features" else option("features", most))
+    if data.groups is None:
+        known_noise = any(entry.is_ceiling for entry in part.entries)
+        without = f", without {option('noise_column')}" if known_noise else ""
+        found.append(f"weights on groups ({option('group')} and {option('by_group')}{without})")
+    return ", or ".join(found) or f"fewer rows ({option('max_examples')})"
 
 
 def _spelled(seconds: float) -> str:

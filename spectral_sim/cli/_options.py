@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..problems.tables import options_worded
+from .._wording import options_worded
 
 # what may be chosen, each value under its own name
 Precision = StrEnum("Precision", ["float64", "float32"])
@@ -76,7 +76,7 @@ def _as_flag(name: str, value: Any) -> str:
     if name == "path":
         return "DATA" if value is None else str(value)
     flag = "--no-standardise" if name == "standardise" else f"--{name.replace('_', '-')}"
-    if value is None or name == "standardise":
+    if value is None or value is True or name == "standardise":
         return flag
     text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return f"{flag} {_quoted(text)}"

@@ -15,6 +15,7 @@ from rich.console import Console
 from .._extras import require
 from ..sweeps import StoreError, SweepInterrupted
 from ._errors import UserError, explained
+from ._options import named_as_flags
 
 _PIPED_WIDTH = 160
 
@@ -39,12 +40,13 @@ def running(*modules: str, what: str) -> Iterator[Console]:
         with explained(""):
             for module in modules:
                 require(module, what)
-        yield progress
+        with named_as_flags():
+            yield progress
     except (UserError, StoreError) as error:
         progress.print(f"error: {error}", style="red")
         raise typer.Exit(2) from error
     except SweepInterrupted as error:
-        progress.print(f"{error}; on the command line: --resume", style="yellow")
+        progress.print(str(error), style="yellow")
         raise typer.Exit(130) from error
     except KeyboardInterrupt as error:
         progress.print("interrupted", style="red")

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .._wording import option
+
 _FEWEST = 8  # points of a curve that is fitted
 
 
@@ -142,11 +144,13 @@ def check_hold_out(hold_out: Any, curves: Mapping[str, Curve]) -> tuple[str, ...
     names = (hold_out,) if isinstance(hold_out, str) else tuple(hold_out)
     for name in names:
         if name not in curves:
-            raise ValueError(f"hold_out names {name!r}, which is no curve: give some of {', '.join(curves)}.")
+            raise ValueError(
+                f"{option('hold_out')} names {name!r}, which is no curve: give some of {', '.join(curves)}."
+            )
     if len(set(names)) < len(names):
-        raise ValueError(f"hold_out is {names}: give each name once.")
+        raise ValueError(f"{option('hold_out')} is {names}: give each name once.")
     if len(names) == len(curves):
-        raise ValueError("hold_out names every curve: leave at least one to fit.")
+        raise ValueError(f"{option('hold_out')} names every curve: leave at least one to fit.")
     return names
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._extras import require
+from .._wording import option
 from ._csv import read_csv
 from ._curve import Curve, interpolate_rates
 
@@ -50,16 +51,18 @@ def read_logs(
     losses, found = _read(path, loss_column or "loss", rate_column)
     if rates is not None:
         if rate_column is not None:
-            raise ValueError(f"rates={str(rates)!r} and rate_column={rate_column!r} are both given: drop one.")
+            both = f"{option('rates', str(rates))} and {option('rate_column', rate_column)}"
+            raise ValueError(f"{both} are both given: drop one.")
         found = read_rates(rates)
     if not losses:
-        raise ValueError(f"{path.name} has no {loss_column or 'loss'!r}: name the losses by loss_column.")
+        raise ValueError(f"{path.name} has no {loss_column or 'loss'!r}: name the losses by {option('loss_column')}.")
     curves = {}
     for name, points in losses.items():
         own = found.get(name) or (next(iter(found.values())) if len(found) == 1 else None)
         if not own:
             raise ValueError(
-                f"{path.name} has no rates of {name!r}: give a file of rates, or the name of their column."
+                f"{path.name} has no rates of {name!r}: give a file of rates ({option('rates')}), or the name of their "
+                f"column ({option('rate_column')})."
             )
         steps = np.array(list(points))
         recorded = sorted(own)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from .._version import __version__
+from .._wording import option
 from ._curve import Curve, check_curves, check_hold_out
 from ._curve_baselines import BASELINES, fit_baseline, predict_baseline
 from ._curve_errors import CurveScore, flat_directions, score_curve, spread
@@ -76,8 +77,8 @@ def fit_curves(
     for name in held if len(reach.batch_sizes) == 1 else ():
         if curves[name].batch_size != reference:
             raise ValueError(
-                f"hold_out names {name!r} of batch size {curves[name].batch_size:g}, but all fitted curves have "
-                f"{reference:g}: batch size cannot be predicted from curves of one batch size; fit a curve of another."
+                f"{option('hold_out')} names {name!r} of batch size {curves[name].batch_size:g}, but all fitted curves "
+                f"have {reference:g}: batch size cannot be predicted from curves of one batch size; fit one of another."
             )
     lowest = min(float(curve.loss.min()) for curve in fitted.values())
     law = CurveLaw(reach.peak, lowest, float(max_mode), int(nodes))

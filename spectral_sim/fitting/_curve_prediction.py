@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._shown import Line, Shown, View, digits
+from .._wording import option
 from ..schedules import AbstractStage
 from ._curve import Curve
 from ._curve_grid import CurveBatch
@@ -109,12 +110,12 @@ class Reach:
         if batch_size is None:
             return 1.0
         if not (np.ndim(batch_size) == 0 and np.isfinite(batch_size) and batch_size > 0):
-            raise ValueError(f"batch_size is {batch_size!r}: give one positive number.")
+            raise ValueError(f"{option('batch_size')} is {batch_size!r}: give one positive number.")
         if len(self.batch_sizes) < 2 and (not self.batch_sizes or batch_size != self.batch_sizes[0]):
             known = f"the batch size {self.batch_sizes[0]:g}" if self.batch_sizes else "unknown batch sizes"
             raise ValueError(
-                f"batch_size is {batch_size:g}, but batch size cannot be predicted from curves of one batch size: all "
-                f"fitted curves have {known}; add a curve of another one to the fit."
+                f"{option('batch_size')} is {batch_size:g}, but batch size cannot be predicted from curves of one "
+                f"batch size: all fitted curves have {known}; add a curve of another one to the fit."
             )
         return self.batch_sizes[0] / float(batch_size)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._types import Float
+from .._wording import option
 from ._mixture_law import MixtureLaw
 from ._mixture_simplex import least_shares, start_between
 from ._mixture_support import Support
@@ -187,7 +188,9 @@ def _limits(
     low = by_domain("minimum", minimum, domains, fill=0.0)
     high = np.ones(len(domains))
     if pools is not None and max_epochs is None:
-        raise ValueError("pools says how much data there is: give max_epochs too, how often it may be seen.")
+        raise ValueError(
+            f"pools says how much data there is: give {option('max_epochs')} too, how often it may be seen."
+        )
     if max_epochs is not None:
         if not np.isfinite(max_epochs) or max_epochs <= 0:
             raise ValueError(f"max_epochs={max_epochs!r}: give a positive number.")
@@ -200,10 +203,11 @@ def _limits(
         g = int(np.argmax(crossed))
         raise ValueError(
             f"domain {domains[g]!r} has a minimum share of {low[g]:.4g}, above its cap of {high[g]:.4g}: lower the "
-            "minimum, or raise max_epochs."
+            f"minimum, or raise {option('max_epochs')}."
         )
     if high.sum() < 1 - 1e-9:
         raise ValueError(
-            f"the caps on epochs leave room for {high.sum():.4g} of the data, less than one run: raise max_epochs."
+            f"the caps on epochs leave room for {high.sum():.4g} of the data, less than one run: raise "
+            f"{option('max_epochs')}."
         )
     return low, high

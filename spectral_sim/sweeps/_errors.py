@@ -16,6 +16,6 @@ def explained_store(store: Any, verb: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError(
-            f"{store} cannot be {verb}: {error.strerror or error}. What was finished is kept: put that right and run "
-            "the same sweep again with resume=True."
+            f"{store} cannot be {verb}: {error.strerror or error}. What was finished is kept: put that right, "
+            "and resume the sweep."
         ) from error

@@ -17,6 +17,7 @@ from .._checks import check_choice, check_times
 from .._extras import require
 from .._schema import Malformed, plain
 from .._types import ArrayLike, PRNGKeyArray
+from .._wording import option
 from ..dynamics import AbstractDynamics
 from ..problems import AbstractProblem
 from ._engines import AbstractEngine, Local, Processes
@@ -150,7 +151,8 @@ def sweep(
             done: set[int] = set()
         else:
             if not resume:
-                raise StoreError(f"{place} holds a sweep already: pass resume=True to go on with it, or delete it.")
+                again = f"go on with it by {option('resume', True)}, name another store, or delete it"
+                raise StoreError(f"{place} holds a sweep already: {again}.")
             if chunk_size is None:
                 plan = dataclasses.replace(plan, chunk=manifest["chunk"])
             done = place.resume(plan, manifest)
@@ -162,8 +164,8 @@ def sweep(
                 runner.run(plan, todo, writer.keep, stopping)
             if meter.done < len(plan.spec):
                 raise SweepInterrupted(
-                    f"interrupted with {meter.done:,} of {len(plan.spec):,} rows in {place}: run the same sweep again "
-                    "with resume=True to go on."
+                    f"interrupted with {meter.done:,} of {len(plan.spec):,} rows in {place}: go on with the same sweep "
+                    f"by {option('resume', True)}."
                 )
     return open_table(store)
 

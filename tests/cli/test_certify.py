@@ -1,6 +1,8 @@
 """`--certify`: what it refuses, what it tells, and what an interrupt leaves."""
 
+import dataclasses
 import io
+import re
 
 import jax
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from rich.console import Console
 
 import spectral_sim as ss
+from spectral_sim.assessment import Entry
 from spectral_sim.bounds._certificate_interior import InteriorMethod
 from spectral_sim.cli import _certify
 from spectral_sim.cli._errors import UserError
@@ -82,3 +85,18 @@ def test_refuses_what_takes_too_long_before_it_begins():
         _certify.certifier(part(4000, 1, 500), "here", Console())
     with pytest.raises(UserError, match="is for data"):
         _certify.certifier(Part("modes", ss.power_law(2.0, 2.0, num_modes=8), [], TIMES, "", ""), "here", Console())
+
+
+def test_advises_only_what_the_command_takes():
+    large = part(400, 64, 10)
+
+    def advice(**changes):
+        with pytest.raises(UserError) as refused:
+            _certify.certifier(dataclasses.replace(large, **changes), "here", Console())
+        return str(refused.value).split("give ")[1]
+
+    assert re.fullmatch(r"features=\d+, or weights on groups \(group and by_group\)\.", advice())
+    assert re.match(r"a file of \d+ features, or ", advice(settings={"kernel": "own features"}))
+    assert advice(settings={"kernel": "own"}) == "weights on groups (group and by_group)."
+    known = [Entry("known wrong labels pruned", ss.uniform(), is_ceiling=True)]
+    assert advice(entries=known).endswith("(group and by_group, without noise_column).")

@@ -142,6 +142,7 @@ def test_what_is_refused(run, refused, logs, tmp_path, by_hand):
     assert "drop one" in refused("fit", "curves", logs, *both, *output)
     assert "no column 'eta'" in refused("fit", "curves", logs, "--rate-column", "eta", *output)
     assert "again" in refused("fit", "curves", logs, logs, *output)
+    assert "by --loss-column" in refused("fit", "curves", logs, "--loss-column", "nothing", *output)
     assert "--schedule" in refused("predict", tmp_path / "fit.npz")
     assert "--steps" in refused("predict", tmp_path / "fit.npz", "--constant", PEAK)
     missing = refused("predict", tmp_path / "fit.npz", "--constant", PEAK, "--steps", 9, "--output", tmp_path / "a.csv")
@@ -150,5 +151,5 @@ def test_what_is_refused(run, refused, logs, tmp_path, by_hand):
 
 def test_names_are_checked_by_the_fit_itself(refused, logs, tmp_path):
     found = refused("fit", "curves", logs, "--hold-out", "three", "--output", tmp_path / "out")
-    assert "hold_out names 'three'" in found
+    assert "--hold-out names 'three'" in found
     assert not (tmp_path / "out").exists()

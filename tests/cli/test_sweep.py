@@ -53,7 +53,7 @@ def test_a_sweep_and_its_report(run, refused, config, tmp_path):
     assert re.search(r"15 of 15 rows, [\d,]+/s", result.stderr)
     table = open_table(store)
     assert (table.sizes["schedules"], table.attrs["title"], table.attrs["beta"]) == (15, "Small", 2.0)
-    assert "holds a sweep already" in refused("sweep", config, "--store", store)
+    assert "holds a sweep already: go on with it by --resume" in refused("sweep", config, "--store", store)
     assert run("sweep", config, "--store", store, "--resume").exit_code == 0
     assert run("report", store, "--output", page).exit_code == 0
     text = page.read_text()

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from spectral_sim._wording import options_worded
 from spectral_sim.problems import load_table
-from spectral_sim.problems.tables import options_worded
 
 N = 80
 CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases"

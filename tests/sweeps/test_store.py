@@ -112,7 +112,7 @@ def test_a_store_that_was_only_begun_is_begun_again(copy, finished):
             r"holds another sweep \(\w+, this is \w+\)",
         ),
         ({"chunk_size": 5}, "is in chunks of 4 rows, and chunk_size is 5"),
-        ({"resume": False}, "holds a sweep already: pass resume=True"),
+        ({"resume": False}, "holds a sweep already: go on with it by resume=True"),
     ],
 )
 def test_a_store_of_something_else_is_refused(finished, change, message):
@@ -221,7 +221,7 @@ def test_an_interrupt_finishes_the_chunk_in_flight_and_says_how_to_resume(tmp_pa
             os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(SweepInterrupted, match=r"interrupted with \d+ of 33 rows in .*resume=True to go on"):
+    with pytest.raises(SweepInterrupted, match=r"interrupted with \d+ of 33 rows in .*by resume=True"):
         run(tmp_path / "store", progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
     done = open_table(tmp_path / "store").attrs["chunks_done"]

@@ -3,6 +3,5 @@
 from ._load import load_table
 from ._read_file import read_table
 from ._split import repeated_rows, split_rows
-from ._wording import option, options_worded
 
-__all__ = ["load_table", "option", "options_worded", "read_table", "repeated_rows", "split_rows"]
+__all__ = ["load_table", "read_table", "repeated_rows", "split_rows"]

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ..._extras import require
+from ..._wording import option
 from ._read_text import MISSING
-from ._wording import option
 
 Kind = Literal["number", "whole", "boolean", "date", "text", "block"]
 

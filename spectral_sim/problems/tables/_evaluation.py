@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ..._checks import check_choice, nearest
+from ..._wording import option
 from ._column import Column
 from ._split import SPLITS, Split, split_rows
 from ._targets import Targets
-from ._wording import option
 
 _DEFAULT_FRACTION = 0.25
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..._wording import option
 from ._column import Column
-from ._wording import option
 
 MAX_LEVELS = 50  # most levels of a text input that become a column each
 HASHED_COLUMNS = 32

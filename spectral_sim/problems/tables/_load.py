@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ..._checks import check_choice
+from ..._wording import option
 from .._datasets import MIN_EXAMPLES, Dataset, number_groups, standardise_columns
 from ._column import Column, column_of
 from ._doubts import check_groups, restatements
@@ -18,7 +19,6 @@ from ._read_numpy import read_features, read_gram
 from ._roles import Roles, assign_roles
 from ._split import Split, repeated_rows
 from ._targets import Targets, read_targets
-from ._wording import option
 
 _MAX_GROUPS = 20  # most levels of a column that is offered as groups
 _WRONG = {"true": True, "1": True, "yes": True, "wrong": True, "false": False, "0": False, "no": False, "right": False}

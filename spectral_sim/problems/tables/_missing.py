@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from ..._wording import option
 from ._column import Column
-from ._wording import option
 
 MissingPolicy = Literal["error", "drop", "mean"]
 

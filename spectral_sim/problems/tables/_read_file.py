@@ -10,9 +10,9 @@ import numpy as np
 
 from ..._checks import nearest
 from ..._extras import require
+from ..._wording import option
 from ._read_numpy import read_array, read_npz
-from ._read_text import read_delimited
-from ._wording import TableFault, option
+from ._read_text import TableFault, read_delimited
 
 _COMPRESSED = (".gz", ".zst")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._checks import nearest
-from ._wording import option
+from ..._wording import option
 
 
 def read_array(argument: str, path: str | Path) -> np.ndarray:

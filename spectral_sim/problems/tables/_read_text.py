@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..._extras import require
-from ._wording import TableFault, option
+from ..._wording import option
 
 MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "?", "<na>", "nat")
 """Texts that mean a missing value, in small letters."""
@@ -18,6 +18,10 @@ _SEPARATORS = ",;\t|"
 _SAMPLE_BYTES, _SAMPLE_ROWS = 2**16, 60
 _COMMA_NUMBER = re.compile(r"[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+([eE][-+]?\d+)?")
 _POINT_NUMBER = re.compile(r"[-+]?\d+\.\d+([eE][-+]?\d+)?")
+
+
+class TableFault(ValueError):
+    """A fault of a file whose message is complete: readers that explain errors of others pass it on."""
 
 
 def read_delimited(path: Path, encoding: str | None) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..._checks import nearest
+from ..._wording import option
 from ._read_file import RawTable, no_header
 from ._read_numpy import read_array
-from ._wording import option
 
 _INPUT_NAMES = ("X", "inputs")
 

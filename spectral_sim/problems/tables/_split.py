@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from ._wording import option
+from ..._wording import option
 
 Split = Literal["random", "group", "time"]
 SPLITS = ("random", "group", "time")

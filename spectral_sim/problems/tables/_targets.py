@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from ..._wording import option
 from ._column import Column
-from ._wording import option
 
 MAX_GUESSED = 20  # most values of a whole-number target that are taken for classes
 MAX_CLASSES = 50  # most classes that need no word of the user's

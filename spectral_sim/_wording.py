@@ -5,11 +5,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-
-class TableFault(ValueError):
-    """A fault of a file whose message is complete: readers that explain errors of others pass it on."""
-
-
 Wording = Callable[[str, Any], str]
 
 
@@ -21,7 +16,7 @@ _wording: ContextVar[Wording] = ContextVar("wording", default=_as_argument)
 
 
 def option(name: str, value: Any = None) -> str:
-    """An option of `load_table` as the caller writes it: `missing='mean'`, or just `missing` without a value."""
+    """An option as the caller writes it: `missing='mean'`, or just `missing` without a value."""
     return _wording.get()(name, value)
 
 
