@@ -84,7 +84,9 @@ def assess(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Five schedules only.")] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps; chosen by the spectrum.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of SGD; half of where it may diverge.", metavar="RATE")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of SGD; half of where it may diverge.", metavar="RATE")
+    ] = None,
     batch_size: Annotated[str, typer.Option(help=f"Examples per training step; auto: {DEFAULT_BATCH}.")] = "auto",
     horizon: Annotated[float | None, typer.Option(help="Last time, in place of --steps.")] = None,
     times: Annotated[

@@ -35,8 +35,10 @@ def row_product(left: Array, right: Array) -> Array:
 
 
 def squared_norms(rows: Array) -> Array:
-    """|row|^2 of each row: as a product with ones, in which no squares of the whole array are kept."""
-    return jnp.square(rows) @ jnp.ones(rows.shape[1:], rows.dtype)
+    """|row|^2 of each row, without the squares of the whole array: what the compiler writes down hangs on its version."""
+    if jax.__version_info__ < (0, 11):
+        return jnp.square(rows) @ jnp.ones(rows.shape[1:], rows.dtype)
+    return jnp.sum(jnp.square(rows), axis=1)
 
 
 def sum_rows(function: Callable[..., Array], *tall: Array, after: Array | None = None) -> Array:
