@@ -175,8 +175,8 @@ def learning_task(
     description = (
         f"{data.description} Trained on {len(made.training):,} examples{of_them}, {num_held_out:,} held out; "
         f"{made.kernel}, {count} features ({made.method}){intercept}. SGD in batches of {batch_size} at learning rate "
-        f"{chosen:.3g}{' (half of where it may diverge)' if learning_rate is None else ''}, as gradient flow that advances "
-        f"by the learning rate each step. Scoring all {total:,} examples once takes the compute of "
+        f"{chosen:.3g}{' (half of where it may diverge)' if learning_rate is None else ''}, as gradient flow that "
+        f"advances by the learning rate each step. Scoring all {total:,} examples once takes the compute of "
         f"{steps.per_epoch * _FORWARD:,.3g} steps."
     )
     settings = {
