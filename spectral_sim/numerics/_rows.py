@@ -35,7 +35,14 @@ def row_product(left: Array, right: Array) -> Array:
 
 
 def squared_norms(rows: Array) -> Array:
-    """|row|^2 of each row, in the form for which the compiler does not write down all squares."""
+    """Compute |row|^2 of each row, in the form for which the compiler does not write down all squares.
+
+    Arguments:
+        rows: shape (rows, n).
+
+    Returns:
+        Shape (rows,).
+    """
     if jax.__version_info__ < (0, 11):
         return jnp.square(rows) @ jnp.ones(rows.shape[1:], rows.dtype)
     return jnp.sum(jnp.square(rows), axis=1)
