@@ -7,6 +7,7 @@ Vectors are rows, shape (outputs, features): as such a batch of them meets Phi i
 speed of the machine. Operands of a change are (s_dot, g_dot), and Phi_dot where the change is dense.
 """
 
+import jax
 import jax.numpy as jnp
 
 from .._types import Array
@@ -17,6 +18,7 @@ from ._repeat import batch_max
 from ._rows import map_rows
 
 _GATHERED = 16  # terms
+_SMALL = 2**22  # bytes
 _LARGEST = 0.64  # of z phi_1(-z^2)
 
 
@@ -96,7 +98,9 @@ def _features_pull(dense, features, scale, drive, term, step, cotangents, *, tol
 
 
 def _seen(features, rows):
-    """The rows times Phi^T, with Phi as the first factor: as the second, XLA lays a copy of it out on CPUs."""
+    """The rows times Phi^T. As second factor XLA lays a copy of Phi out on CPUs, which pays where it is small."""
+    if features.nbytes <= _SMALL:
+        return rows @ jax.lax.optimization_barrier(features.T)
     return (features @ rows.T).T
 
 

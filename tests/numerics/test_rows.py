@@ -92,7 +92,7 @@ def test_a_run_and_its_gradient_make_no_copy_of_the_features(method, monkeypatch
     """Neither squares of them, nor their transpose, nor blocks that are kept for reverse mode."""
     monkeypatch.setattr("spectral_sim.numerics._rows._BLOCK_BYTES", 2**18)
     rng = np.random.default_rng(0)
-    features = rng.standard_normal((16_000, 64), np.float32)  # what else is as tall is a tenth of them in all
+    features = rng.standard_normal((20_000, 64), np.float32)
     problem = ss.OperatorProblem(features, features[:, 0])
     times, dynamics = np.array([0.0, 0.3, 1.0, 3.0]), ss.OperatorFlow(method=method)
 
