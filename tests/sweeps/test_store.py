@@ -221,7 +221,8 @@ def test_an_interrupt_finishes_the_chunk_in_flight_and_says_how_to_resume(tmp_pa
             os.kill(os.getpid(), signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(SweepInterrupted, match=r"interrupted with \d+ of 33 rows in .*by resume=True"):
+    said = r"interrupted with \d+ of 33 rows in .*: go on with the same sweep by resume=True\."
+    with pytest.raises(SweepInterrupted, match=said):
         run(tmp_path / "store", progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is before
     done = open_table(tmp_path / "store").attrs["chunks_done"]
