@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._extras import require
+from ._certificate_cone import symmetrised
 from ._certificate_multiplier import Multiplier
 from ._certificate_task import CertificateTask
 from ._certificate_transfers import settled
@@ -108,5 +109,4 @@ def _shares(constraints: list[Any], choices: int) -> np.ndarray:
 
 
 def _values(variables: list[Any]) -> np.ndarray:
-    values = np.stack([np.asarray(variable.value) for variable in variables])
-    return (values + values.swapaxes(-1, -2)) / 2
+    return symmetrised(np.stack([np.asarray(variable.value) for variable in variables]))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from ._certificate_cone import is_inside, symmetrised
 from ._certificate_multiplier import Multiplier
 from ._certificate_newton import BandMatrix, Symmetric
 from ._certificate_task import CertificateTask
@@ -37,8 +38,7 @@ class Links:
 
     def __init__(self, space: Symmetric, generators, duration: float, moments, inverse):
         self.diagonal = moments[:, -1, -1] * inverse[:, -1, -1]
-        dyad = moments[:, :, -1, None] * inverse[:, None, :, -1]
-        dyad = (dyad + dyad.swapaxes(1, 2)) / 2
+        dyad = symmetrised(moments[:, :, -1, None] * inverse[:, None, :, -1])
         joined = [space.vector(dyad), -2 * duration * space.vector(generators @ dyad)]
         joined[0][:, -1] = 0.0  # the last entry of E is the free one
         # the form over the root of the diagonal, shape (choices, 2 count)
@@ -212,8 +212,6 @@ def settled(tasks: list[CertificateTask], multipliers: list[Multiplier]) -> tupl
 
 def _failing(conditions: np.ndarray) -> np.ndarray:
     """How far each matrix is from positive semidefinite, shape (choices,)."""
-    try:
-        np.linalg.cholesky(conditions)
-    except np.linalg.LinAlgError:
-        return np.maximum(-np.linalg.eigvalsh(conditions)[:, 0], 0.0)
-    return np.zeros(len(conditions))
+    if is_inside(conditions):
+        return np.zeros(len(conditions))
+    return np.maximum(-np.linalg.eigvalsh(conditions)[:, 0], 0.0)
